@@ -1,0 +1,144 @@
+//! What can go wrong between a subscriber and the daemon, and the exit code each case deserves.
+
+use std::io;
+use std::path::PathBuf;
+
+/// An error of the contract. Every message says what, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum IpcError {
+    /// Nobody listens at the socket.
+    #[error("no loader answers; {}; start one: loader serve SHARDS --socket {}", .socket.display(), .socket.display())]
+    NoDaemon {
+        /// The meeting place that was tried.
+        socket: PathBuf,
+    },
+    /// The socket path cannot be used.
+    #[error("the socket cannot be used: {what}; {}; choose another with --socket PATH (trainer: LOADER.SOCKET PATH)", .socket.display())]
+    BadSocket {
+        /// The path.
+        socket: PathBuf,
+        /// Why.
+        what: String,
+    },
+    /// Another daemon owns the socket.
+    #[error("a loader already serves here: {owner}; {}; subscribe to it, stop it, or choose another --socket", .socket.display())]
+    SocketInUse {
+        /// The path.
+        socket: PathBuf,
+        /// What the owner wrote into its lock: pid and data set.
+        owner: String,
+    },
+    /// The two sides speak different versions.
+    #[error(
+        "protocol mismatch; this side speaks version {ours}, the peer {theirs}; use binaries of one release"
+    )]
+    Version {
+        /// Our protocol version.
+        ours: u32,
+        /// The peer's.
+        theirs: u32,
+    },
+    /// What listens there is no loader.
+    #[error("the peer is not a sslight loader or subscriber: {what}; check the socket path")]
+    NotAPeer {
+        /// What it sent or did instead.
+        what: String,
+    },
+    /// The daemon refused the subscription.
+    #[error("{reason}")]
+    Refused {
+        /// The daemon's sentence, in the form what; where; what to do.
+        reason: String,
+        /// The exit code that the daemon gives this case.
+        exit_code: i32,
+    },
+    /// The daemon ended the stream on purpose.
+    #[error("the loader ended the stream: {reason}")]
+    Stopped {
+        /// The daemon's sentence.
+        reason: String,
+        /// The exit code that the daemon gives this case.
+        exit_code: i32,
+    },
+    /// The daemon is gone without a word.
+    #[error(
+        "the loader (pid {pid}) is gone; waiting for epoch {epoch}, step {step}; restart it, then resume"
+    )]
+    PeerGone {
+        /// Process id of the daemon.
+        pid: i32,
+        /// Epoch of the batch that was waited for.
+        epoch: u64,
+        /// Step within the epoch of the batch that was waited for.
+        step: u64,
+    },
+    /// Nothing came in time although the daemon lives.
+    #[error(
+        "no batch within {waited_ms} ms although the loader (pid {pid}) is alive; epoch {epoch}, step {step}; see `loader status`"
+    )]
+    TimedOut {
+        /// Process id of the daemon.
+        pid: i32,
+        /// How long was waited, in milliseconds.
+        waited_ms: u128,
+        /// Epoch of the batch that was waited for.
+        epoch: u64,
+        /// Step within the epoch of the batch that was waited for.
+        step: u64,
+    },
+    /// The peer wrote something into shared memory that no sound peer writes.
+    #[error(
+        "the peer broke the protocol: {what}; the stream is closed; report this with both versions"
+    )]
+    Corrupt {
+        /// What was seen.
+        what: String,
+    },
+    /// Shared memory is too small for the ring.
+    #[error(
+        "shared memory too small; /dev/shm: {needed_mib} MiB needed, {free_mib} MiB free; use fewer slots (--slots, now {num_slots}), a smaller \
+         batch, or a larger /dev/shm (docker --shm-size={needed_mib}m; Kubernetes: an emptyDir of medium Memory on /dev/shm)"
+    )]
+    SharedMemory {
+        /// Size of the ring in MiB, rounded up.
+        needed_mib: u64,
+        /// What the file system has left, in MiB.
+        free_mib: u64,
+        /// Slots asked for.
+        num_slots: u32,
+    },
+    /// A geometry that no segment can have.
+    #[error("impossible ring: {what}; check batch size, view sizes and --slots")]
+    BadGeometry {
+        /// The rule that was broken.
+        what: String,
+    },
+    /// The operating system refused.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, and on what.
+        what: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+impl IpcError {
+    /// The exit code of a process that ends because of this error (2 usage, 3 data, 4 resources, 6 peer lost).
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            IpcError::Refused { exit_code, .. } | IpcError::Stopped { exit_code, .. } => *exit_code,
+            IpcError::BadSocket { .. } | IpcError::Version { .. } | IpcError::NotAPeer { .. } => 2,
+            IpcError::BadGeometry { .. } => 2,
+            IpcError::SocketInUse { .. } | IpcError::SharedMemory { .. } | IpcError::Io { .. } => 4,
+            IpcError::NoDaemon { .. } | IpcError::PeerGone { .. } => 6,
+            IpcError::TimedOut { .. } | IpcError::Corrupt { .. } => 6,
+        }
+    }
+
+    /// Wraps a system error with what was tried.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> IpcError {
+        let what = what.into();
+        move |source| IpcError::Io { what, source }
+    }
+}

@@ -1,0 +1,47 @@
+//! The contract between the loader daemon and its subscribers: what is said, what lies in shared memory, and whose turn it is.
+//!
+//! A subscriber [connects](Client::connect) to the daemon's socket, [subscribes](Client::subscribe) with a [`Recipe`], and
+//! [receives](Subscriber::receive) one [`Lease`] per batch. Pixels travel as `u8`, NHWC, grouped by view size:
+//! `[num_views, batch, size, size, 3]`. Dropping the lease gives the slot back.
+//!
+//! # Protocol
+//!
+//! 1. Both sides send 12 bytes on the socket: `b"sslight\n"` and the protocol version (`u32`, little endian).
+//! 2. The daemon sends the name of a one-shot ipc-channel server (`u32` length, UTF-8); the subscriber connects to it and sends
+//!    its channel ends. From here on [`Request`]s and [`Reply`]s travel over ipc-channel.
+//! 3. [`Request::Subscribe`] is answered by [`Reply::Subscribed`], and the daemon passes two descriptors over the socket
+//!    (`SCM_RIGHTS`): the control segment and the views, the latter read-only.
+//! 4. Batches then need no messages at all: a turn word per slot, waited for with a futex, says whose turn it is (module
+//!    `ring`, which holds the state table).
+//! 5. The socket stays open as the sign of life. A daemon that ends a stream early sends [`Reply::Closed`] first.
+//!
+//! # What it deliberately does not know
+//!
+//! How images are found, decoded or augmented, and what tensors are. It starts no thread but one during a handshake, and leans
+//! on few crates, so that other projects can subscribe without building the daemon.
+
+mod error;
+mod handshake;
+mod layout;
+mod listener;
+mod liveness;
+mod message;
+mod publisher;
+pub mod recipe;
+mod ring;
+mod segment;
+mod subscriber;
+mod sync;
+
+pub use error::IpcError;
+pub use layout::{CHANNELS, Geometry, Layout, MAX_BATCH, MAX_SLOTS, TensorLayout};
+pub use listener::{Closer, Connection, Listener, default_socket};
+pub use message::{
+    DaemonStatus, FailureCount, Order, Reply, Request, StreamInfo, SubscriberStatus, Subscription,
+};
+pub use publisher::{BatchHead, NO_LABEL, NO_SAMPLE, Publisher, SampleWriter, SlotWriter};
+pub use recipe::Recipe;
+pub use subscriber::{Client, GroupBytes, LIVENESS_INTERVAL, Lease, Subscriber};
+
+/// Version of the protocol; both sides must have the same.
+pub const PROTOCOL_VERSION: u32 = 1;

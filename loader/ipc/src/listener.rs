@@ -1,0 +1,359 @@
+//! The daemon's meeting place: a 0600 socket in a 0700 folder, owned through a lock that dies with its process.
+//!
+//! The lock file beside the socket (`PATH.lock`) is held with `flock`, so a killed daemon leaves nothing that blocks the next
+//! one: whoever gets the lock removes the stale socket.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use ipc_channel::ipc::{IpcReceiver, IpcSender};
+use rustix::fs::FlockOperation;
+
+use crate::error::IpcError;
+use crate::handshake;
+use crate::liveness;
+use crate::message::{Reply, Request};
+use crate::publisher::Publisher;
+
+/// Longest path that a Unix socket address holds.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// A bound socket; dropping it unlinks socket and lock.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    path: PathBuf,
+    lock_path: PathBuf,
+    removed_stale: bool,
+    // Released last: as long as it is held nobody else removes our socket.
+    _lock: File,
+}
+
+/// A subscriber that has shaken hands.
+#[derive(Debug)]
+pub struct Connection {
+    stream: UnixStream,
+    replies: IpcSender<Reply>,
+    requests: IpcReceiver<Request>,
+    pid: i32,
+}
+
+/// Ends one subscriber's stream.
+#[derive(Debug)]
+pub struct Closer {
+    stream: UnixStream,
+    replies: IpcSender<Reply>,
+}
+
+/// The default meeting place: one per user and data set.
+///
+/// `$XDG_RUNTIME_DIR/sslight/<id>/loader.sock`, else `/tmp/sslight-<uid>/<id>/loader.sock`, where `<id>` is a hash of the data
+/// set's canonical path.
+pub fn default_socket(shards: &Path) -> PathBuf {
+    let canonical = fs::canonicalize(shards).unwrap_or_else(|_| shards.to_owned());
+    let id = fnv1a(canonical.as_os_str().as_encoded_bytes());
+    runtime_dir().join(format!("{id:016x}")).join("loader.sock")
+}
+
+impl Listener {
+    /// Binds `path`, creating its folder (0700) where it is missing. `owner` is what a second daemon is told about this one.
+    ///
+    /// # Errors
+    /// [`IpcError::SocketInUse`] when a live daemon owns the path.
+    pub fn bind(path: &Path, owner: &str) -> Result<Listener, IpcError> {
+        let path = std::path::absolute(path)
+            .map_err(IpcError::io(format!("bad path {}", path.display())))?;
+        if path.as_os_str().len() > MAX_SOCKET_PATH {
+            let what = format!("the path has more than {MAX_SOCKET_PATH} bytes");
+            return Err(IpcError::BadSocket { socket: path, what });
+        }
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        create_private(folder).map_err(|error| bad_socket(&path, &error))?;
+        let lock_path = PathBuf::from(format!("{}.lock", path.display()));
+        let lock = lock(&path, &lock_path, owner)?;
+        let removed_stale = remove_stale(&path)?;
+        let socket = UnixListener::bind(&path).map_err(|error| bad_socket(&path, &error))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+            .map_err(|error| bad_socket(&path, &error))?;
+        Ok(Listener {
+            socket,
+            path,
+            lock_path,
+            removed_stale,
+            _lock: lock,
+        })
+    }
+
+    /// Makes ipc-channel put its one-shot sockets beside ours, in the private folder, rather than into `$TMPDIR`, which may be
+    /// too long a path or another container's. Process-wide, hence a daemon's choice and not part of [`Listener::bind`].
+    pub fn host_channels(&self) {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        // Only the first choice of a process counts, and a process has one daemon.
+        let _ = tempfile::env::override_temp_dir(folder);
+    }
+
+    /// True when a dead daemon's socket was in the way.
+    pub fn removed_stale(&self) -> bool {
+        self.removed_stale
+    }
+
+    /// Where it listens.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits for the next subscriber to connect. [`Listener::greet`] then shakes hands, on whatever thread.
+    ///
+    /// # Errors
+    /// When the socket is shut down or descriptors run out.
+    pub fn accept(&self) -> Result<UnixStream, IpcError> {
+        let (stream, _) = self
+            .socket
+            .accept()
+            .map_err(IpcError::io("cannot accept a subscriber"))?;
+        Ok(stream)
+    }
+
+    /// Makes a waiting [`Listener::accept`] return, by connecting to ourselves.
+    pub fn wake(path: &Path) {
+        // A failure means that the listener is gone already, which is what was wanted.
+        let _ = UnixStream::connect(path);
+    }
+
+    /// Shakes hands with a connected subscriber of the same user.
+    ///
+    /// # Errors
+    /// When the peer is another user, speaks another version, or does not speak at all.
+    pub fn greet(mut stream: UnixStream) -> Result<Connection, IpcError> {
+        let (uid, ours) = (
+            liveness::peer_uid(&stream)?,
+            rustix::process::geteuid().as_raw(),
+        );
+        if uid != ours && uid != 0 {
+            return Err(IpcError::NotAPeer {
+                what: format!("it belongs to user {uid}, not {ours}"),
+            });
+        }
+        let pid = liveness::peer_pid(&stream)?;
+        let (replies, requests) = handshake::accept(&mut stream)?;
+        Ok(Connection {
+            stream,
+            replies,
+            requests,
+            pid,
+        })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure here, and the next daemon cleans up.
+        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.lock_path);
+    }
+}
+
+impl Connection {
+    /// Process id of the subscriber.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Waits for the next request; `None` once the subscriber is gone.
+    pub fn next_request(&self) -> Option<Request> {
+        self.requests.recv().ok()
+    }
+
+    /// Sends an answer; `false` when the subscriber is gone.
+    pub fn reply(&self, reply: Reply) -> bool {
+        self.replies.send(reply).is_ok()
+    }
+
+    /// Passes the ring of a stream that was just promised.
+    ///
+    /// # Errors
+    /// When the subscriber is gone or descriptors run out.
+    pub fn send_ring(&self, publisher: &Publisher) -> Result<(), IpcError> {
+        handshake::send_descriptors(&self.stream, &publisher.descriptors()?)
+    }
+
+    /// A handle that ends the stream from another thread.
+    ///
+    /// # Errors
+    /// When descriptors run out.
+    pub fn closer(&self) -> Result<Closer, IpcError> {
+        let stream = self
+            .stream
+            .try_clone()
+            .map_err(IpcError::io("cannot duplicate a descriptor"))?;
+        Ok(Closer {
+            stream,
+            replies: self.replies.clone(),
+        })
+    }
+}
+
+impl Closer {
+    /// Tells the subscriber why its stream ends, then hangs up.
+    pub fn close(&self, reason: String, exit_code: i32) {
+        // It may be gone already, which is as good.
+        let _ = self.replies.send(Reply::Closed { reason, exit_code });
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+fn runtime_dir() -> PathBuf {
+    let named = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_dir());
+    match named {
+        Some(dir) => dir.join("sslight"),
+        None => PathBuf::from(format!(
+            "/tmp/sslight-{}",
+            rustix::process::geteuid().as_raw()
+        )),
+    }
+}
+
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn bad_socket(path: &Path, error: &std::io::Error) -> IpcError {
+    IpcError::BadSocket {
+        socket: path.to_owned(),
+        what: error.to_string(),
+    }
+}
+
+fn lock(path: &Path, lock_path: &Path, owner: &str) -> Result<File, IpcError> {
+    loop {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(lock_path)
+            .map_err(|error| bad_socket(path, &error))?;
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut owner = String::new();
+            let _ = file.read_to_string(&mut owner);
+            return Err(IpcError::SocketInUse {
+                socket: path.to_owned(),
+                owner: owner.trim().to_owned(),
+            });
+        }
+        if is_current(&file, lock_path) {
+            write_owner(&mut file, owner).map_err(|error| bad_socket(path, &error))?;
+            return Ok(file);
+        }
+    }
+}
+
+/// False when the file we locked was unlinked by an owner that was just leaving.
+fn is_current(file: &File, lock_path: &Path) -> bool {
+    let (Ok(ours), Ok(there)) = (file.metadata(), fs::metadata(lock_path)) else {
+        return false;
+    };
+    (ours.dev(), ours.ino()) == (there.dev(), there.ino())
+}
+
+fn write_owner(file: &mut File, owner: &str) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{owner}")
+}
+
+fn remove_stale(path: &Path) -> Result<bool, IpcError> {
+    use std::os::unix::fs::FileTypeExt;
+    match fs::symlink_metadata(path) {
+        Err(_) => Ok(false),
+        Ok(meta) if meta.file_type().is_socket() => fs::remove_file(path)
+            .map(|()| true)
+            .map_err(|error| bad_socket(path, &error)),
+        Ok(_) => Err(IpcError::BadSocket {
+            socket: path.to_owned(),
+            what: "a file that is no socket stands there".into(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_daemon_is_told_who_the_first_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/loader.sock");
+        let first = Listener::bind(&path, "pid 42 serving /data").unwrap();
+        let error = Listener::bind(&path, "pid 43").unwrap_err();
+        assert!(
+            matches!(&error, IpcError::SocketInUse { owner, .. } if owner.contains("pid 42")),
+            "{error}"
+        );
+        assert_eq!(error.exit_code(), 4);
+        drop(first);
+        assert_eq!(
+            fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            0,
+            "everything is unlinked"
+        );
+        Listener::bind(&path, "pid 43").unwrap();
+    }
+
+    #[test]
+    fn a_dead_daemons_socket_is_replaced_and_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("loader.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        let listener = Listener::bind(&path, "pid 1").unwrap();
+        assert!(listener.removed_stale());
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("precious.txt");
+        fs::write(&path, "thesis").unwrap();
+        assert!(matches!(
+            Listener::bind(&path, "pid 1"),
+            Err(IpcError::BadSocket { .. })
+        ));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "thesis");
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_socket_is_an_error_that_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Listener::bind(&dir.path().join("x".repeat(120)), "pid 1").unwrap_err();
+        assert!(error.to_string().contains("107"), "{error}");
+    }
+
+    #[test]
+    fn each_data_set_has_its_own_socket() {
+        assert_ne!(
+            default_socket(Path::new("/data/a")),
+            default_socket(Path::new("/data/b"))
+        );
+        assert_eq!(
+            default_socket(Path::new("/data/a")),
+            default_socket(Path::new("/data/a"))
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! What the two sides say to each other over the control channel.
+
+use serde::{Deserialize, Serialize};
+
+use crate::layout::Geometry;
+use crate::recipe::Recipe;
+
+/// What a subscriber asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Free text that `loader status` shows.
+    pub name: String,
+    /// Split of the data set, such as `train` or `val`.
+    pub split: String,
+    /// The views of every image.
+    pub recipe: Recipe,
+    /// Samples in a batch of this rank.
+    pub batch_size: u32,
+    /// This rank, below `world_size`.
+    pub rank: u32,
+    /// Number of ranks that share every global batch.
+    pub world_size: u32,
+    /// Seed of the order and of the views.
+    pub seed: u64,
+    /// Order of the samples.
+    pub order: Order,
+    /// Epoch to start in.
+    pub start_epoch: u64,
+    /// Step within the start epoch to start at.
+    pub start_step: u64,
+    /// Epochs to serve, the start epoch included.
+    pub num_epochs: u64,
+    /// Slots of the ring; `None` leaves it to the daemon.
+    pub num_slots: Option<u32>,
+}
+
+/// Order of the samples within an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// A seeded permutation of all samples, another one each epoch; a last partial global batch is dropped.
+    Shuffled,
+    /// By sample id; the last batch may be partial ([`crate::Lease::num_valid`]).
+    Sequential,
+}
+
+/// What the daemon promises about a stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamInfo {
+    /// Process id of the daemon.
+    pub pid: i32,
+    /// Samples in the split.
+    pub num_samples: u64,
+    /// Class names by label.
+    pub classes: Vec<String>,
+    /// Batches per epoch for this rank.
+    pub steps_per_epoch: u64,
+    /// Batches that the stream will deliver in all.
+    pub num_batches: u64,
+    /// Epoch of the first batch.
+    pub start_epoch: u64,
+    /// Step within the epoch of the first batch.
+    pub start_step: u64,
+    /// Sizes of the ring.
+    pub geometry: Geometry,
+}
+
+impl StreamInfo {
+    /// Epoch and step within the epoch of batch number `sequence` of this stream.
+    pub fn position(&self, sequence: u64) -> (u64, u64) {
+        let step = self.start_step + sequence;
+        let steps = self.steps_per_epoch.max(1);
+        (self.start_epoch + step / steps, step % steps)
+    }
+}
+
+/// A question to the daemon.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// Start a stream on this connection.
+    Subscribe(Subscription),
+    /// How are things?
+    Status,
+}
+
+/// An answer from the daemon.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// The stream starts; the segments follow on the socket.
+    Subscribed(StreamInfo),
+    /// The subscription is refused.
+    Refused {
+        /// What, where, what to do.
+        reason: String,
+        /// Exit code of this case.
+        exit_code: i32,
+    },
+    /// Answer to [`Request::Status`].
+    Status(DaemonStatus),
+    /// The stream ends before its last batch.
+    Closed {
+        /// What, where, what to do.
+        reason: String,
+        /// Exit code of this case.
+        exit_code: i32,
+    },
+}
+
+/// What `loader status` shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DaemonStatus {
+    /// Version of the daemon.
+    pub version: String,
+    /// Process id of the daemon.
+    pub pid: i32,
+    /// Folder of the data set.
+    pub data: String,
+    /// Where it listens.
+    pub socket: String,
+    /// Seconds since start.
+    pub uptime_s: f64,
+    /// Worker threads that decode and augment.
+    pub num_workers: usize,
+    /// Samples that could not be used, by cause.
+    pub failures: Vec<FailureCount>,
+    /// Live subscribers.
+    pub subscribers: Vec<SubscriberStatus>,
+}
+
+/// Samples replaced for one cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureCount {
+    /// The cause, such as `truncated`.
+    pub cause: String,
+    /// Distinct samples it hit.
+    pub num_samples: u64,
+}
+
+/// One subscriber, as the daemon sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubscriberStatus {
+    /// Number of the subscription, counting from 1.
+    pub id: u64,
+    /// Process id of the subscriber.
+    pub pid: i32,
+    /// What it called itself.
+    pub name: String,
+    /// Split it reads.
+    pub split: String,
+    /// Rank of the subscriber.
+    pub rank: u32,
+    /// Number of ranks.
+    pub world_size: u32,
+    /// Samples in a batch.
+    pub batch_size: u32,
+    /// Epoch of the newest published batch.
+    pub epoch: u64,
+    /// Step within the epoch of the newest published batch.
+    pub step: u64,
+    /// Batches published so far.
+    pub num_published: u64,
+    /// Batches of the whole stream.
+    pub num_batches: u64,
+    /// Images per second since the stream began.
+    pub images_per_s: f64,
+    /// Share of the stream's time that the subscriber waited for the loader, 0 to 1.
+    pub consumer_wait: f64,
+    /// Share of the stream's time that the loader waited for a free slot, 0 to 1.
+    pub producer_wait: f64,
+}

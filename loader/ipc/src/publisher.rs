@@ -1,0 +1,237 @@
+//! The daemon's side of a ring: reserve a slot, fill its rows from many threads, and the last row publishes it.
+//!
+//! `reserve -> SlotWriter -> split -> SampleWriter (one per row) -> finish`. A [`SampleWriter`] that is dropped unfinished
+//! aborts the ring: the slot is never published, and [`Publisher::is_aborted`] says so. Any thread may hold any of these.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::IpcError;
+use crate::layout::{Geometry, Layout};
+use crate::ring::{Ring, Turn};
+use crate::segment::Segment;
+use crate::sync::{AtomicBool, AtomicUsize, Ordering};
+
+/// Label of a row that has none.
+pub const NO_LABEL: i64 = -1;
+/// Sample id of a row beyond the batch's valid ones.
+pub const NO_SAMPLE: u64 = u64::MAX;
+
+/// The writing end of a ring.
+#[derive(Debug)]
+pub struct Publisher {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    ring: Ring,
+    views: Segment,
+    layout: Layout,
+    aborted: AtomicBool,
+}
+
+/// A reserved slot that nobody else touches.
+#[derive(Debug)]
+pub struct SlotWriter {
+    shared: Arc<Shared>,
+    turn: Turn,
+}
+
+/// What a slot says about its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchHead {
+    /// Epoch of the batch.
+    pub epoch: u64,
+    /// Step within the epoch.
+    pub step: u64,
+    /// Rows that hold a sample; the rest is padding.
+    pub num_valid: usize,
+}
+
+/// One row of a reserved slot: all views of one sample, its label and its id.
+#[derive(Debug)]
+pub struct SampleWriter {
+    filling: Arc<Filling>,
+    row: usize,
+    finished: bool,
+}
+
+#[derive(Debug)]
+struct Filling {
+    shared: Arc<Shared>,
+    turn: Turn,
+    unfinished: AtomicUsize,
+}
+
+impl Publisher {
+    /// Creates both segments, every page reserved.
+    ///
+    /// # Errors
+    /// [`IpcError::SharedMemory`] when `/dev/shm` cannot hold the ring.
+    pub fn create(geometry: &Geometry) -> Result<Publisher, IpcError> {
+        let layout = geometry.layout()?;
+        let views = Segment::create_views(&layout)?;
+        let ring = Ring::create(&layout)?;
+        let shared = Shared {
+            ring,
+            views,
+            layout,
+            aborted: AtomicBool::new(false),
+        };
+        Ok(Publisher {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Descriptors for the subscriber: the control segment, and the views read-only.
+    ///
+    /// # Errors
+    /// [`IpcError::Io`] when descriptors run out.
+    pub fn descriptors(&self) -> Result<[OwnedFd; 2], IpcError> {
+        Ok([self.shared.ring.fd()?, self.shared.views.read_only_fd()?])
+    }
+
+    /// Waits for the slot of batch number `sequence` to be free; `None` when `timeout` passed first.
+    ///
+    /// # Errors
+    /// [`IpcError::Corrupt`] when the subscriber broke the protocol.
+    pub fn reserve(
+        &self,
+        sequence: u64,
+        timeout: Duration,
+    ) -> Result<Option<SlotWriter>, IpcError> {
+        let turn = self.shared.ring.turn(sequence);
+        let free = self.shared.ring.wait_free(turn, timeout)?;
+        Ok(free.then(|| SlotWriter {
+            shared: Arc::clone(&self.shared),
+            turn,
+        }))
+    }
+
+    /// True once a row was dropped unfinished: the stream cannot go on.
+    pub fn is_aborted(&self) -> bool {
+        self.shared.aborted.load(Ordering::Acquire)
+    }
+
+    /// How long the subscriber says it has waited for batches, in microseconds.
+    pub fn consumer_wait_us(&self) -> u64 {
+        self.shared.ring.consumer_wait_us().load(Ordering::Relaxed)
+    }
+
+    /// Bytes of shared memory that the ring holds.
+    pub fn shared_bytes(&self) -> usize {
+        self.shared.layout.views_bytes() + self.shared.layout.control_bytes()
+    }
+}
+
+impl SlotWriter {
+    /// Writes the batch's head and the padding rows, and hands out one writer per valid row.
+    ///
+    /// The slot is published when the last of them finishes.
+    pub fn split(self, head: BatchHead) -> Vec<SampleWriter> {
+        let batch_size = self.shared.layout.batch_size;
+        assert!(
+            (1..=batch_size).contains(&head.num_valid),
+            "1 to {batch_size} valid rows"
+        );
+        self.write_head(head);
+        for row in head.num_valid..batch_size {
+            self.shared.write_label(self.turn, row, NO_LABEL, NO_SAMPLE);
+        }
+        if head.num_valid == 0 {
+            self.shared.ring.publish(self.turn);
+        }
+        let unfinished = AtomicUsize::new(head.num_valid);
+        let filling = Arc::new(Filling {
+            shared: self.shared,
+            turn: self.turn,
+            unfinished,
+        });
+        let writer = |row| SampleWriter {
+            filling: Arc::clone(&filling),
+            row,
+            finished: false,
+        };
+        (0..head.num_valid).map(writer).collect()
+    }
+
+    #[allow(unsafe_code)]
+    fn write_head(&self, head: BatchHead) {
+        let words = [head.epoch, head.step, head.num_valid as u64];
+        let at = self
+            .shared
+            .bytes(self.turn, 0, size_of_val(&words))
+            .cast::<[u64; 3]>();
+        // SAFETY: inside the slot, 4096-aligned; the turn word gives this slot to this writer alone.
+        unsafe { at.write(words) };
+    }
+}
+
+impl SampleWriter {
+    /// The pixels of view `view` (its index in the recipe): `u8 [size, size, 3]`, to be written.
+    #[allow(unsafe_code)]
+    pub fn view(&mut self, view: usize) -> &mut [u8] {
+        let Filling { shared, turn, .. } = &*self.filling;
+        let (offset, len) = shared
+            .layout
+            .view_range(view, self.row)
+            .expect("a view of the recipe");
+        let at = shared.bytes(*turn, offset, len);
+        // SAFETY: the range lies inside the mapping and belongs to this row alone (`Layout::view_range` gives disjoint
+        // ranges, proven by a property test); `&mut self` makes it unique in this process until the row is finished; the
+        // subscriber has no writable mapping of the views (`Segment::read_only_fd`).
+        unsafe { std::slice::from_raw_parts_mut(at, len) }
+    }
+
+    /// Writes label and sample id. The last row of the slot publishes the batch and returns `true`.
+    pub fn finish(mut self, label: i64, sample_id: u64) -> bool {
+        let Filling {
+            shared,
+            turn,
+            unfinished,
+        } = &*self.filling;
+        shared.write_label(*turn, self.row, label, sample_id);
+        let is_last = unfinished.fetch_sub(1, Ordering::AcqRel) == 1;
+        if is_last {
+            shared.ring.publish(*turn);
+        }
+        self.finished = true;
+        is_last
+    }
+}
+
+impl Drop for SampleWriter {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.filling.shared.aborted.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Shared {
+    fn bytes(&self, turn: Turn, offset: usize, len: usize) -> *mut u8 {
+        assert!(
+            offset + len <= self.layout.slot_bytes,
+            "range inside the slot"
+        );
+        self.views
+            .bytes(turn.slot * self.layout.slot_bytes + offset, len)
+    }
+
+    #[allow(unsafe_code)]
+    fn write_label(&self, turn: Turn, row: usize, label: i64, sample_id: u64) {
+        let label_at = self
+            .bytes(turn, self.layout.labels_offset + 8 * row, 8)
+            .cast::<i64>();
+        let id_at = self
+            .bytes(turn, self.layout.ids_offset + 8 * row, 8)
+            .cast::<u64>();
+        // SAFETY: inside the slot, 8-aligned, and each row has one writer.
+        unsafe {
+            label_at.write(label);
+            id_at.write(sample_id);
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! The subscriber's side: meet the daemon, subscribe, receive leases.
+//!
+//! A [`Lease`] is a published slot; dropping it gives the slot back. Nothing here starts a thread. Every wait has a deadline,
+//! and a daemon that dies is noticed within [`LIVENESS_INTERVAL`].
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ipc_channel::TryRecvError;
+use ipc_channel::ipc::{IpcReceiver, IpcSender};
+
+use crate::error::IpcError;
+use crate::handshake;
+use crate::layout::{Layout, TensorLayout};
+use crate::liveness;
+use crate::message::{DaemonStatus, Reply, Request, StreamInfo, Subscription};
+use crate::ring::{Ring, Turn};
+use crate::segment::Segment;
+use crate::sync::Ordering;
+
+/// How often a waiting subscriber looks whether the daemon still lives.
+pub const LIVENESS_INTERVAL: Duration = Duration::from_millis(100);
+/// How long the daemon may take to answer a request (a subscription reserves the whole ring).
+const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A connection to the daemon, before any subscription.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    requests: IpcSender<Request>,
+    replies: IpcReceiver<Reply>,
+    pid: i32,
+}
+
+/// The receiving end of one stream of batches.
+#[derive(Debug)]
+pub struct Subscriber {
+    shared: Arc<Shared>,
+    client: Client,
+    info: StreamInfo,
+    next: u64,
+}
+
+// Drop order: leases hold the mapping; the socket closes with the client, after which the daemon frees the ring.
+#[derive(Debug)]
+struct Shared {
+    ring: Ring,
+    views: Segment,
+    layout: Layout,
+}
+
+/// A batch in shared memory, ours until dropped.
+#[derive(Debug)]
+pub struct Lease {
+    shared: Arc<Shared>,
+    turn: Turn,
+    epoch: u64,
+    step: u64,
+    num_valid: usize,
+}
+
+/// One tensor of a lease: `u8 [num_views, batch_size, size, size, 3]` in shared memory.
+///
+/// The daemon may write this memory once the lease is dropped, so it is reached through a pointer, never a slice.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupBytes<'a> {
+    lease: &'a Lease,
+    tensor: TensorLayout,
+}
+
+impl Client {
+    /// Connects to the daemon at `socket`, waiting at most `timeout` for its answers.
+    ///
+    /// # Errors
+    /// [`IpcError::NoDaemon`] when nobody listens, [`IpcError::Version`] when the protocols differ.
+    pub fn connect(socket: &Path, timeout: Duration) -> Result<Client, IpcError> {
+        let (stream, (requests, replies)) = handshake::connect(socket, timeout)?;
+        let pid = liveness::peer_pid(&stream)?;
+        Ok(Client {
+            stream,
+            requests,
+            replies,
+            pid,
+        })
+    }
+
+    /// Process id of the daemon.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Asks how the daemon and its subscribers are doing.
+    ///
+    /// # Errors
+    /// When the daemon is gone or does not answer.
+    pub fn status(&self) -> Result<DaemonStatus, IpcError> {
+        match self.ask(Request::Status)? {
+            Reply::Status(status) => Ok(status),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Starts a stream. One connection carries one stream.
+    ///
+    /// # Errors
+    /// [`IpcError::Refused`] with the daemon's reason and exit code.
+    pub fn subscribe(self, subscription: &Subscription) -> Result<Subscriber, IpcError> {
+        let info = match self.ask(Request::Subscribe(subscription.clone()))? {
+            Reply::Subscribed(info) => info,
+            Reply::Refused { reason, exit_code } => {
+                return Err(IpcError::Refused { reason, exit_code });
+            }
+            other => return Err(unexpected(&other)),
+        };
+        check_promise(subscription, &info)?;
+        let layout = info.geometry.layout()?;
+        let [control, views] = handshake::receive_descriptors(&self.stream)?;
+        let ring = Ring::open(control, &layout)?;
+        let views = Segment::open(views, layout.views_bytes(), false)?;
+        let shared = Arc::new(Shared {
+            ring,
+            views,
+            layout,
+        });
+        Ok(Subscriber {
+            shared,
+            client: self,
+            info,
+            next: 0,
+        })
+    }
+
+    fn ask(&self, request: Request) -> Result<Reply, IpcError> {
+        let gone = || IpcError::NotAPeer {
+            what: "it closed the control channel".into(),
+        };
+        self.requests.send(request).map_err(|_| gone())?;
+        match self.replies.try_recv_timeout(REPLY_TIMEOUT) {
+            Ok(reply) => Ok(reply),
+            Err(TryRecvError::Empty) => Err(IpcError::NotAPeer {
+                what: format!("no answer within {REPLY_TIMEOUT:?}"),
+            }),
+            Err(TryRecvError::IpcError(_)) => Err(gone()),
+        }
+    }
+}
+
+impl Subscriber {
+    /// What the daemon promised.
+    pub fn info(&self) -> &StreamInfo {
+        &self.info
+    }
+
+    /// Sizes of the ring.
+    pub fn layout(&self) -> &Layout {
+        &self.shared.layout
+    }
+
+    /// Waits for the next batch; `None` once all epochs were served.
+    ///
+    /// # Errors
+    /// [`IpcError::TimedOut`] after `timeout`, [`IpcError::Stopped`] when the daemon ended the stream,
+    /// [`IpcError::PeerGone`] when it died.
+    pub fn receive(&mut self, timeout: Duration) -> Result<Option<Lease>, IpcError> {
+        if self.next == self.info.num_batches {
+            return Ok(None);
+        }
+        let turn = self.shared.ring.turn(self.next);
+        let start = Instant::now();
+        let ready = self.wait_ready(turn, timeout);
+        let waited_us = start.elapsed().as_micros() as u64;
+        self.shared
+            .ring
+            .consumer_wait_us()
+            .fetch_add(waited_us, Ordering::Relaxed);
+        ready?;
+        let lease = self.lease(turn)?;
+        self.next += 1;
+        Ok(Some(lease))
+    }
+
+    fn wait_ready(&self, turn: Turn, timeout: Duration) -> Result<(), IpcError> {
+        let start = Instant::now();
+        loop {
+            let left = timeout.saturating_sub(start.elapsed());
+            if self
+                .shared
+                .ring
+                .wait_ready(turn, left.min(LIVENESS_INTERVAL))?
+            {
+                return Ok(());
+            }
+            if liveness::is_closed(&self.client.stream) {
+                return self.last_look(turn);
+            }
+            if start.elapsed() >= timeout {
+                let (epoch, step) = self.info.position(self.next);
+                let waited_ms = timeout.as_millis();
+                return Err(IpcError::TimedOut {
+                    pid: self.client.pid,
+                    waited_ms,
+                    epoch,
+                    step,
+                });
+            }
+        }
+    }
+
+    /// The daemon hung up: a batch may have been published just before, else its last words say why.
+    fn last_look(&self, turn: Turn) -> Result<(), IpcError> {
+        if self.shared.ring.wait_ready(turn, Duration::ZERO)? {
+            return Ok(());
+        }
+        if let Ok(Reply::Closed { reason, exit_code }) = self.client.replies.try_recv() {
+            return Err(IpcError::Stopped { reason, exit_code });
+        }
+        let (epoch, step) = self.info.position(self.next);
+        Err(IpcError::PeerGone {
+            pid: self.client.pid,
+            epoch,
+            step,
+        })
+    }
+
+    fn lease(&self, turn: Turn) -> Result<Lease, IpcError> {
+        let [epoch, step, num_valid] = self.shared.read_head(turn);
+        let (expected_epoch, expected_step) = self.info.position(self.next);
+        let num_valid = usize::try_from(num_valid).unwrap_or(usize::MAX);
+        if (epoch, step) != (expected_epoch, expected_step)
+            || num_valid > self.shared.layout.batch_size
+        {
+            let what = format!(
+                "a batch of epoch {epoch}, step {step} with {num_valid} samples where epoch {expected_epoch}, step {expected_step} was due"
+            );
+            return Err(IpcError::Corrupt { what });
+        }
+        Ok(Lease {
+            shared: Arc::clone(&self.shared),
+            turn,
+            epoch,
+            step,
+            num_valid,
+        })
+    }
+}
+
+impl Lease {
+    /// Epoch of the batch.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Step within the epoch.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Rows that hold a sample; the others are padding (label -1).
+    pub fn num_valid(&self) -> usize {
+        self.num_valid
+    }
+
+    /// Labels `[batch_size]`, -1 where there is none.
+    pub fn labels(&self) -> Vec<i64> {
+        self.shared
+            .read_rows::<i64>(self.turn, self.shared.layout.labels_offset)
+    }
+
+    /// Sample ids `[batch_size]` within the split.
+    pub fn sample_ids(&self) -> Vec<u64> {
+        self.shared
+            .read_rows::<u64>(self.turn, self.shared.layout.ids_offset)
+    }
+
+    /// The tensor of view group `index`; panics when the recipe has fewer groups.
+    pub fn group(&self, index: usize) -> GroupBytes<'_> {
+        GroupBytes {
+            lease: self,
+            tensor: self.shared.layout.tensors[index],
+        }
+    }
+
+    /// Number of view groups.
+    pub fn num_groups(&self) -> usize {
+        self.shared.layout.tensors.len()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.shared.ring.release(self.turn);
+    }
+}
+
+impl GroupBytes<'_> {
+    /// First byte; valid for [`GroupBytes::len`] bytes while the lease lives.
+    pub fn as_ptr(&self) -> *const u8 {
+        let Lease { shared, turn, .. } = self.lease;
+        shared.bytes(*turn, self.tensor.offset, self.tensor.bytes)
+    }
+
+    /// Bytes of the tensor.
+    pub fn len(&self) -> usize {
+        self.tensor.bytes
+    }
+
+    /// Never true: a group has at least one view.
+    pub fn is_empty(&self) -> bool {
+        self.tensor.bytes == 0
+    }
+
+    /// Shape `[num_views, batch_size, size, size, 3]`.
+    pub fn shape(&self) -> [usize; 5] {
+        let side = self.tensor.group.size as usize;
+        [
+            self.tensor.group.num_views,
+            self.lease.shared.layout.batch_size,
+            side,
+            side,
+            3,
+        ]
+    }
+
+    /// A private copy of the bytes.
+    #[allow(unsafe_code)]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut copy = vec![0; self.len()];
+        // SAFETY: both ranges are valid for `len` bytes; the publisher leaves the slot alone while the lease lives.
+        unsafe { std::ptr::copy_nonoverlapping(self.as_ptr(), copy.as_mut_ptr(), copy.len()) };
+        copy
+    }
+}
+
+impl Shared {
+    fn bytes(&self, turn: Turn, offset: usize, len: usize) -> *const u8 {
+        assert!(
+            offset + len <= self.layout.slot_bytes,
+            "range inside the slot"
+        );
+        self.views
+            .bytes(turn.slot * self.layout.slot_bytes + offset, len)
+    }
+
+    #[allow(unsafe_code)]
+    fn read_head(&self, turn: Turn) -> [u64; 3] {
+        // SAFETY: inside the slot, 4096-aligned, published (acquire load of the turn word came first).
+        unsafe {
+            self.bytes(turn, 0, size_of::<[u64; 3]>())
+                .cast::<[u64; 3]>()
+                .read()
+        }
+    }
+
+    #[allow(unsafe_code)]
+    fn read_rows<T: Copy + Default>(&self, turn: Turn, offset: usize) -> Vec<T> {
+        let mut rows = vec![T::default(); self.layout.batch_size];
+        let at = self.bytes(turn, offset, size_of_val(&rows[..])).cast::<T>();
+        // SAFETY: inside the slot, 8-aligned, plain integers, published and leased.
+        unsafe { std::ptr::copy_nonoverlapping(at, rows.as_mut_ptr(), rows.len()) };
+        rows
+    }
+}
+
+fn unexpected(reply: &Reply) -> IpcError {
+    IpcError::NotAPeer {
+        what: format!("an answer to another question: {reply:?}"),
+    }
+}
+
+fn check_promise(asked: &Subscription, info: &StreamInfo) -> Result<(), IpcError> {
+    let geometry = &info.geometry;
+    if geometry.batch_size == asked.batch_size && geometry.groups == asked.recipe.groups() {
+        return Ok(());
+    }
+    Err(IpcError::Corrupt {
+        what: format!("the daemon promises {geometry:?} for another recipe"),
+    })
+}
