@@ -1,0 +1,81 @@
+//! # The shard format, version 1
+//!
+//! A *packed set* is a folder that holds labelled images in a form which is read by mapping, not by
+//! parsing. This crate writes and reads it. It knows nothing of decoding, cropping, epochs or
+//! sockets, starts no thread, and keeps no global state.
+//!
+//! ```text
+//! imagenet-shards/
+//!     manifest.json            classes; for each split its shards with size, count, digests
+//!     train-000000.tar         images and labels, a plain WebDataset shard
+//!     train-000000.idx         where each image lies in it, and what it is
+//!     train-000001.tar  ...
+//!     val-000000.tar    ...
+//! ```
+//!
+//! A set is complete exactly when `manifest.json` is there: it is written last. Everything is first
+//! written under a temporary name (`.train-000000.tar.partial`), synced to disk and renamed.
+//! The same samples in the same order give the same bytes in every file.
+//!
+//! ## Shard (`<split>-<number, six digits>.tar`)
+//!
+//! Each sample is two consecutive members: `<key>.jpg` (or `<key>.png`: the extension tells the
+//! content, whatever the source file was called) with the bytes of the source file unchanged,
+//! then `<key>.cls` with the label in decimal. An unlabelled sample has no `.cls`.
+//! Headers are GNU tar with mode 0644, owner 0 and time 0; names over 100 bytes use
+//! the GNU long-name member, so that stock `tar` and WebDataset readers see them whole.
+//! A member name is split at the first dot after its last slash, hence keys have no dot there
+//! ([`name`] states how keys are made and how to get the source name back).
+//!
+//! ## Index (`<split>-<number>.idx`)
+//!
+//! Little endian throughout; `header | entries | keys`, nothing after.
+//!
+//! | header, bytes | |
+//! |---|---|
+//! | 0..8 | magic `89 53 48 49 44 58 0D 0A` (`\x89SHIDX\r\n`) |
+//! | 8..12 | version, 1 |
+//! | 12..16 | bytes per entry, 40 |
+//! | 16..24 | number of entries |
+//! | 24..32 | size of the tar in bytes |
+//! | 32..40 | size of the key bytes |
+//! | 40..48 | XXH3-64 of the tar |
+//! | 48..52 | CRC-32 of everything after the header |
+//! | 52..60 | zero |
+//! | 60..64 | CRC-32 of bytes 0..60 |
+//!
+//! | entry, bytes | |
+//! |---|---|
+//! | 0..8 | offset of the image bytes in the tar |
+//! | 8..12 | their number |
+//! | 12..16 | their CRC-32 |
+//! | 16..20, 20..24 | width, height in pixels, as the image header says |
+//! | 24..28 | label; `FF FF FF FF` = unlabelled |
+//! | 28..32 | offset of the key in the key bytes |
+//! | 32..34 | length of the key |
+//! | 34 | kind ([`ImageKind`]) |
+//! | 35 | colour model ([`ColourModel`]) |
+//! | 36 | bits per channel |
+//! | 37..40 | zero |
+//!
+//! ## Manifest (`manifest.json`)
+//!
+//! [`Manifest`] is its schema. A label is the position of a name in `classes`.
+//! The samples of a split are numbered from 0 through its shards, in the order of the manifest.
+
+mod error;
+pub mod image_header;
+mod index;
+mod manifest;
+mod mapping;
+pub mod name;
+mod reader;
+mod sample;
+mod writer;
+
+pub use error::FormatError;
+pub use index::{ENTRY_BYTES, HEADER_BYTES, UNLABELLED, VERSION};
+pub use manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest};
+pub use reader::ShardSet;
+pub use sample::{ColourModel, ImageHeader, ImageKind, Sample};
+pub use writer::{NewSample, SetWriter, WriterOptions};

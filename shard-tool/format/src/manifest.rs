@@ -1,0 +1,347 @@
+//! The manifest: what a packed set consists of. Read once, checked for contradictions, then trusted
+//! for names and sizes; digests are for whoever wants to compare whole files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{FormatError, VERSION, name};
+
+/// File name of the manifest in a packed set.
+pub const MANIFEST_FILE: &str = "manifest.json";
+
+/// The content of `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Format version of the set.
+    pub version: u32,
+    /// Class names, escaped as in keys; a label is a position in this list.
+    pub classes: Vec<String>,
+    /// The splits by name (`train`, `val`).
+    pub splits: BTreeMap<String, SplitManifest>,
+}
+
+/// One split of a set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitManifest {
+    /// Samples in all shards.
+    pub num_samples: u64,
+    /// Those among them without label.
+    pub num_unlabelled: u64,
+    /// Size of all shards, bytes.
+    pub num_bytes: u64,
+    /// Samples by image kind ([`crate::ImageKind::name`]).
+    pub kinds: BTreeMap<String, u64>,
+    /// Samples by colour model ([`crate::ColourModel::name`]).
+    pub colours: BTreeMap<String, u64>,
+    /// The shards, in the order in which samples are numbered.
+    pub shards: Vec<ShardManifest>,
+}
+
+/// One shard and its index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardManifest {
+    /// File name of the tar.
+    pub file: String,
+    /// Its samples.
+    pub num_samples: u64,
+    /// Its size, bytes.
+    pub num_bytes: u64,
+    /// Its XXH3-64, 16 hexadecimal digits.
+    pub xxh3: String,
+    /// File name of the index.
+    pub index_file: String,
+    /// Size of the index, bytes.
+    pub index_bytes: u64,
+    /// XXH3-64 of the index, 16 hexadecimal digits.
+    pub index_xxh3: String,
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: u32,
+}
+
+impl Manifest {
+    /// Reads and checks the manifest of the set in `dir`.
+    ///
+    /// # Errors
+    /// [`FormatError::MissingFolder`], [`FormatError::NotPacked`] or [`FormatError::NoManifest`] if
+    /// there is none; else what is wrong with it.
+    pub fn load(dir: &Path) -> Result<Self, FormatError> {
+        let path = dir.join(MANIFEST_FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(source) if is_absent(&source) => return Err(explain_absence(dir)),
+            Err(source) => return Err(FormatError::Read { path, source }),
+        };
+        Self::parse(&text, &path)
+    }
+
+    /// The splits there are, in order of name.
+    pub fn split_names(&self) -> Vec<String> {
+        self.splits.keys().cloned().collect()
+    }
+
+    /// A stable number for the content of the set: classes, splits, and the digests of all files.
+    /// Two folders with the same id hold the same samples in the same order.
+    pub fn id(&self) -> u64 {
+        xxh3_64(self.to_json().as_bytes())
+    }
+
+    /// The text of `manifest.json`.
+    pub(crate) fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("strings and numbers only");
+        text.push('\n');
+        text
+    }
+
+    fn parse(text: &[u8], path: &Path) -> Result<Self, FormatError> {
+        let syntax = |source| FormatError::ManifestSyntax {
+            path: path.to_owned(),
+            source,
+        };
+        let VersionOnly { version } = serde_json::from_slice(text).map_err(syntax)?;
+        if version != VERSION {
+            let (path, expected) = (path.to_owned(), VERSION);
+            return Err(FormatError::ManifestVersion {
+                path,
+                found: version,
+                expected,
+            });
+        }
+        let manifest: Self = serde_json::from_slice(text).map_err(syntax)?;
+        match manifest.contradiction() {
+            Some(problem) => Err(FormatError::ManifestInvalid {
+                path: path.to_owned(),
+                problem,
+            }),
+            None => Ok(manifest),
+        }
+    }
+
+    fn contradiction(&self) -> Option<String> {
+        let mut classes: Vec<&String> = self.classes.iter().collect();
+        classes.sort();
+        if let Some(twice) = classes.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Some(format!("class `{}` is listed twice", twice[0]));
+        }
+        self.splits
+            .iter()
+            .find_map(|(name, split)| split.contradiction(name))
+    }
+}
+
+impl SplitManifest {
+    fn contradiction(&self, split: &str) -> Option<String> {
+        if !name::is_split_name(split) {
+            return Some(format!("`{split}` is not a name for a split"));
+        }
+        for (number, shard) in self.shards.iter().enumerate() {
+            let file = name::shard_file(split, number);
+            if shard.file != file || shard.index_file != name::index_file(&file) {
+                return Some(format!(
+                    "shard {number} of `{split}` is called `{}`",
+                    shard.file
+                ));
+            }
+        }
+        let sum = |field: fn(&ShardManifest) -> u64| {
+            self.shards
+                .iter()
+                .try_fold(0u64, |sum, shard| sum.checked_add(field(shard)))
+        };
+        if sum(|shard| shard.num_samples) != Some(self.num_samples) {
+            return Some(format!(
+                "the shards of `{split}` do not sum to its number of samples"
+            ));
+        }
+        if sum(|shard| shard.num_bytes) != Some(self.num_bytes) {
+            return Some(format!("the shards of `{split}` do not sum to its size"));
+        }
+        None
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Why there is no manifest in `dir`.
+fn explain_absence(dir: &Path) -> FormatError {
+    let dir = dir.to_owned();
+    if !dir.exists() {
+        return FormatError::MissingFolder { dir };
+    }
+    if !dir.is_dir() {
+        return FormatError::NotAFolder { path: dir };
+    }
+    if holds_images(&dir, 3, &mut 5_000) {
+        return FormatError::NotPacked { dir };
+    }
+    FormatError::NoManifest { dir }
+}
+
+/// Looks for a file named like an image, at most `depth` folders down and `budget` names in all.
+fn holds_images(dir: &Path, depth: u32, budget: &mut u32) -> bool {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return false;
+    };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if *budget == 0 {
+            return false;
+        }
+        *budget -= 1;
+        if is_named_like_an_image(&path) {
+            return true;
+        }
+        if depth > 0 && path.is_dir() && holds_images(&path, depth - 1, budget) {
+            return true;
+        }
+    }
+    false
+}
+
+fn is_named_like_an_image(path: &Path) -> bool {
+    let extension = path
+        .extension()
+        .map(|extension| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| {
+        ["jpg", "jpeg", "png"]
+            .iter()
+            .any(|known| extension == *known)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let shard = ShardManifest {
+            file: "train-000000.tar".into(),
+            num_samples: 3,
+            num_bytes: 10_240,
+            xxh3: "00000000000000aa".into(),
+            index_file: "train-000000.idx".into(),
+            index_bytes: 200,
+            index_xxh3: "00000000000000bb".into(),
+        };
+        let split = SplitManifest {
+            num_samples: 3,
+            num_bytes: 10_240,
+            shards: vec![shard],
+            ..Default::default()
+        };
+        let classes = vec!["cat".into(), "dog".into()];
+        Manifest {
+            version: VERSION,
+            classes,
+            splits: [("train".into(), split)].into(),
+        }
+    }
+
+    fn parse(manifest: &Manifest) -> Result<Manifest, FormatError> {
+        Manifest::parse(manifest.to_json().as_bytes(), Path::new("manifest.json"))
+    }
+
+    #[test]
+    fn a_manifest_survives_being_written_and_read() {
+        assert_eq!(parse(&manifest()).expect("parses"), manifest());
+    }
+
+    #[test]
+    fn the_id_depends_on_every_digest() {
+        let mut other = manifest();
+        other.splits.get_mut("train").expect("train").shards[0]
+            .index_xxh3
+            .replace_range(0..1, "1");
+        assert_ne!(manifest().id(), other.id());
+        assert_eq!(manifest().id(), manifest().id());
+    }
+
+    #[test]
+    fn a_future_version_is_named_before_anything_else_is_looked_at() {
+        let error = Manifest::parse(br#"{"version": 7, "new": 1}"#, Path::new("m")).unwrap_err();
+        assert!(matches!(
+            error,
+            FormatError::ManifestVersion {
+                found: 7,
+                expected: VERSION,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn counts_that_do_not_add_up_are_refused() {
+        let mut lying = manifest();
+        lying.splits.get_mut("train").expect("train").num_samples = 4;
+        assert!(matches!(
+            parse(&lying),
+            Err(FormatError::ManifestInvalid { .. })
+        ));
+    }
+
+    #[test]
+    fn a_shard_outside_of_the_folder_is_refused() {
+        let mut lying = manifest();
+        lying.splits.get_mut("train").expect("train").shards[0].file = "../../etc/passwd".into();
+        assert!(matches!(
+            parse(&lying),
+            Err(FormatError::ManifestInvalid { .. })
+        ));
+    }
+
+    #[test]
+    fn a_class_listed_twice_is_refused() {
+        let mut lying = manifest();
+        lying.classes.push("cat".into());
+        assert!(matches!(
+            parse(&lying),
+            Err(FormatError::ManifestInvalid { .. })
+        ));
+    }
+
+    #[test]
+    fn a_folder_of_images_gets_the_line_that_packs_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let dir = folder.path().join("photos");
+        fs::create_dir_all(dir.join("train/cat")).expect("made");
+        fs::write(dir.join("train/cat/a.JPEG"), b"").expect("written");
+        let message = Manifest::load(&dir).unwrap_err().to_string();
+        assert!(
+            message.ends_with(&format!("shard-tool pack {}", dir.display())),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn missing_folder_file_and_empty_folder_are_told_apart() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let missing = folder.path().join("missing");
+        assert!(matches!(
+            Manifest::load(&missing),
+            Err(FormatError::MissingFolder { .. })
+        ));
+        assert!(matches!(
+            Manifest::load(folder.path()),
+            Err(FormatError::NoManifest { .. })
+        ));
+        fs::write(&missing, b"").expect("written");
+        assert!(matches!(
+            Manifest::load(&missing),
+            Err(FormatError::NotAFolder { .. })
+        ));
+    }
+}

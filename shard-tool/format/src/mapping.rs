@@ -1,0 +1,37 @@
+//! A file mapped for reading: the only unsafe line of the crate.
+
+use std::fs::File;
+use std::path::Path;
+
+use memmap2::Mmap;
+
+use crate::FormatError;
+
+/// Maps a whole file. The mapping outlives the file handle, and also the file's name.
+///
+/// # Errors
+/// [`FormatError::MissingFile`], or [`FormatError::Read`] if it cannot be opened or mapped.
+pub(crate) fn map(path: &Path) -> Result<Mmap, FormatError> {
+    let file = File::open(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => FormatError::MissingFile {
+            path: path.to_owned(),
+        },
+        _ => FormatError::Read {
+            path: path.to_owned(),
+            source,
+        },
+    })?;
+    map_file(&file).map_err(FormatError::read(path))
+}
+
+#[expect(
+    unsafe_code,
+    reason = "mapping a file is unsafe by nature; see the note"
+)]
+fn map_file(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: the bytes must not change, nor the file shrink, while they are borrowed. Files of a
+    // packed set are only ever made under a temporary name and renamed into place, replaced by
+    // unlinking and never by writing (`SetWriter` upholds it), so a mapping keeps the bytes it had.
+    // Sizes are compared with the manifest after mapping.
+    unsafe { Mmap::map(file) }
+}

@@ -1,0 +1,6 @@
+//! Sets written and read back: by this crate, by other readers, and after files were damaged.
+
+mod damage;
+mod harness;
+mod other_readers;
+mod round_trip;

@@ -1,0 +1,206 @@
+//! What this crate writes, it reads; and what the writer does to a folder.
+
+use std::fs;
+
+use shard_format::{FormatError, Manifest, SetWriter, ShardSet, WriterOptions};
+
+use crate::harness::{
+    Item, OPTIONS, append, classes, files_of, folder, hard_items, item, items, jpeg, png, read,
+    write, write_with,
+};
+
+#[test]
+fn what_was_written_is_read_back() {
+    let dir = folder();
+    let manifest = write(dir.path(), &items(20));
+    assert_eq!(read(dir.path()), items(20));
+    assert_eq!(
+        manifest,
+        Manifest::load(dir.path()).expect("the manifest loads")
+    );
+    let set = ShardSet::open(dir.path(), "train").expect("the set opens");
+    assert_eq!((set.classes(), set.split()), (&classes()[..], "train"));
+    let sample = set.sample(4).expect("the sample is there");
+    assert_eq!((sample.width, sample.height, sample.bits), (5, 9, 8));
+    assert_eq!(sample.shard, "train-000000.tar");
+    let shard = fs::read(dir.path().join(sample.shard)).expect("the shard");
+    assert!(shard[sample.offset as usize..].starts_with(sample.image));
+    assert!(matches!(
+        set.sample(20),
+        Err(FormatError::NoSuchSample {
+            id: 20,
+            num_samples: 20,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn the_same_samples_give_the_same_bytes() {
+    let (first, second) = (folder(), folder());
+    write(first.path(), &items(30));
+    write(second.path(), &items(30));
+    for (a, b) in files_of(first.path()).iter().zip(files_of(second.path())) {
+        assert_eq!(a.file_name(), b.file_name());
+        assert_eq!(
+            fs::read(a).expect("read"),
+            fs::read(&b).expect("read"),
+            "{}",
+            b.display()
+        );
+    }
+}
+
+#[test]
+fn shards_are_closed_before_they_grow_too_large() {
+    let dir = folder();
+    let options = WriterOptions {
+        shard_bytes: 16 << 10,
+        overwrite: false,
+    };
+    let manifest = write_with(dir.path(), &items(40), options).expect("the set is written");
+    let shards = &manifest.splits["train"].shards;
+    assert!(shards.len() > 3);
+    assert!(shards.iter().all(|shard| shard.num_bytes <= 16 << 10));
+    assert_eq!(read(dir.path()), items(40));
+}
+
+#[test]
+fn a_sample_larger_than_a_shard_gets_one_of_its_own() {
+    let dir = folder();
+    let options = WriterOptions {
+        shard_bytes: 4 << 10,
+        overwrite: false,
+    };
+    let all = [
+        item("a/x", jpeg(1, 1, &[1; 9_000]), 0),
+        item("a/y", jpeg(1, 1, b""), 0),
+    ];
+    let manifest = write_with(dir.path(), &all, options).expect("the set is written");
+    assert_eq!(manifest.splits["train"].shards.len(), 2);
+    assert_eq!(read(dir.path()), all);
+}
+
+#[test]
+fn hard_names_survive() {
+    let dir = folder();
+    write(dir.path(), &hard_items());
+    assert_eq!(read(dir.path()), hard_items());
+}
+
+#[test]
+fn a_sample_may_have_no_label() {
+    let dir = folder();
+    let all = [
+        Item {
+            label: None,
+            ..item("a/x", jpeg(1, 1, b""), 0)
+        },
+        item("a/y", png(), 2),
+    ];
+    let manifest = write(dir.path(), &all);
+    assert_eq!(manifest.splits["train"].num_unlabelled, 1);
+    assert_eq!(read(dir.path()), all);
+}
+
+#[test]
+fn keys_that_readers_would_trip_over_are_refused() {
+    for key in ["a", "a/", "/b", "a/b.c", "../b", "a/./b", "a//b"] {
+        let outcome = write_with(folder().path(), &[item(key, png(), 0)], OPTIONS);
+        assert!(
+            matches!(outcome, Err(FormatError::Unstorable { .. })),
+            "{key}"
+        );
+    }
+    let unknown_label = write_with(folder().path(), &[item("a/b", png(), 3)], OPTIONS);
+    assert!(matches!(unknown_label, Err(FormatError::Unstorable { .. })));
+}
+
+#[test]
+fn a_dropped_writer_leaves_nothing_behind() {
+    let parent = folder();
+    let dir = parent.path().join("set");
+    let mut writer = SetWriter::create(&dir, classes(), OPTIONS).expect("starts");
+    writer.begin_split("train").expect("begins");
+    append(&mut writer, &items(1)[0]).expect("appends");
+    assert_eq!(files_of(&dir).len(), 1);
+    drop(writer);
+    assert!(!dir.exists());
+}
+
+#[test]
+fn what_a_killed_writer_left_is_removed_by_the_next() {
+    let dir = folder();
+    fs::write(dir.path().join(".train-000007.tar.partial"), b"half").expect("written");
+    fs::write(dir.path().join("notes.txt"), b"mine").expect("written");
+    write(dir.path(), &items(3));
+    let names: Vec<_> = files_of(dir.path())
+        .iter()
+        .map(|path| path.file_name().expect("a name").to_owned())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "manifest.json",
+            "notes.txt",
+            "train-000000.idx",
+            "train-000000.tar"
+        ]
+    );
+}
+
+#[test]
+fn two_writers_do_not_share_a_folder() {
+    let dir = folder();
+    let _first = SetWriter::create(dir.path(), classes(), OPTIONS).expect("starts");
+    let second = SetWriter::create(dir.path(), classes(), OPTIONS);
+    assert!(matches!(second, Err(FormatError::Locked { .. })));
+}
+
+#[test]
+fn a_complete_set_is_replaced_only_on_request_and_stays_mapped() {
+    let dir = folder();
+    let small = WriterOptions {
+        shard_bytes: 16 << 10,
+        ..OPTIONS
+    };
+    write_with(dir.path(), &items(40), small).expect("the set is written");
+    assert!(matches!(
+        write_with(dir.path(), &items(2), OPTIONS),
+        Err(FormatError::Exists { .. })
+    ));
+    let old = ShardSet::open(dir.path(), "train").expect("the set opens");
+    let replace = WriterOptions {
+        overwrite: true,
+        ..OPTIONS
+    };
+    write_with(dir.path(), &items(2), replace).expect("the set is replaced");
+    assert_eq!(read(dir.path()), items(2));
+    assert_eq!(files_of(dir.path()).len(), 3);
+    old.sample(39)
+        .expect("the old set")
+        .check()
+        .expect("is still whole");
+}
+
+#[test]
+fn shards_of_someone_else_are_neither_overwritten_nor_removed() {
+    let dir = folder();
+    let (same, other) = (
+        dir.path().join("train-000000.tar"),
+        dir.path().join("other-000000.tar"),
+    );
+    fs::write(&same, b"theirs").expect("written");
+    fs::write(&other, b"theirs").expect("written");
+    assert!(matches!(
+        write_with(dir.path(), &items(2), OPTIONS),
+        Err(FormatError::Exists { .. })
+    ));
+    assert_eq!(fs::read(&same).expect("still there"), b"theirs");
+    let replace = WriterOptions {
+        overwrite: true,
+        ..OPTIONS
+    };
+    write_with(dir.path(), &items(2), replace).expect("the set is written");
+    assert_eq!(fs::read(&other).expect("still there"), b"theirs");
+}

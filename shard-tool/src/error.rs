@@ -1,0 +1,101 @@
+//! Why a command failed: what; where; what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use shard_format::FormatError;
+
+use crate::report::counted;
+
+/// The failure of a command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ToolError {
+    #[error("the source folder does not exist; {}; check the path", .0.display())]
+    MissingSource(PathBuf),
+    #[error("the source is not a folder; {}; give a folder of class folders", .0.display())]
+    SourceNotAFolder(PathBuf),
+    #[error(
+        "the source folder is empty; {}; it should hold {{train,val}}/<class>/<images> or <class>/<images>",
+        .0.display()
+    )]
+    EmptySource(PathBuf),
+    #[error(
+        "no class folders; {}; put the images into SRC/<class>/ or SRC/{{train,val}}/<class>/",
+        .0.display()
+    )]
+    NoClassFolders(PathBuf),
+    #[error(
+        "no JPEG or PNG image in {}, {} skipped (see above); {}; check the path",
+        counted(*num_folders as u64, "class folder"), counted(*num_skipped, "file"), src.display()
+    )]
+    NoImages {
+        src: PathBuf,
+        num_folders: usize,
+        num_skipped: u64,
+    },
+    #[error(
+        "{} skipped and {} without images, with --strict; {}; \
+         remove them or leave out --strict (nothing was written)",
+        counted(*num_skipped, "file"), counted(*num_empty_classes as u64, "class folder"), src.display()
+    )]
+    Strict {
+        src: PathBuf,
+        num_skipped: u64,
+        num_empty_classes: usize,
+    },
+    #[error("--val-fraction makes a val split, but SRC has one; {}; leave out --val-fraction", .0.display())]
+    HasVal(PathBuf),
+    #[error("the output folder lies inside the source; {}; give another --out", .0.display())]
+    OutInsideSource(PathBuf),
+    #[error("the default output folder has no name beside the source; {}; give --out DIR", .0.display())]
+    NoDefaultOut(PathBuf),
+    #[error(
+        "the disk is full; {}; the set needs about {} MiB, {} MiB are free there: \
+         free some, or give --out on another disk (nothing was left behind)",
+        out.display(), mib_up(*needed_bytes), free_bytes >> 20
+    )]
+    DiskFull {
+        out: PathBuf,
+        needed_bytes: u64,
+        free_bytes: u64,
+    },
+    #[error("the output folder is not empty; {}; give another folder", .0.display())]
+    OutNotEmpty(PathBuf),
+    #[error("cannot read: {source}; {}; check the path and its permissions", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write: {source}; {}; check free space and permissions", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Format(#[from] FormatError),
+}
+
+impl ToolError {
+    /// 2 usage, 3 data, 4 resources.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::HasVal(_)
+            | Self::OutInsideSource(_)
+            | Self::NoDefaultOut(_)
+            | Self::OutNotEmpty(_) => 2,
+            Self::DiskFull { .. } | Self::Write { .. } => 4,
+            Self::Format(error) => error.exit_code() as u8,
+            _ => 3,
+        }
+    }
+
+    /// For `map_err` on a read of `path`.
+    pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Read { path, source }
+    }
+
+    /// For `map_err` on a write of `path`.
+    pub(crate) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Write { path, source }
+    }
+}
+
+fn mib_up(num_bytes: u64) -> u64 {
+    num_bytes.div_ceil(1 << 20)
+}

@@ -1,0 +1,33 @@
+//! `shard-tool`: turns folders of images into packed sets, and makes synthetic ones.
+//!
+//! Results go to stdout, everything else to stderr. This file maps the outcome to an exit code and
+//! knows nothing else.
+
+mod cli;
+mod error;
+mod feed;
+mod imagenet;
+mod pack;
+mod plan;
+mod progress;
+mod report;
+mod synth;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let outcome = match cli::Cli::parse().command {
+        cli::Command::Pack(options) => pack::run(&options),
+        cli::Command::Synth(options) => synth::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = error.exit_code();
+            eprintln!("error[{code}]: {error}");
+            ExitCode::from(code)
+        }
+    }
+}

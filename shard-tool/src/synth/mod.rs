@@ -1,0 +1,207 @@
+//! `shard-tool synth`: a small labelled set of JPEGs to try things on.
+//!
+//! A class is a shape with a texture. Everything else (colours, place, size, rotation, clutter,
+//! light, noise) is drawn at random from the same distributions for all classes. Each image is
+//! a pure function of (seed, split, class, number), so any number of threads give the same bytes.
+
+mod class;
+mod random;
+mod scene;
+mod shape;
+mod texture;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use image::ExtendedColorType::Rgb8;
+use image::codecs::jpeg::JpegEncoder;
+
+pub(crate) use class::MAX_CLASSES;
+
+use crate::cli::SynthOptions;
+use crate::error::ToolError;
+use crate::imagenet::{TRAIN, VAL};
+use crate::report::thousands;
+use class::Class;
+use random::Random;
+
+/// One image to be made.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    split: usize,
+    class: Class,
+    number: u64,
+}
+
+const SPLITS: [&str; 2] = [TRAIN, VAL];
+
+/// Makes the images and prints the summary.
+pub(crate) fn run(options: &SynthOptions) -> Result<(), ToolError> {
+    let started = Instant::now();
+    check_empty(&options.out)?;
+    let jobs = jobs(options);
+    for job in jobs.iter().filter(|job| job.number == 0) {
+        let dir = class_dir(&options.out, job);
+        fs::create_dir_all(&dir).map_err(ToolError::write(dir))?;
+    }
+    let num_bytes = make_all(&jobs, options)?;
+    let (out, seconds) = (options.out.display(), started.elapsed().as_secs_f64());
+    println!(
+        "made {} images of {px} x {px} pixels, {} classes, train and val, {:.1} MB in {seconds:.2} s",
+        thousands(jobs.len() as u64),
+        options.classes,
+        num_bytes as f64 / 1e6,
+        px = options.px,
+    );
+    println!("where: {out}\nnext:  shard-tool pack {out}");
+    Ok(())
+}
+
+fn check_empty(out: &Path) -> Result<(), ToolError> {
+    match fs::read_dir(out).map(|mut entries| entries.next().is_none()) {
+        Ok(false) => Err(ToolError::OutNotEmpty(out.to_owned())),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ToolError::Write {
+            path: out.to_owned(),
+            source: error,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn jobs(options: &SynthOptions) -> Vec<Job> {
+    let numbers = 0..u64::from(options.images);
+    let of_class = |split, class| {
+        numbers.clone().map(move |number| Job {
+            split,
+            class,
+            number,
+        })
+    };
+    let of_split =
+        |split| (0..options.classes).flat_map(move |class| of_class(split, Class::new(class)));
+    (0..SPLITS.len()).flat_map(of_split).collect()
+}
+
+/// Makes all images on all processors; the sum of their sizes in bytes.
+fn make_all(jobs: &[Job], options: &SynthOptions) -> Result<u64, ToolError> {
+    let num_threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let num_bytes = AtomicU64::new(0);
+    let chunk = jobs.len().div_ceil(num_threads);
+    thread::scope(|scope| {
+        let make_some = |jobs: &'_ [Job]| -> Result<(), ToolError> {
+            for job in jobs {
+                num_bytes.fetch_add(make(job, options)?, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        let threads: Vec<_> = jobs
+            .chunks(chunk)
+            .map(|jobs| scope.spawn(move || make_some(jobs)))
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().expect("no thread panics"))
+    })?;
+    Ok(num_bytes.into_inner())
+}
+
+fn make(job: &Job, options: &SynthOptions) -> Result<u64, ToolError> {
+    let jpeg = jpeg(options.seed, job, options.px);
+    let path =
+        class_dir(&options.out, job).join(format!("{}_{:05}.JPEG", job.class.name(), job.number));
+    fs::write(&path, &jpeg).map_err(ToolError::write(path))?;
+    Ok(jpeg.len() as u64)
+}
+
+fn class_dir(out: &Path, job: &Job) -> PathBuf {
+    out.join(SPLITS[job.split]).join(job.class.name())
+}
+
+fn jpeg(seed: u64, job: &Job, px: u32) -> Vec<u8> {
+    let mut random = Random::new(&[
+        seed,
+        job.split as u64,
+        u64::from(job.class.number()),
+        job.number,
+    ]);
+    let rgb = scene::draw(job.class, px, &mut random);
+    let quality = random.between(82.0, 96.0) as u8;
+    let mut jpeg = Vec::with_capacity(rgb.len() / 3);
+    JpegEncoder::new_with_quality(&mut jpeg, quality)
+        .encode(&rgb, px, px, Rgb8)
+        .expect("the sizes fit and memory does not fail to be written");
+    jpeg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(class: u32, number: u64) -> Job {
+        Job {
+            split: 0,
+            class: Class::new(class),
+            number,
+        }
+    }
+
+    fn mean_colour(class: u32, number: u64) -> [f64; 3] {
+        let mut random = Random::new(&[1, 0, u64::from(class), number]);
+        let rgb = scene::draw(Class::new(class), 32, &mut random);
+        let mut sum = [0.0; 3];
+        for pixel in rgb.chunks_exact(3) {
+            (0..3).for_each(|channel| sum[channel] += f64::from(pixel[channel]));
+        }
+        sum.map(|channel| channel / 1024.0)
+    }
+
+    fn distance(a: &[f64; 3], b: &[f64; 3]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_bytes_and_another_gives_others() {
+        assert_eq!(jpeg(5, &job(3, 7), 48), jpeg(5, &job(3, 7), 48));
+        assert_ne!(jpeg(5, &job(3, 7), 48), jpeg(6, &job(3, 7), 48));
+        assert_ne!(jpeg(5, &job(3, 7), 48), jpeg(5, &job(3, 8), 48));
+        assert_ne!(
+            jpeg(5, &job(3, 7), 48),
+            jpeg(
+                5,
+                &Job {
+                    split: 1,
+                    ..job(3, 7)
+                },
+                48
+            )
+        );
+    }
+
+    #[test]
+    fn the_mean_colour_does_not_tell_the_class() {
+        const CLASSES: u32 = 10;
+        let centres: Vec<[f64; 3]> = (0..CLASSES)
+            .map(|class| {
+                let colours: Vec<_> = (0..60).map(|number| mean_colour(class, number)).collect();
+                [0, 1, 2].map(|channel| colours.iter().map(|c| c[channel]).sum::<f64>() / 60.0)
+            })
+            .collect();
+        let nearest = |colour: &[f64; 3]| {
+            let by_distance = |a: &u32, b: &u32| {
+                let to = |class: u32| distance(colour, &centres[class as usize]);
+                to(*a).total_cmp(&to(*b))
+            };
+            (0..CLASSES).min_by(by_distance).expect("there are classes")
+        };
+        let is_right = |class: u32, number| nearest(&mean_colour(class, number)) == class;
+        let num_right: usize = (0..CLASSES)
+            .map(|class| (100..160).filter(|number| is_right(class, *number)).count())
+            .sum();
+        let accuracy = num_right as f64 / 600.0;
+        println!("nearest mean colour: {accuracy:.3}, chance is 0.1");
+        assert!(accuracy < 0.18, "nearest mean colour reaches {accuracy}");
+    }
+}

@@ -1,0 +1,123 @@
+//! Runs the binary and makes the files it is run on.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use image::{DynamicImage, ImageFormat};
+
+/// What a run left: exit code, stdout, stderr.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Outcome {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().expect("the program ends by itself"),
+            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        }
+    }
+}
+
+/// Runs `shard-tool` with these arguments.
+pub(crate) fn shard_tool<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Outcome {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shard-tool"));
+    command
+        .args(arguments)
+        .output()
+        .expect("shard-tool runs")
+        .into()
+}
+
+/// Runs `shard-tool pack SRC --out OUT` with more arguments, and expects this exit code.
+pub(crate) fn pack(src: &Path, out: &Path, more: &[&str], code: i32) -> Outcome {
+    let mut arguments = vec![
+        "pack".as_ref(),
+        src.as_os_str(),
+        "--out".as_ref(),
+        out.as_os_str(),
+    ];
+    arguments.extend(more.iter().map(|argument| std::ffi::OsStr::new(*argument)));
+    let outcome = shard_tool(&arguments);
+    assert_eq!(outcome.code, code, "{outcome:#?}");
+    outcome
+}
+
+/// A folder that is removed at the end of the test.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+/// Writes a file and the folders it is in.
+pub(crate) fn put(path: impl AsRef<Path>, bytes: &[u8]) {
+    let path = path.as_ref();
+    fs::create_dir_all(path.parent().expect("a parent")).expect("folders are made");
+    fs::write(path, bytes).expect("the file is written");
+}
+
+/// A real image of one tone.
+pub(crate) fn encoded(tone: u8, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let pixels = image::RgbImage::from_pixel(12, 8, image::Rgb([tone, 90, 30]));
+    DynamicImage::ImageRgb8(pixels)
+        .write_to(&mut bytes, format)
+        .expect("encodes");
+    bytes.into_inner()
+}
+
+pub(crate) fn jpeg(tone: u8) -> Vec<u8> {
+    encoded(tone, ImageFormat::Jpeg)
+}
+
+/// A source with classes `cat` and `dog`, three images each, in train.
+pub(crate) fn cats_and_dogs(src: &Path) {
+    for (class, first) in [("cat", 0), ("dog", 100)] {
+        (0..3).for_each(|number| {
+            put(
+                src.join(format!("{class}/{number}.JPEG")),
+                &jpeg(first + number),
+            )
+        });
+    }
+}
+
+/// Names of the files in a folder, sorted; hidden ones too.
+pub(crate) fn names_in(dir: &Path) -> Vec<String> {
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        entry
+            .expect("an entry")
+            .file_name()
+            .into_string()
+            .expect("a UTF-8 name")
+    };
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .expect("the folder is listed")
+        .map(name)
+        .collect();
+    names.sort();
+    names
+}
+
+/// All files below a folder with their content, by path.
+pub(crate) fn tree(dir: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = std::collections::BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("the folder is listed") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let below = path.strip_prefix(dir).expect("it is below").to_owned();
+                files.insert(below, fs::read(path).expect("the file is read"));
+            }
+        }
+    }
+    files
+}

@@ -1,0 +1,5 @@
+//! The real binary, run on real folders.
+
+mod harness;
+mod pack;
+mod synth;

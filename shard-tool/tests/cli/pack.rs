@@ -1,0 +1,316 @@
+//! `shard-tool pack` on good and on bad sources.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use image::ImageFormat;
+use shard_format::{ImageKind, Manifest, ShardSet};
+
+use crate::harness::{cats_and_dogs, encoded, folder, jpeg, names_in, pack, put, shard_tool, tree};
+
+fn keys(out: &Path, split: &str) -> Vec<String> {
+    let set = ShardSet::open(out, split).expect("the set opens");
+    let key = |id| set.sample(id).expect("the sample is there").key.to_owned();
+    let mut keys: Vec<String> = (0..set.num_samples()).map(key).collect();
+    keys.sort();
+    keys
+}
+
+#[test]
+fn a_folder_of_class_folders_becomes_a_set_and_the_next_command_is_told() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    let outcome = pack(&src, &out, &[], 0);
+    assert!(
+        outcome
+            .stdout
+            .starts_with("packed 6 images (train 6), 2 classes, 1 shard,"),
+        "{outcome:?}"
+    );
+    assert!(
+        outcome
+            .stdout
+            .ends_with(&format!("next:  loader serve {}\n", out.display()))
+    );
+    assert_eq!(
+        names_in(&out),
+        ["manifest.json", "train-000000.idx", "train-000000.tar"]
+    );
+    let set = ShardSet::open(&out, "train").expect("the set opens");
+    assert_eq!(set.classes(), ["cat", "dog"]);
+    for id in 0..6 {
+        let sample = set.sample(id).expect("the sample is there");
+        let source = src.join(format!("{}.JPEG", sample.key));
+        assert_eq!(sample.image, std::fs::read(source).expect("the source"));
+        assert_eq!(
+            (sample.width, sample.height, sample.kind),
+            (12, 8, ImageKind::JpegBaseline)
+        );
+        let class = &set.classes()[sample.label.expect("a label") as usize];
+        assert!(sample.key.starts_with(class.as_str()));
+    }
+}
+
+#[test]
+fn the_default_output_lies_beside_the_source() {
+    let dir = folder();
+    cats_and_dogs(&dir.path().join("photos"));
+    let outcome = shard_tool(&[OsStr::new("pack"), dir.path().join("photos/").as_os_str()]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert_eq!(keys(&dir.path().join("photos-shards"), "train").len(), 6);
+}
+
+#[test]
+fn train_and_val_share_their_labels() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src.join("train"));
+    put(src.join("val/ant/1.JPEG"), &jpeg(1));
+    put(src.join("val/dog/1.JPEG"), &jpeg(2));
+    pack(&src, &out, &[], 0);
+    let val = ShardSet::open(&out, "val").expect("the set opens");
+    assert_eq!(val.classes(), ["ant", "cat", "dog"]);
+    assert_eq!(keys(&out, "val"), ["ant/1", "dog/1"]);
+    assert_eq!(
+        Manifest::load(&out)
+            .expect("the manifest loads")
+            .split_names(),
+        ["train", "val"]
+    );
+}
+
+#[test]
+fn packing_twice_gives_the_same_bytes_and_another_seed_another_order() {
+    let dir = folder();
+    let src = dir.path().join("src");
+    cats_and_dogs(&src);
+    let packed = |name: &str, seed: &str| {
+        let out = dir.path().join(name);
+        pack(&src, &out, &["--seed", seed, "--val-fraction", "0.34"], 0);
+        tree(&out)
+    };
+    let first = packed("a", "1");
+    assert_eq!(first, packed("b", "1"));
+    assert_ne!(first, packed("c", "2"));
+    assert!(first.contains_key(Path::new("val-000000.tar")));
+}
+
+#[test]
+fn odd_names_survive() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    let long = "l".repeat(200);
+    put(src.join("v1.2 cats/img.final.v2.jpg"), &jpeg(1));
+    put(src.join("v1.2 cats/a.jpg"), &jpeg(2));
+    put(src.join("v1.2 cats/a.JPEG"), &jpeg(3));
+    put(src.join("v1.2 cats/sub/a.jpg"), &jpeg(4));
+    put(src.join(format!("dog/{long}.jpg")), &jpeg(5));
+    put(
+        src.join(OsStr::from_bytes(b"caf\xe9")).join("x.jpg"),
+        &jpeg(6),
+    );
+    pack(&src, &out, &[], 0);
+    let expected = [
+        "caf%E9/x".to_owned(),
+        format!("dog/{long}"),
+        "v1.2 cats/a%2EJPEG".to_owned(),
+        "v1.2 cats/a%2Ejpg".to_owned(),
+        "v1.2 cats/img%2Efinal%2Ev2".to_owned(),
+        "v1.2 cats/sub%2Fa".to_owned(),
+    ];
+    assert_eq!(keys(&out, "train"), expected);
+}
+
+#[test]
+fn bad_files_are_skipped_with_their_reasons() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    put(src.join("cat/text.JPEG"), b"not an image\n");
+    put(src.join("cat/page.JPEG"), b"<html>404</html>");
+    put(src.join("cat/empty.JPEG"), b"");
+    put(src.join("cat/stub.JPEG"), &jpeg(1)[..10]);
+    put(src.join("readme.txt"), b"hello");
+    symlink("nowhere", src.join("cat/dangling.JPEG")).expect("linked");
+    let outcome = pack(&src, &out, &[], 0);
+    for reason in [
+        "not a JPEG or PNG (detected: text)",
+        "not a JPEG or PNG (detected: html)",
+        "not a JPEG or PNG (detected: empty)",
+        "jpeg with an unusable header (the file ends before the frame header)",
+        "not in a class folder",
+        "a link that leads nowhere",
+    ] {
+        assert!(
+            outcome
+                .stderr
+                .contains(&format!("1 file skipped: {reason}")),
+            "{reason}: {outcome:#?}"
+        );
+    }
+    assert!(outcome.stderr.contains("cat/text.JPEG"));
+    assert_eq!(keys(&out, "train").len(), 6);
+}
+
+#[test]
+fn a_png_named_jpeg_is_packed_as_what_it_is() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    put(
+        src.join("cat/n02105855_2933.JPEG"),
+        &encoded(9, ImageFormat::Png),
+    );
+    pack(&src, &out, &[], 0);
+    let set = ShardSet::open(&out, "train").expect("the set opens");
+    assert_eq!(set.sample(0).expect("the sample").kind, ImageKind::Png);
+    let listing = Command::new("tar")
+        .arg("-tf")
+        .arg(out.join("train-000000.tar"))
+        .output()
+        .expect("tar runs");
+    assert_eq!(
+        listing.stdout,
+        b"cat/n02105855_2933.png\ncat/n02105855_2933.cls\n"
+    );
+}
+
+#[test]
+fn a_truncated_jpeg_and_a_cmyk_jpeg_are_packed() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    let whole = jpeg(1);
+    put(src.join("cat/cut.JPEG"), &whole[..whole.len() - 20]);
+    let four_inks = [
+        0xff, 0xd8, 0xff, 0xc0, 0, 20, 8, 0, 4, 0, 4, 4, 1, 17, 0, 2, 17, 0, 3, 17, 0, 4, 17, 0,
+    ];
+    put(src.join("cat/inks.JPEG"), &four_inks);
+    let outcome = pack(&src, &out, &[], 0);
+    assert!(
+        outcome.stdout.contains("2 jpeg-baseline; 1 cmyk, 1 ycbcr"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn strict_refuses_what_would_be_skipped_and_writes_nothing() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    put(src.join("cat/text.JPEG"), b"text");
+    let outcome = pack(&src, &out, &["--strict"], 3);
+    assert!(
+        outcome.stderr.contains("error[3]: 1 file skipped"),
+        "{outcome:?}"
+    );
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_class_folder_without_images_is_no_class() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    put(src.join("bird/readme.txt"), b"soon");
+    let outcome = pack(&src, &out, &[], 0);
+    assert!(
+        outcome
+            .stderr
+            .contains("class folder `bird` holds no image"),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        ShardSet::open(&out, "train").expect("opens").classes(),
+        ["cat", "dog"]
+    );
+}
+
+#[test]
+fn loops_of_links_end() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    symlink("../cat", src.join("cat/again")).expect("linked");
+    symlink("self", src.join("cat/self")).expect("linked");
+    symlink("../cat", src.join("dog/other")).expect("linked");
+    symlink("../dog", src.join("cat/other")).expect("linked");
+    pack(&src, &out, &[], 0);
+}
+
+#[test]
+fn sources_without_images_are_told_apart() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    let error = |code| pack(&src, &out, &[], code).stderr;
+    assert!(error(3).contains("does not exist"));
+    std::fs::create_dir(&src).expect("made");
+    assert!(error(3).contains("is empty"));
+    put(src.join("flat.JPEG"), &jpeg(1));
+    assert!(error(3).contains("no class folders"));
+    put(src.join("cat/notes.txt"), b"text");
+    let no_images = error(3);
+    assert!(
+        no_images.contains("no JPEG or PNG image in 1 class folder, 2 files skipped"),
+        "{no_images}"
+    );
+    assert!(!out.exists());
+}
+
+#[test]
+fn wrong_usage_is_told_with_exit_code_2() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src.join("train"));
+    cats_and_dogs(&src.join("val"));
+    pack(&src, &out, &["--val-fraction", "0.1"], 2);
+    pack(&src, &out, &["--val-fraction", "1.5"], 2);
+    pack(&src, &out, &["--shard-size", "0"], 2);
+    let inside = pack(&src, &src.join("train/out"), &[], 2);
+    assert!(
+        inside.stderr.contains("lies inside the source"),
+        "{inside:?}"
+    );
+    pack(&src, &out, &[], 0);
+    assert!(pack(&src, &out, &[], 2).stderr.contains("--overwrite"));
+    pack(&src, &out, &["--overwrite"], 0);
+}
+
+/// Needs to mount a small file system, which only root may do.
+#[test]
+fn a_full_disk_is_told_with_what_is_needed_and_nothing_is_left() {
+    let dir = folder();
+    let (src, disk) = (dir.path().join("src"), dir.path().join("disk"));
+    let mut large = jpeg(1);
+    large.resize(3 << 20, 0);
+    put(src.join("cat/large.JPEG"), &large);
+    std::fs::create_dir(&disk).expect("made");
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "small"])
+        .arg(&disk)
+        .output();
+    if !mount.is_ok_and(|mount| mount.status.success()) {
+        eprintln!("SKIPPED: a_full_disk_is_told: no right to mount a small file system");
+        return;
+    }
+    let outcome = shard_tool(&[
+        "pack".as_ref(),
+        src.as_os_str(),
+        "--out".as_ref(),
+        disk.join("out").as_os_str(),
+    ]);
+    let left = names_in(&disk);
+    let unmount = Command::new("umount")
+        .arg(&disk)
+        .status()
+        .expect("umount runs");
+    assert!(unmount.success());
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("needs about 4 MiB, 1 MiB are free"),
+        "{outcome:?}"
+    );
+    assert!(left.is_empty(), "{left:?}");
+}

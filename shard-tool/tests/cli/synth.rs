@@ -1,0 +1,55 @@
+//! `shard-tool synth`, alone and packed.
+
+use std::path::Path;
+
+use shard_format::ShardSet;
+
+use crate::harness::{folder, pack, shard_tool, tree};
+
+fn synth(out: &Path, more: &[&str]) -> i32 {
+    let mut arguments = vec!["synth".as_ref(), out.as_os_str()];
+    arguments.extend(more.iter().map(|argument| std::ffi::OsStr::new(*argument)));
+    shard_tool(&arguments).code
+}
+
+#[test]
+fn a_synthetic_set_is_deterministic_and_can_be_packed() {
+    let dir = folder();
+    let (first, second, out) = (
+        dir.path().join("a"),
+        dir.path().join("b"),
+        dir.path().join("out"),
+    );
+    let options = [
+        "--classes",
+        "3",
+        "--images",
+        "4",
+        "--px",
+        "32",
+        "--seed",
+        "9",
+    ];
+    assert_eq!(synth(&first, &options), 0);
+    assert_eq!(synth(&second, &options), 0);
+    assert_eq!(tree(&first), tree(&second));
+    assert_eq!(tree(&first).len(), 24);
+    pack(&first, &out, &["--strict"], 0);
+    for split in ["train", "val"] {
+        let set = ShardSet::open(&out, split).expect("the set opens");
+        assert_eq!((set.num_samples(), set.classes().len()), (12, 3));
+        let sample = set.sample(0).expect("the sample is there");
+        let pixels = image::load_from_memory(sample.image).expect("the JPEG decodes");
+        assert_eq!((pixels.width(), pixels.height()), (32, 32));
+    }
+}
+
+#[test]
+fn too_many_classes_and_a_folder_in_use_are_usage_errors() {
+    let dir = folder();
+    let out = dir.path().join("out");
+    assert_eq!(synth(&out, &["--classes", "61"]), 2);
+    let small = ["--classes", "1", "--images", "1", "--px", "16"];
+    assert_eq!(synth(&out, &small), 0);
+    assert_eq!(synth(&out, &small), 2);
+}
