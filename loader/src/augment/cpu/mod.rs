@@ -1,0 +1,73 @@
+//! Views on the CPU, equal to the bit to Pillow and torchvision's functions on Pillow images.
+//!
+//! Every step is arithmetic on many bytes at once, compiled for several instruction sets and chosen at run time; all of them give the same
+//! bytes. Scratch is kept, so nothing is allocated once an augmenter has seen its largest image and view.
+
+mod blur;
+mod color;
+mod hue;
+mod resize;
+mod taps;
+mod transpose;
+
+use super::params::ViewParams;
+use crate::decode::RgbImage;
+use blur::Blurrer;
+use resize::Resizer;
+
+/// Applies [`ViewParams`]; one per thread.
+#[derive(Debug, Default)]
+pub struct CpuAugmenter {
+    resizer: Resizer,
+    blurrer: Blurrer,
+}
+
+impl CpuAugmenter {
+    /// An augmenter without scratch yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes a view of `size` x `size` pixels, `size * size * 3` bytes in NHWC order.
+    ///
+    /// # Panics
+    /// If `out` has another length, or if `params` were not drawn for an image of this size and a view of `size` pixels.
+    pub fn apply(&mut self, image: &RgbImage, params: &ViewParams, size: u32, out: &mut [u8]) {
+        check(image, params, size, out);
+        self.resizer.resize(image, params, size, out);
+        color::apply(out, params);
+        if let Some(radius) = params.blur {
+            self.blurrer.blur(out, size as usize, radius);
+        }
+        if params.solarize {
+            color::solarize(out);
+        }
+    }
+}
+
+fn check(image: &RgbImage, params: &ViewParams, size: u32, out: &[u8]) {
+    let bytes = size as usize * size as usize * 3;
+    assert!(
+        size > 0 && out.len() == bytes,
+        "the view needs {bytes} bytes"
+    );
+    let within = |start: u32, len: u32, limit: u32| {
+        len > 0 && start.checked_add(len).is_some_and(|end| end <= limit)
+    };
+    let crop = params.crop;
+    let (width, height) = (image.width(), image.height());
+    let fits = within(crop.left, crop.width, width) && within(crop.top, crop.height, height);
+    assert!(
+        fits,
+        "{crop:?} is not in an image of {width} x {height} pixels"
+    );
+    let ((width, height), (left, top)) = (params.resized, params.window);
+    let fits = within(left, size, width) && within(top, size, height);
+    assert!(
+        fits,
+        "{size} pixels at ({left}, {top}) are not in {width} x {height} pixels"
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! The command line of `loader`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::decode::DEFAULT_PIXEL_LIMIT;
+
+/// Decodes images, makes multi-crop views, and publishes them through shared memory.
+#[derive(Debug, Parser)]
+#[command(name = "loader", version, about, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 2 usage, 3 data, 4 resources, 5 library, 6 no daemon.\n\
+    Log level: RUST_LOG=warn|info|debug (default info).";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a packed data set until stopped (Ctrl-C drains).
+    #[command(after_help = "Example: loader serve /data/imagenet-shards")]
+    Serve(ServeArgs),
+    /// Show a daemon's subscribers, rates and waits.
+    #[command(after_help = "Example: loader status /data/imagenet-shards")]
+    Status(StatusArgs),
+    /// Draw a contact sheet of the views that a recipe makes.
+    #[command(after_help = "Example: loader preview /data/imagenet-shards --out views.png")]
+    Preview(PreviewArgs),
+}
+
+/// Arguments of `loader serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Folder that `shard-tool pack` wrote.
+    #[arg(value_name = "SHARDS")]
+    pub data: PathBuf,
+    /// Where to listen [default: one per user and data set].
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Threads that decode and augment [default: the cores this process may use].
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Batches that may wait for a subscriber that does not choose itself; each holds its batch in shared memory.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub slots: u32,
+    /// Refuse images with more pixels than this.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PIXEL_LIMIT)]
+    pub max_pixels: u64,
+    /// Share of a split's samples that may be bad before the daemon stops (at least 8 samples may, unless it is 0).
+    #[arg(long, value_name = "F", default_value_t = 0.001)]
+    pub max_bad_fraction: f64,
+    /// Stop when standard input ends, so that the daemon dies with whoever started it.
+    #[arg(long)]
+    pub until_stdin_closes: bool,
+}
+
+/// Arguments of `loader status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The data set whose default socket to ask.
+    #[arg(value_name = "SHARDS", required_unless_present = "socket")]
+    pub data: Option<PathBuf>,
+    /// The socket to ask.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `loader preview`.
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    /// Folder that `shard-tool pack` wrote.
+    #[arg(value_name = "SHARDS")]
+    pub data: PathBuf,
+    /// The picture to write (PNG).
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Recipe in JSON, as the trainer writes it beside its metrics [default: SSLight's for CNNs].
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// Split to take the images from.
+    #[arg(long, value_name = "NAME", default_value = "train")]
+    pub split: String,
+    /// Rows of the sheet.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub images: u64,
+    /// Seed of the order and of the views.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Epoch whose order and views are shown.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub epoch: u32,
+}

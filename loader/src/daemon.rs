@@ -1,0 +1,269 @@
+//! The daemon: accepts subscribers, keeps their streams, and ends them all when it is told to stop.
+//!
+//! Threads: the caller's waits for the reason to stop; one accepts; each connection has one for its requests and, once
+//! subscribed, one that feeds its ring; the pool does the work.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::Receiver;
+use loader_ipc::{Connection, DaemonStatus, Listener, Reply, Request, Subscription};
+
+use crate::config::ServeConfig;
+use crate::failures::Failures;
+use crate::pipeline::Pool;
+use crate::shutdown::{Shutdown, Stop};
+use crate::source::Shards;
+use crate::stream::{RefusedError, Stream};
+
+/// How long subscribers may take to leave once the daemon stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause after a failed accept, so that running out of descriptors does not burn a core.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Everything the daemon's threads share.
+#[derive(Debug)]
+pub struct Daemon {
+    config: ServeConfig,
+    shards: Shards,
+    pool: Pool,
+    failures: Arc<Failures>,
+    shutdown: Shutdown,
+    started: Instant,
+    streams: Mutex<BTreeMap<u64, Arc<Stream>>>,
+    stream_left: Condvar,
+    last_stream_id: AtomicU64,
+}
+
+impl Daemon {
+    /// A daemon over `shards`, its workers started, its socket not yet bound.
+    ///
+    /// # Errors
+    /// When threads or decoders cannot be had.
+    pub fn new(config: ServeConfig, shards: Shards, shutdown: Shutdown) -> io::Result<Arc<Daemon>> {
+        let pool = Pool::start(config.num_workers, config.pixel_limit)?;
+        let failures = Arc::new(Failures::new(config.max_bad_fraction));
+        Ok(Arc::new(Daemon {
+            config,
+            shards,
+            pool,
+            failures,
+            shutdown,
+            started: Instant::now(),
+            streams: Mutex::default(),
+            stream_left: Condvar::new(),
+            last_stream_id: AtomicU64::new(0),
+        }))
+    }
+
+    /// Serves until `woken`, then ends every stream and returns the reason.
+    ///
+    /// # Errors
+    /// When the accepting thread cannot be started.
+    pub fn serve(self: &Arc<Daemon>, listener: Listener, woken: &Receiver<()>) -> io::Result<Stop> {
+        let path = listener.path().to_owned();
+        let daemon = Arc::clone(self);
+        let accepting = thread::Builder::new()
+            .name("accept".into())
+            .spawn(move || daemon.accept_all(listener))?;
+        // The sender lives in `self.shutdown`, so this only ever returns because somebody pulled it.
+        let _ = woken.recv();
+        let stop = self.shutdown.stop().cloned().expect("woken with a reason");
+        Listener::wake(&path);
+        if accepting.join().is_err() {
+            tracing::error!("the accepting thread panicked; the socket may be left behind");
+        }
+        self.drain(&stop);
+        Ok(stop)
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &ServeConfig {
+        &self.config
+    }
+
+    /// The data set.
+    pub fn shards(&self) -> &Shards {
+        &self.shards
+    }
+
+    /// The workers.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The bad samples.
+    pub fn failures(&self) -> &Arc<Failures> {
+        &self.failures
+    }
+
+    /// The handle that stops the daemon.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// A number for a new stream.
+    pub fn next_stream_id(&self) -> u64 {
+        self.last_stream_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// How the daemon and its streams are doing.
+    pub fn status(&self) -> DaemonStatus {
+        DaemonStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id() as i32,
+            data: self.shards.dir().display().to_string(),
+            socket: self.config.socket.display().to_string(),
+            uptime_s: self.started.elapsed().as_secs_f64(),
+            num_workers: self.pool.num_workers(),
+            failures: self.failures.counts(),
+            subscribers: self
+                .streams()
+                .values()
+                .map(|stream| stream.status())
+                .collect(),
+        }
+    }
+
+    fn accept_all(self: Arc<Daemon>, listener: Listener) {
+        while !self.shutdown.is_triggered() {
+            let accepted = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::error!("{error}");
+                    thread::sleep(ACCEPT_RETRY);
+                    continue;
+                }
+            };
+            if self.shutdown.is_triggered() {
+                break;
+            }
+            let daemon = Arc::clone(&self);
+            let greeting = thread::Builder::new()
+                .name("connection".into())
+                .spawn(move || daemon.greet(accepted));
+            if let Err(error) = greeting {
+                tracing::error!("a subscriber was turned away: no thread for it: {error}");
+            }
+        }
+    }
+
+    fn greet(self: Arc<Daemon>, accepted: std::os::unix::net::UnixStream) {
+        match Listener::greet(accepted) {
+            Ok(connection) => self.attend(&connection),
+            Err(error) => tracing::warn!("a connection was turned away: {error}"),
+        }
+    }
+
+    /// Answers one connection until its subscriber is gone.
+    fn attend(self: &Arc<Daemon>, connection: &Connection) {
+        let mut stream = None;
+        while let Some(request) = connection.next_request() {
+            match request {
+                Request::Status => {
+                    connection.reply(Reply::Status(self.status()));
+                }
+                Request::Subscribe(_) if stream.is_some() => {
+                    let reason =
+                        "a second subscription on one connection; connect once more".to_owned();
+                    connection.reply(Reply::Refused {
+                        reason,
+                        exit_code: 2,
+                    });
+                }
+                Request::Subscribe(subscription) => {
+                    stream = self.subscribe(connection, subscription)
+                }
+            }
+        }
+        if let Some(stream) = stream {
+            self.part_with(&stream);
+        }
+    }
+
+    fn subscribe(
+        self: &Arc<Daemon>,
+        connection: &Connection,
+        subscription: Subscription,
+    ) -> Option<Arc<Stream>> {
+        let name = format!("`{}` (pid {})", subscription.name, connection.pid());
+        match self.try_subscribe(connection, subscription) {
+            Ok(stream) => {
+                let (info, mib) = (stream.info(), stream.publisher().shared_bytes() >> 20);
+                tracing::info!(
+                    "stream {}: {name} subscribed: {} samples, {} steps per epoch, {} slots, {mib} MiB shared",
+                    stream.id(),
+                    info.num_samples,
+                    info.steps_per_epoch,
+                    info.geometry.num_slots,
+                );
+                Some(stream)
+            }
+            Err(error) => {
+                tracing::warn!("{name} was refused: {error}");
+                connection.reply(Reply::Refused {
+                    reason: error.to_string(),
+                    exit_code: error.exit_code(),
+                });
+                None
+            }
+        }
+    }
+
+    fn try_subscribe(
+        self: &Arc<Daemon>,
+        connection: &Connection,
+        subscription: Subscription,
+    ) -> Result<Arc<Stream>, RefusedError> {
+        let stream = Arc::new(Stream::prepare(self, connection, subscription)?);
+        connection.reply(Reply::Subscribed(stream.info().clone()));
+        connection.send_ring(stream.publisher())?;
+        self.streams().insert(stream.id(), Arc::clone(&stream));
+        stream
+            .feed(&Arc::downgrade(self))
+            .map_err(loader_ipc::IpcError::io("cannot start a feeder thread"))?;
+        Ok(stream)
+    }
+
+    fn part_with(&self, stream: &Stream) {
+        stream.cancel();
+        self.streams().remove(&stream.id());
+        self.stream_left.notify_all();
+        let status = stream.status();
+        tracing::info!(
+            "stream {}: pid {} left after {} of {} batches; its slots are free",
+            status.id,
+            status.pid,
+            status.num_published,
+            status.num_batches,
+        );
+    }
+
+    /// Ends every stream and waits a while for the subscribers to leave.
+    fn drain(&self, stop: &Stop) {
+        for stream in self.streams().values() {
+            stream.close(stop.reason.clone(), stop.subscriber_exit_code);
+        }
+        let start = Instant::now();
+        let mut streams = self.streams();
+        while !streams.is_empty() {
+            let Some(left) = DRAIN_TIMEOUT.checked_sub(start.elapsed()) else {
+                return tracing::warn!("{} subscribers did not leave in time", streams.len());
+            };
+            streams = self
+                .stream_left
+                .wait_timeout(streams, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    fn streams(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Stream>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,203 @@
+//! One worker: decode a sample once, make all its views, write them where the subscriber reads them.
+//!
+//! A sample that cannot be used is replaced by the next id that can (id + 1, modulo the split), with that sample's views and
+//! label: a rule that every rank computes alike. Each worker belongs to one thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use loader_ipc::recipe::ViewSpec;
+use loader_ipc::{NO_LABEL, Recipe, SampleWriter};
+use shard_format::{Sample, ShardSet};
+
+use crate::augment::{CpuAugmenter, ViewKey, draw};
+use crate::decode::{CpuDecoder, DecodeError, Decoder, Outcome, RgbImage};
+use crate::failures::{BadSample, Failures, Verdict};
+use crate::shutdown::{Shutdown, Stop};
+
+/// How many neighbours are tried in place of a bad sample.
+const MAX_REPLACEMENTS: u64 = 64;
+
+/// What all rows of a stream share.
+#[derive(Debug)]
+pub struct StreamContext {
+    /// The samples.
+    pub set: Arc<ShardSet>,
+    /// Name of the split.
+    pub split: String,
+    /// The views.
+    pub recipe: Recipe,
+    /// Seed of the views.
+    pub seed: u64,
+    /// Where bad samples are reported.
+    pub failures: Arc<Failures>,
+    /// Pulled when the budget is spent.
+    pub shutdown: Shutdown,
+    /// Batches published so far.
+    pub num_published: AtomicU64,
+    /// Set when the subscriber is gone: its rows are not worth any work.
+    pub cancelled: AtomicBool,
+}
+
+/// One row to fill.
+#[derive(Debug)]
+pub struct Job {
+    /// The stream it belongs to.
+    pub stream: Arc<StreamContext>,
+    /// Epoch of the batch.
+    pub epoch: u32,
+    /// The sample that the plan puts here.
+    pub sample_id: u64,
+    /// The row.
+    pub writer: SampleWriter,
+}
+
+/// A thread's decoder, augmenter and buffers.
+#[derive(Debug)]
+pub struct Worker {
+    decoder: CpuDecoder,
+    augmenter: CpuAugmenter,
+    image: RgbImage,
+}
+
+impl Worker {
+    /// A worker that refuses images above `pixel_limit` pixels.
+    ///
+    /// # Errors
+    /// When the decoding library cannot start.
+    pub fn new(pixel_limit: u64) -> Result<Worker, DecodeError> {
+        let decoder = CpuDecoder::new(pixel_limit)?;
+        Ok(Worker {
+            decoder,
+            augmenter: CpuAugmenter::new(),
+            image: RgbImage::new(),
+        })
+    }
+
+    /// Fills one row. Leaves it unfinished, which aborts the ring, only when no sample can be used or nobody waits for it.
+    pub fn run(&mut self, job: Job) {
+        let Job {
+            stream,
+            epoch,
+            sample_id,
+            mut writer,
+        } = job;
+        if stream.cancelled.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some((id, label)) = self.decode_or_replace(&stream, sample_id) else {
+            return;
+        };
+        for (view, spec) in stream.recipe.views.iter().enumerate() {
+            let key = ViewKey {
+                seed: stream.seed,
+                epoch,
+                sample: id,
+                view: view as u16,
+            };
+            self.make_view(key, spec, writer.view(view));
+        }
+        if writer.finish(label, id) {
+            stream.num_published.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Decodes `bytes` into the worker's image.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<Outcome, DecodeError> {
+        self.decoder.decode(bytes, &mut self.image)
+    }
+
+    /// The image that was decoded last.
+    pub fn image(&self) -> &RgbImage {
+        &self.image
+    }
+
+    /// Draws the view named by `key` and writes it as `u8 [size, size, 3]`.
+    pub fn make_view(&mut self, key: ViewKey, spec: &ViewSpec, out: &mut [u8]) {
+        let params = draw(key, spec, self.image.width(), self.image.height());
+        self.augmenter.apply(&self.image, &params, spec.size, out);
+    }
+
+    fn decode_or_replace(&mut self, stream: &StreamContext, sample_id: u64) -> Option<(u64, i64)> {
+        let num_samples = stream.set.num_samples();
+        for distance in 0..num_samples.min(MAX_REPLACEMENTS + 1) {
+            let id = (sample_id + distance) % num_samples;
+            if let Some(label) = self.decode_sample(stream, id) {
+                return Some((id, label));
+            }
+        }
+        let reason = format!(
+            "no usable sample; split `{}`: {MAX_REPLACEMENTS} samples after id {sample_id} are bad too; check the data set",
+            stream.split
+        );
+        stream.shutdown.trigger(Stop::bad_data(reason));
+        None
+    }
+
+    fn decode_sample(&mut self, stream: &StreamContext, id: u64) -> Option<i64> {
+        let sample = match stream.set.sample(id) {
+            Ok(sample) => sample,
+            Err(error) => {
+                report(stream, id, "index", error.to_string());
+                return None;
+            }
+        };
+        match self.decode(sample.image) {
+            Ok(Outcome::Clean) => {}
+            Ok(Outcome::Recovered) => {
+                if stream.failures.report_recovered(&stream.split, id) {
+                    tracing::warn!(
+                        "a damaged image was recovered; {}; replace the file",
+                        place(&sample)
+                    );
+                }
+            }
+            Err(error) => {
+                report(
+                    stream,
+                    id,
+                    cause(&error),
+                    format!("{error}; {}", place(&sample)),
+                );
+                return None;
+            }
+        }
+        Some(sample.label.map_or(NO_LABEL, i64::from))
+    }
+}
+
+fn report(stream: &StreamContext, id: u64, cause: &'static str, place: String) {
+    let num_samples = stream.set.num_samples();
+    let bad = BadSample {
+        split: &stream.split,
+        id,
+        num_samples,
+        cause,
+        place: place.clone(),
+    };
+    match stream.failures.report(bad) {
+        Verdict::Known => {}
+        Verdict::New => tracing::warn!("sample {id} is replaced by its neighbour: {place}"),
+        Verdict::OverBudget(reason) => stream.shutdown.trigger(Stop::bad_data(reason)),
+    }
+}
+
+fn place(sample: &Sample<'_>) -> String {
+    format!(
+        "{}, key {}, offset {}",
+        sample.shard, sample.key, sample.offset
+    )
+}
+
+fn cause(error: &DecodeError) -> &'static str {
+    match error {
+        DecodeError::Truncated { .. } => "truncated",
+        DecodeError::Corrupt { .. } => "corrupt",
+        DecodeError::TooLarge { .. } => "too large",
+        DecodeError::UnknownType { .. } => "unknown type",
+        DecodeError::Library { .. } => "library",
+    }
+}

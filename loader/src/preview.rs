@@ -1,0 +1,231 @@
+//! `loader preview`: a contact sheet of the views that a recipe makes, through the very code that serves them.
+//!
+//! One row per image: the whole image first, then its views, each shown at its true size.
+
+use std::path::{Path, PathBuf};
+
+use image::{ImageError, RgbImage as Canvas, imageops};
+use loader_ipc::Recipe;
+use shard_format::{FormatError, ShardSet};
+
+use crate::augment::ViewKey;
+use crate::cli::PreviewArgs;
+use crate::decode::{DEFAULT_PIXEL_LIMIT, DecodeError};
+use crate::pipeline::Worker;
+use crate::source::order::Permutation;
+
+const GAP: u32 = 6;
+const GROUP_GAP: u32 = 18;
+const BACKGROUND: image::Rgb<u8> = image::Rgb([250, 250, 250]);
+/// Longest side of the whole image in its cell, in pixels.
+const THUMBNAIL: u32 = 224;
+/// Most rows of a sheet.
+const MAX_IMAGES: u64 = 256;
+
+/// Why there is no contact sheet.
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewError {
+    /// The data set cannot be read.
+    #[error(transparent)]
+    Data(#[from] FormatError),
+    /// No decoder.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The recipe file is no recipe.
+    #[error("bad recipe: {what}; {}; write one like the trainer's recipe.json", .path.display())]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Nothing could be drawn.
+    #[error(
+        "no image of split `{split}` could be decoded; see the warnings above; check the data set"
+    )]
+    Empty {
+        /// The split.
+        split: String,
+    },
+    /// The picture cannot be written.
+    #[error("cannot write the picture: {source}; {}; choose another --out ending in .png", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ImageError,
+    },
+}
+
+impl PreviewError {
+    /// Exit code of the process.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            PreviewError::Data(error) => error.exit_code(),
+            PreviewError::Recipe { .. } => 2,
+            PreviewError::Empty { .. } => 3,
+            PreviewError::Write { .. } => 4,
+            PreviewError::Decode(_) => 5,
+        }
+    }
+}
+
+/// Draws the sheet that `args` asks for.
+///
+/// # Errors
+/// See [`PreviewError`].
+pub fn run(args: &PreviewArgs) -> Result<(), PreviewError> {
+    let recipe = match &args.recipe {
+        Some(path) => read_recipe(path)?,
+        None => Recipe::sslight(),
+    };
+    let set = ShardSet::open(&args.data, &args.split)?;
+    let rows = rows(args, &set, &recipe)?;
+    if rows.is_empty() {
+        return Err(PreviewError::Empty {
+            split: args.split.clone(),
+        });
+    }
+    let sheet = compose(&rows);
+    sheet.save(&args.out).map_err(|source| PreviewError::Write {
+        path: args.out.clone(),
+        source,
+    })
+}
+
+fn read_recipe(path: &Path) -> Result<Recipe, PreviewError> {
+    let bad = |what: String| PreviewError::Recipe {
+        path: path.to_owned(),
+        what,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    let recipe: Recipe = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    match recipe.violations() {
+        broken if broken.is_empty() => Ok(recipe),
+        broken => Err(bad(broken.join("; "))),
+    }
+}
+
+/// One row per image: the thumbnail and the views with the group each belongs to.
+type Row = Vec<(usize, Canvas)>;
+
+fn rows(args: &PreviewArgs, set: &ShardSet, recipe: &Recipe) -> Result<Vec<Row>, PreviewError> {
+    let mut worker = Worker::new(DEFAULT_PIXEL_LIMIT)?;
+    let order = Permutation::new(args.seed, args.epoch.into(), set.num_samples());
+    let mut rows = Vec::new();
+    for position in 0..set.num_samples() {
+        if rows.len() as u64 == args.images.min(MAX_IMAGES) {
+            break;
+        }
+        let id = order.sample(position);
+        let sample = set.sample(id)?;
+        match worker.decode(sample.image) {
+            Ok(_) => rows.push(row(&mut worker, recipe, args, id)),
+            Err(error) => tracing::warn!("{error}; {}, key {}", sample.shard, sample.key),
+        }
+    }
+    Ok(rows)
+}
+
+fn row(worker: &mut Worker, recipe: &Recipe, args: &PreviewArgs, id: u64) -> Row {
+    let group_of = |view: usize| {
+        1 + recipe
+            .groups()
+            .iter()
+            .position(|g| view < g.first_view + g.num_views)
+            .expect("a view of the recipe")
+    };
+    let mut row = vec![(0, thumbnail(worker))];
+    for (view, spec) in recipe.views.iter().enumerate() {
+        let key = ViewKey {
+            seed: args.seed,
+            epoch: args.epoch,
+            sample: id,
+            view: view as u16,
+        };
+        let mut canvas = Canvas::new(spec.size, spec.size);
+        worker.make_view(key, spec, &mut canvas);
+        row.push((group_of(view), canvas));
+    }
+    row
+}
+
+fn thumbnail(worker: &Worker) -> Canvas {
+    let image = worker.image();
+    let whole = Canvas::from_raw(image.width(), image.height(), image.pixels().to_vec())
+        .expect("3 bytes a pixel");
+    let longest = image.width().max(image.height());
+    let scaled =
+        |side: u32| (u64::from(side) * u64::from(THUMBNAIL) / u64::from(longest)).max(1) as u32;
+    imageops::resize(
+        &whole,
+        scaled(image.width()),
+        scaled(image.height()),
+        imageops::FilterType::Triangle,
+    )
+}
+
+fn compose(rows: &[Row]) -> Canvas {
+    let xs = columns(&rows[0]);
+    let height_of = |row: &Row| {
+        row.iter()
+            .map(|(_, cell)| cell.height())
+            .max()
+            .unwrap_or(0)
+            .max(THUMBNAIL)
+    };
+    let width = xs.last().copied().unwrap_or(0);
+    let height = GAP + rows.iter().map(|row| height_of(row) + GAP).sum::<u32>();
+    let mut sheet = Canvas::from_pixel(width, height, BACKGROUND);
+    let mut top = GAP;
+    for row in rows {
+        for ((_, cell), left) in row.iter().zip(&xs) {
+            imageops::replace(&mut sheet, cell, i64::from(*left), i64::from(top));
+        }
+        top += height_of(row) + GAP;
+    }
+    sheet
+}
+
+/// Left edge of every column, then the sheet's width. Groups stand a little apart.
+fn columns(row: &Row) -> Vec<u32> {
+    let mut xs = vec![GAP];
+    let mut left = GAP;
+    for (index, (group, cell)) in row.iter().enumerate() {
+        let width = if index == 0 { THUMBNAIL } else { cell.width() };
+        let is_last_of_group = row.get(index + 1).is_some_and(|(next, _)| next != group);
+        left += width + if is_last_of_group { GROUP_GAP } else { GAP };
+        xs.push(left);
+    }
+    xs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_fit_their_cells_and_groups_stand_apart() {
+        let cell = |size| Canvas::new(size, size);
+        let row = vec![(0, cell(10)), (1, cell(64)), (1, cell(64)), (2, cell(32))];
+        assert_eq!(
+            columns(&row),
+            [6, 6 + 224 + 18, 248 + 64 + 6, 318 + 64 + 18, 400 + 32 + 6]
+        );
+    }
+
+    #[test]
+    fn a_recipe_with_a_broken_rule_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("recipe.json");
+        let mut recipe = Recipe::sslight();
+        recipe.views[0].size = 0;
+        std::fs::write(&path, serde_json::to_string(&recipe).unwrap()).unwrap();
+        let error = read_recipe(&path).unwrap_err();
+        assert!(
+            error.to_string().contains("recipe.json") && error.to_string().contains("size 0"),
+            "{error}"
+        );
+        assert_eq!(error.exit_code(), 2);
+    }
+}

@@ -1,0 +1,168 @@
+//! The commands of `loader`: wire the rooms up, and turn every error into one line and an exit code.
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+
+use loader_ipc::{IpcError, Listener};
+use shard_format::FormatError;
+
+use crate::cli::{PreviewArgs, ServeArgs, StatusArgs};
+use crate::config::{ConfigError, ServeConfig, socket_or_default};
+use crate::daemon::Daemon;
+use crate::preview::{self, PreviewError};
+use crate::shutdown::Shutdown;
+use crate::source::Shards;
+use crate::status;
+
+/// An error at the edge: one line for people, a code for scripts.
+#[derive(Debug)]
+pub struct Failure {
+    exit_code: u8,
+    message: String,
+}
+
+/// `loader serve`.
+///
+/// # Errors
+/// Whatever ended the daemon other than a request.
+pub fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let config = ServeConfig::resolve(args)?;
+    let shards = Shards::open(&config.data)?;
+    let (shutdown, woken) = Shutdown::new();
+    shutdown
+        .on_signals()
+        .map_err(IpcError::io("cannot take over signals"))?;
+    let owner = format!(
+        "pid {} serving {}",
+        std::process::id(),
+        config.data.display()
+    );
+    let listener = Listener::bind(&config.socket, &owner)?;
+    listener.host_channels();
+    if listener.removed_stale() {
+        tracing::info!(
+            "removed the socket of a dead loader: {}",
+            config.socket.display()
+        );
+    }
+    if config.until_stdin_closes {
+        shutdown
+            .on_stdin_closed()
+            .map_err(IpcError::io("cannot watch standard input"))?;
+    }
+    announce(&config, &shards)?;
+    let daemon =
+        Daemon::new(config, shards, shutdown).map_err(IpcError::io("cannot start the workers"))?;
+    let stop = daemon
+        .serve(listener, &woken)
+        .map_err(IpcError::io("cannot start the daemon"))?;
+    if stop.exit_code == 0 {
+        tracing::info!("{}", stop.reason);
+        return Ok(());
+    }
+    Err(Failure::new(stop.exit_code, stop.reason))
+}
+
+/// `loader status`.
+///
+/// # Errors
+/// When no daemon answers.
+pub fn status(args: &StatusArgs) -> Result<(), Failure> {
+    let data = args.data.clone().unwrap_or_else(|| PathBuf::from("."));
+    let status = status::fetch(&socket_or_default(args.socket.clone(), &data))?;
+    let text = match args.json {
+        true => serde_json::to_string(&status).expect("a status is plain data"),
+        false => status::table(&status),
+    };
+    print_line(&text)
+}
+
+/// `loader preview`.
+///
+/// # Errors
+/// When the data cannot be read or the picture cannot be written.
+pub fn preview(args: &PreviewArgs) -> Result<(), Failure> {
+    preview::run(args)?;
+    print_line(&args.out.display().to_string())
+}
+
+fn announce(config: &ServeConfig, shards: &Shards) -> Result<(), Failure> {
+    for split in shards.split_names() {
+        let set = shards.split(&split)?;
+        tracing::info!(
+            "split {split}: {} samples, {} classes",
+            set.num_samples(),
+            set.classes().len()
+        );
+    }
+    tracing::info!(
+        "serving {} at {} with {} threads (cores this process may use; --workers N)",
+        config.data.display(),
+        config.socket.display(),
+        config.num_workers
+    );
+    Ok(())
+}
+
+/// Writes a result; a reader that went away (`| head`) is no error.
+fn print_line(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(4, format!("cannot write the result: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Failure {
+    fn new(exit_code: i32, message: String) -> Failure {
+        Failure {
+            exit_code: u8::try_from(exit_code).unwrap_or(1),
+            message,
+        }
+    }
+
+    /// Exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = match self.exit_code {
+            2 => "usage",
+            3 => "data",
+            4 => "resources",
+            5 => "library",
+            6 => "peer",
+            _ => "internal",
+        };
+        write!(f, "error[{code}]: {}", self.message)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::new(2, error.to_string())
+    }
+}
+
+impl From<FormatError> for Failure {
+    fn from(error: FormatError) -> Failure {
+        Failure::new(error.exit_code(), error.to_string())
+    }
+}
+
+impl From<IpcError> for Failure {
+    fn from(error: IpcError) -> Failure {
+        Failure::new(error.exit_code(), error.to_string())
+    }
+}
+
+impl From<PreviewError> for Failure {
+    fn from(error: PreviewError) -> Failure {
+        Failure::new(error.exit_code(), error.to_string())
+    }
+}

@@ -1,0 +1,144 @@
+//! `loader status`: a daemon's own account of itself, as a table or as JSON.
+
+use std::time::Duration;
+
+use loader_ipc::{Client, DaemonStatus, IpcError, SubscriberStatus};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks the daemon at `socket`.
+///
+/// # Errors
+/// When nobody answers there.
+pub fn fetch(socket: &std::path::Path) -> Result<DaemonStatus, IpcError> {
+    Client::connect(socket, TIMEOUT)?.status()
+}
+
+/// The table for people.
+pub fn table(status: &DaemonStatus) -> String {
+    let mut lines = vec![
+        format!(
+            "loader {} (pid {}), up {}",
+            status.version,
+            status.pid,
+            duration(status.uptime_s)
+        ),
+        format!("data   {}", status.data),
+        format!("socket {}", status.socket),
+        format!("work   {} threads", status.num_workers),
+    ];
+    let failures: Vec<_> = status
+        .failures
+        .iter()
+        .map(|count| format!("{} {}", count.num_samples, count.cause))
+        .collect();
+    lines.push(format!(
+        "bad    {}",
+        if failures.is_empty() {
+            "none".to_owned()
+        } else {
+            failures.join(", ")
+        }
+    ));
+    lines.push(String::new());
+    if status.subscribers.is_empty() {
+        lines.push("no subscribers".to_owned());
+        return lines.join("\n");
+    }
+    lines.push(format!(
+        "{:>3} {:>8} {:<16} {:<6} {:>6} {:>12} {:>13} {:>8} {:>7} {:>7}  verdict",
+        "#", "pid", "name", "split", "rank", "epoch.step", "batches", "img/s", "it wait", "we wait"
+    ));
+    lines.extend(status.subscribers.iter().map(row));
+    lines.join("\n")
+}
+
+fn row(subscriber: &SubscriberStatus) -> String {
+    format!(
+        "{:>3} {:>8} {:<16.16} {:<6.6} {:>6} {:>12} {:>13} {:>8.1} {:>6.1}% {:>6.1}%  {}",
+        subscriber.id,
+        subscriber.pid,
+        subscriber.name,
+        subscriber.split,
+        format!("{}/{}", subscriber.rank, subscriber.world_size),
+        format!("{}.{}", subscriber.epoch, subscriber.step),
+        format!("{}/{}", subscriber.num_published, subscriber.num_batches),
+        subscriber.images_per_s,
+        100.0 * subscriber.consumer_wait,
+        100.0 * subscriber.producer_wait,
+        verdict(subscriber)
+    )
+}
+
+/// Which side holds up the other.
+fn verdict(subscriber: &SubscriberStatus) -> &'static str {
+    if subscriber.num_published == subscriber.num_batches {
+        return "all served";
+    }
+    match (
+        subscriber.consumer_wait > 0.05,
+        subscriber.producer_wait > 0.05,
+    ) {
+        (true, false) => "the loader is the slower side",
+        (false, true) => "the subscriber is the slower side",
+        _ => "balanced",
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    let whole = seconds as u64;
+    format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscriber(consumer_wait: f64, producer_wait: f64) -> SubscriberStatus {
+        SubscriberStatus {
+            id: 1,
+            pid: 4242,
+            name: "dino".into(),
+            split: "train".into(),
+            rank: 0,
+            world_size: 1,
+            batch_size: 128,
+            epoch: 3,
+            step: 17,
+            num_published: 100,
+            num_batches: 1000,
+            images_per_s: 512.0,
+            consumer_wait,
+            producer_wait,
+        }
+    }
+
+    #[test]
+    fn the_verdict_names_the_slower_side() {
+        assert!(verdict(&subscriber(0.4, 0.0)).contains("loader"));
+        assert!(verdict(&subscriber(0.0, 0.4)).contains("subscriber"));
+        let done = SubscriberStatus {
+            num_published: 1000,
+            ..subscriber(0.4, 0.0)
+        };
+        assert_eq!(verdict(&done), "all served");
+    }
+
+    #[test]
+    fn the_table_shows_position_and_rate() {
+        let status = DaemonStatus {
+            version: "0.1.0".into(),
+            pid: 7,
+            data: "/data".into(),
+            socket: "/run/loader.sock".into(),
+            uptime_s: 3_725.0,
+            num_workers: 2,
+            failures: Vec::new(),
+            subscribers: vec![subscriber(0.0, 0.0)],
+        };
+        let table = table(&status);
+        for word in ["1:02:05", "4242", "3.17", "100/1000", "512.0", "none"] {
+            assert!(table.contains(word), "{word} in\n{table}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! One subscriber's stream: its promise, its ring, and the feeder thread that reserves slots and hands rows to the pool.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loader_ipc::{
+    BatchHead, Closer, Connection, Geometry, IpcError, Publisher, StreamInfo, SubscriberStatus,
+    Subscription,
+};
+use shard_format::FormatError;
+
+use crate::daemon::Daemon;
+use crate::pipeline::{Job, StreamContext};
+use crate::source::Plan;
+use crate::source::plan::PlanError;
+
+/// How often a feeder that waits for a free slot looks whether it should stop.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A promised stream.
+#[derive(Debug)]
+pub struct Stream {
+    id: u64,
+    pid: i32,
+    subscription: Subscription,
+    info: StreamInfo,
+    plan: Plan,
+    context: Arc<StreamContext>,
+    publisher: Publisher,
+    closer: Closer,
+    started: Instant,
+    producer_wait_us: AtomicU64,
+}
+
+/// Why a subscription is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RefusedError {
+    /// No such split, or its files changed.
+    #[error(transparent)]
+    Data(#[from] FormatError),
+    /// The numbers cannot be served.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The ring cannot be made.
+    #[error(transparent)]
+    Ring(#[from] IpcError),
+}
+
+impl RefusedError {
+    /// Exit code for the subscriber.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            RefusedError::Data(FormatError::UnknownSplit { .. }) => 2,
+            RefusedError::Data(error) => error.exit_code(),
+            RefusedError::Plan(PlanError::BadSubscription { .. }) => 2,
+            RefusedError::Plan(PlanError::TooFewSamples { .. }) => 3,
+            RefusedError::Ring(error) => error.exit_code(),
+        }
+    }
+}
+
+impl Stream {
+    /// Prepares what `subscription` asks for: plan, promise and ring.
+    ///
+    /// # Errors
+    /// [`RefusedError`], to be told to the subscriber.
+    pub fn prepare(
+        daemon: &Daemon,
+        connection: &Connection,
+        subscription: Subscription,
+    ) -> Result<Stream, RefusedError> {
+        let set = daemon.shards().split(&subscription.split)?;
+        let plan = Plan::new(&subscription, set.num_samples())?;
+        let num_slots = subscription.num_slots.unwrap_or(daemon.config().num_slots);
+        let geometry = Geometry::new(&subscription.recipe, subscription.batch_size, num_slots);
+        let publisher = Publisher::create(&geometry)?;
+        let info = StreamInfo {
+            pid: std::process::id() as i32,
+            num_samples: set.num_samples(),
+            classes: set.classes().to_vec(),
+            steps_per_epoch: plan.steps_per_epoch(),
+            num_batches: plan.num_batches(&subscription),
+            start_epoch: subscription.start_epoch,
+            start_step: subscription.start_step,
+            geometry,
+        };
+        let context = Arc::new(StreamContext {
+            set,
+            split: subscription.split.clone(),
+            recipe: subscription.recipe.clone(),
+            seed: subscription.seed,
+            failures: Arc::clone(daemon.failures()),
+            shutdown: daemon.shutdown().clone(),
+            num_published: AtomicU64::new(0),
+            cancelled: false.into(),
+        });
+        Ok(Stream {
+            id: daemon.next_stream_id(),
+            pid: connection.pid(),
+            subscription,
+            info,
+            plan,
+            context,
+            publisher,
+            closer: connection.closer()?,
+            started: Instant::now(),
+            producer_wait_us: AtomicU64::new(0),
+        })
+    }
+
+    /// Number of the stream, counting from 1.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The promise to the subscriber.
+    pub fn info(&self) -> &StreamInfo {
+        &self.info
+    }
+
+    /// The writing end of the ring.
+    pub fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    /// Ends the stream before its last batch.
+    pub fn close(&self, reason: String, exit_code: i32) {
+        self.closer.close(reason, exit_code);
+    }
+
+    /// Stops all work for this stream: its subscriber is gone.
+    pub fn cancel(&self) {
+        self.context.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Starts the feeder thread.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn feed(self: &Arc<Stream>, daemon: &Weak<Daemon>) -> std::io::Result<()> {
+        let (stream, daemon) = (Arc::clone(self), daemon.clone());
+        thread::Builder::new()
+            .name(format!("feeder-{}", self.id))
+            .spawn(move || {
+                if let Err(error) = stream.feed_all(&daemon)
+                    && !stream.is_over()
+                {
+                    tracing::error!("stream {}: {error}", stream.id);
+                    stream.close(error.to_string(), error.exit_code());
+                }
+            })?;
+        Ok(())
+    }
+
+    fn feed_all(&self, daemon: &Weak<Daemon>) -> Result<(), IpcError> {
+        for sequence in 0..self.info.num_batches {
+            let Some(daemon) = daemon.upgrade() else {
+                return Ok(());
+            };
+            if !self.feed_batch(&daemon, sequence)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reserves the slot of batch `sequence` and queues its rows; `false` when the stream is over.
+    fn feed_batch(&self, daemon: &Daemon, sequence: u64) -> Result<bool, IpcError> {
+        let start = Instant::now();
+        let slot = loop {
+            if self.is_over() {
+                return Ok(false);
+            }
+            if self.publisher.is_aborted() {
+                let reason = format!("a worker failed; stream {}; see the loader's log", self.id);
+                return Err(IpcError::Stopped {
+                    reason,
+                    exit_code: 5,
+                });
+            }
+            if let Some(slot) = self.publisher.reserve(sequence, LOOK_INTERVAL)? {
+                break slot;
+            }
+        };
+        self.producer_wait_us
+            .fetch_add(start.elapsed().as_micros() as u64, Ordering::Relaxed);
+        let rows = self.plan.rows(&self.info, sequence);
+        let (epoch, step) = self.info.position(sequence);
+        let writers = slot.split(BatchHead {
+            epoch,
+            step,
+            num_valid: rows.len(),
+        });
+        for (sample_id, writer) in rows.into_iter().zip(writers) {
+            let job = Job {
+                stream: Arc::clone(&self.context),
+                epoch: epoch as u32,
+                sample_id,
+                writer,
+            };
+            if daemon.pool().submit(job).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_over(&self) -> bool {
+        self.context.cancelled.load(Ordering::Relaxed) || self.context.shutdown.is_triggered()
+    }
+
+    /// How the stream is doing.
+    pub fn status(&self) -> SubscriberStatus {
+        let num_published = self.context.num_published.load(Ordering::Relaxed);
+        let elapsed_s = self.started.elapsed().as_secs_f64().max(1e-9);
+        let (epoch, step) = self.info.position(num_published.saturating_sub(1));
+        let share = |wait_us: u64| (wait_us as f64 / 1e6 / elapsed_s).min(1.0);
+        SubscriberStatus {
+            id: self.id,
+            pid: self.pid,
+            name: self.subscription.name.clone(),
+            split: self.subscription.split.clone(),
+            rank: self.subscription.rank,
+            world_size: self.subscription.world_size,
+            batch_size: self.subscription.batch_size,
+            epoch,
+            step,
+            num_published,
+            num_batches: self.info.num_batches,
+            images_per_s: (num_published * u64::from(self.subscription.batch_size)) as f64
+                / elapsed_s,
+            consumer_wait: share(self.publisher.consumer_wait_us()),
+            producer_wait: share(self.producer_wait_us.load(Ordering::Relaxed)),
+        }
+    }
+}
