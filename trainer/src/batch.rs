@@ -1,0 +1,117 @@
+//! From a lease of shared memory to a normalised tensor. The only unsafe room that touches leased memory.
+//!
+//! The views arrive as `u8 [views, batch, size, size, 3]`. The permutation to `[n, 3, size, size]` moves nothing: those strides
+//! *are* channels-last. Normalising is the one copy on the CPU; elsewhere the bytes go to the device first. The lease is given
+//! back as soon as nothing reads from it any more.
+
+use loader_ipc::Lease;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+/// Per-channel mean and standard deviation of pixel values in 0..=1 (`DATA.MEAN`, `DATA.STD`).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Normalization {
+    /// Mean of red, green, blue.
+    pub mean: [f64; 3],
+    /// Standard deviation of red, green, blue.
+    pub std: [f64; 3],
+}
+
+/// Turns bytes into normalised values: `byte * scale + shift`, per channel.
+#[derive(Debug)]
+pub struct Normalizer {
+    scale: Tensor,
+    shift: Tensor,
+    device: Device,
+}
+
+/// Views of a batch of images, ready for a network.
+#[derive(Debug)]
+pub struct Batch {
+    /// One tensor per view size, `[views * batch, 3, size, size]`, view-major, channels-last, normalised.
+    pub views_nchw: Vec<Tensor>,
+    /// Class of each image, -1 where unknown.
+    pub labels: Vec<i64>,
+    /// Index of each image in its split.
+    pub sample_ids: Vec<u64>,
+    /// Epoch, counted from 0.
+    pub epoch: u64,
+    /// Step within the epoch, counted from 0.
+    pub step: u64,
+}
+
+impl Normalizer {
+    /// A normaliser on `device`.
+    pub fn new(normalization: &Normalization, device: Device) -> Normalizer {
+        let Normalization { mean, std } = normalization;
+        let per_channel = |f: &dyn Fn(usize) -> f64| {
+            let values: Vec<f32> = (0..3).map(|channel| f(channel) as f32).collect();
+            Tensor::from_slice(&values)
+                .view([1, 3, 1, 1])
+                .to_device(device)
+        };
+        Normalizer {
+            scale: per_channel(&|c| 1.0 / (255.0 * std[c])),
+            shift: per_channel(&|c| -mean[c] / std[c]),
+            device,
+        }
+    }
+
+    /// `u8 [n, h, w, 3]` to normalised `[n, 3, h, w]` with channels-last strides, on the normaliser's device.
+    pub fn apply(&self, bytes_nhwc: &Tensor) -> Tensor {
+        let bytes_nchw = bytes_nhwc.to_device(self.device).permute([0, 3, 1, 2]);
+        (bytes_nchw * &self.scale).g_add_(&self.shift)
+    }
+}
+
+impl Batch {
+    /// Reads the lease's valid images and gives it back.
+    pub fn from_lease(lease: Lease, normalizer: &Normalizer) -> Batch {
+        let num_valid = lease.num_valid();
+        let views_nchw = (0..lease.num_groups())
+            .map(|group| group_views(&lease, group, num_valid as i64, normalizer))
+            .collect();
+        let mut labels = lease.labels();
+        let mut sample_ids = lease.sample_ids();
+        labels.truncate(num_valid);
+        sample_ids.truncate(num_valid);
+        Batch {
+            views_nchw,
+            labels,
+            sample_ids,
+            epoch: lease.epoch(),
+            step: lease.step(),
+        }
+    }
+
+    /// Number of images.
+    pub fn batch_size(&self) -> i64 {
+        self.labels.len() as i64
+    }
+
+    /// The labels on the device of the views.
+    pub fn labels_tensor(&self) -> Tensor {
+        Tensor::from_slice(&self.labels).to_device(self.views_nchw[0].device())
+    }
+}
+
+/// The normalised views `[views * num_valid, 3, size, size]` of one group.
+#[expect(unsafe_code, reason = "libtorch reads leased shared memory in place")]
+fn group_views(lease: &Lease, group: usize, num_valid: i64, normalizer: &Normalizer) -> Tensor {
+    let bytes = lease.group(group);
+    let shape = bytes.shape().map(|size| size as i64);
+    assert_eq!(
+        shape.iter().product::<i64>() as usize,
+        bytes.len(),
+        "the group's length follows from its shape"
+    );
+    let size = shape[2];
+    // SAFETY: `bytes` points at `len()` readable bytes of the mapped segment, and the assertion above makes the shape cover
+    // exactly these. The mapping lives as long as `lease`, which is borrowed for the whole of this function; the borrowing
+    // tensor does not leave it, because `apply` returns a copy (an element-wise product on the CPU, a finished transfer from
+    // pageable memory elsewhere). A peer that writes meanwhile can only change pixel values: every byte is a valid u8.
+    let borrowed =
+        unsafe { Tensor::from_blob(bytes.as_ptr(), &shape, &[], Kind::Uint8, Device::Cpu) };
+    let valid = borrowed.narrow(1, 0, num_valid);
+    normalizer.apply(&valid.reshape([-1, size, size, 3]))
+}

@@ -1,0 +1,344 @@
+//! Checkpoints: the whole state, written to a new folder, synced, then renamed. A kill at any moment leaves the old ones whole.
+//!
+//! `checkpoints/step-00000120/` holds `state.safetensors` (every tensor by name) and `state.json` (position, settings, and the
+//! length and CRC-32C of the tensors, checked before anything is loaded). Nothing else is random here once training runs: order
+//! and views follow from the seed and the position.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+/// Version of this layout.
+const FORMAT: u32 = 1;
+const TENSORS: &str = "state.safetensors";
+const STATE: &str = "state.json";
+/// Checkpoints that are always kept.
+const NUM_KEPT: usize = 2;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Steps done in all.
+    pub step: u64,
+    /// Epoch of the next step, counted from 0; the loader's cursor.
+    pub epoch: u64,
+    /// Steps done in that epoch; the loader's cursor.
+    pub step_in_epoch: u64,
+    /// Whether the state at this point was validated.
+    pub is_validated: bool,
+}
+
+/// What a checkpoint says about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Where the run stands.
+    pub position: Position,
+    /// Steps in an epoch; another number means another data set or batch size.
+    pub steps_per_epoch: u64,
+    /// Classes of the joint linear probe.
+    pub probe_classes: Option<i64>,
+    /// Every configuration key with its value.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// `state.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    format: u32,
+    trainer: String,
+    tensors_bytes: u64,
+    tensors_crc32c: u32,
+    state: State,
+}
+
+/// Tensors of a checkpoint by name.
+pub type Tensors = HashMap<String, Tensor>;
+
+/// What can be wrong with a checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// There is none.
+    #[error("there is no checkpoint to continue from; {}; start without --resume", .0.display())]
+    None(PathBuf),
+    /// It cannot be read as written.
+    #[error("the checkpoint is damaged: {what}; {}; remove this folder to continue from the one before it", .path.display())]
+    Damaged {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// It cannot be written.
+    #[error("saving failed: {source}; {}; make space or check permissions", .path.display())]
+    Write {
+        /// What was written.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// Saves a checkpoint below `dir` and returns its folder. Old ones are removed by [`prune`].
+///
+/// # Errors
+/// [`CheckpointError::Write`]; what was there before stays whole.
+pub fn save(
+    dir: &Path,
+    state: &State,
+    tensors: &[(String, Tensor)],
+) -> Result<PathBuf, CheckpointError> {
+    let path = dir.join(format!("step-{:08}", state.position.step));
+    let partial = dir.join(format!(".step-{:08}.partial", state.position.step));
+    let written = write(&partial, state, tensors).and_then(|()| replace(dir, &partial, &path));
+    match written {
+        Ok(()) => Ok(path),
+        Err(source) => {
+            // What is left of the attempt only takes space; that it may not be removable changes nothing.
+            let _ = fs::remove_dir_all(&partial);
+            Err(CheckpointError::Write { path, source })
+        }
+    }
+}
+
+/// Checkpoints below `dir`, oldest first.
+pub fn list(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| step_of(path).is_some())
+        .collect();
+    found.sort_by_key(|path| step_of(path));
+    found
+}
+
+/// The latest checkpoint below `dir`, without its tensors.
+///
+/// # Errors
+/// When there is none, or it is damaged.
+pub fn latest(dir: &Path) -> Result<(PathBuf, State), CheckpointError> {
+    let path = list(dir)
+        .pop()
+        .ok_or_else(|| CheckpointError::None(dir.to_owned()))?;
+    let record = record(&path)?;
+    Ok((path, record.state))
+}
+
+/// The tensors of a checkpoint, after checking that they are what was written.
+///
+/// # Errors
+/// When the file is damaged.
+pub fn load(path: &Path) -> Result<Tensors, CheckpointError> {
+    let record = record(path)?;
+    let file = path.join(TENSORS);
+    let damaged = |what: String| CheckpointError::Damaged {
+        path: path.to_owned(),
+        what,
+    };
+    let bytes = fs::read(&file).map_err(|error| damaged(format!("{TENSORS}: {error}")))?;
+    if bytes.len() as u64 != record.tensors_bytes {
+        let (found, wanted) = (bytes.len(), record.tensors_bytes);
+        return Err(damaged(format!(
+            "{TENSORS} has {found} bytes instead of {wanted}"
+        )));
+    }
+    if crc32c::crc32c(&bytes) != record.tensors_crc32c {
+        return Err(damaged(format!("{TENSORS} has another checksum")));
+    }
+    drop(bytes);
+    let tensors = Tensor::read_safetensors(&file);
+    let tensors = tensors.map_err(|error| damaged(format!("{TENSORS}: {error}")))?;
+    Ok(tensors.into_iter().collect())
+}
+
+/// Gives the tensor of a name and shape, or says what is wrong; for [`crate::method::dino::Dino::restore`].
+pub fn finder(tensors: &Tensors) -> impl Fn(&str, &[i64]) -> Result<Tensor, String> + '_ {
+    move |name, shape| {
+        let tensor = tensors
+            .get(name)
+            .ok_or_else(|| format!("it has no tensor {name}"))?;
+        if tensor.size() != shape {
+            let found = tensor.size();
+            return Err(format!("{name} has shape {found:?} instead of {shape:?}"));
+        }
+        Ok(tensor.shallow_clone())
+    }
+}
+
+/// Removes all but the last two checkpoints and those at the end of every `period_epochs`-th epoch. Damaged ones stay.
+///
+/// # Errors
+/// When a folder cannot be removed.
+pub fn prune(dir: &Path, period_epochs: u64) -> Result<(), CheckpointError> {
+    let mut old = list(dir);
+    old.truncate(old.len().saturating_sub(NUM_KEPT));
+    for path in old {
+        let Ok(record) = record(&path) else { continue };
+        let Position {
+            epoch,
+            step_in_epoch,
+            ..
+        } = record.state.position;
+        let is_kept = step_in_epoch == 0 && epoch > 0 && epoch.is_multiple_of(period_epochs);
+        if !is_kept {
+            fs::remove_dir_all(&path).map_err(|source| CheckpointError::Write { path, source })?;
+        }
+    }
+    Ok(())
+}
+
+fn step_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_prefix("step-")?.parse().ok()
+}
+
+fn write(partial: &Path, state: &State, tensors: &[(String, Tensor)]) -> io::Result<()> {
+    if partial.exists() {
+        fs::remove_dir_all(partial)?;
+    }
+    fs::create_dir_all(partial)?;
+    let contiguous: Vec<(&str, Tensor)> = tensors
+        .iter()
+        .map(|(name, tensor)| (name.as_str(), tensor.contiguous()))
+        .collect();
+    let file = partial.join(TENSORS);
+    Tensor::write_safetensors(&contiguous, &file).map_err(io::Error::other)?;
+    File::open(&file)?.sync_all()?;
+    let bytes = fs::read(&file)?;
+    let record = Record {
+        format: FORMAT,
+        trainer: env!("CARGO_PKG_VERSION").to_owned(),
+        tensors_bytes: bytes.len() as u64,
+        tensors_crc32c: crc32c::crc32c(&bytes),
+        state: state.clone(),
+    };
+    let mut file = File::create(partial.join(STATE))?;
+    file.write_all(&serde_json::to_vec_pretty(&record)?)?;
+    file.sync_all()?;
+    File::open(partial)?.sync_all()
+}
+
+/// Renames into place; a checkpoint of the same step (saved again after a validation) goes first.
+fn replace(dir: &Path, partial: &Path, path: &Path) -> io::Result<()> {
+    if path.exists() {
+        fs::remove_dir_all(path)?;
+    }
+    fs::rename(partial, path)?;
+    File::open(dir)?.sync_all()
+}
+
+fn record(path: &Path) -> Result<Record, CheckpointError> {
+    let damaged = |what: String| CheckpointError::Damaged {
+        path: path.to_owned(),
+        what,
+    };
+    let text = fs::read(path.join(STATE)).map_err(|error| damaged(format!("{STATE}: {error}")))?;
+    let record: Record =
+        serde_json::from_slice(&text).map_err(|error| damaged(format!("{STATE}: {error}")))?;
+    if record.format == FORMAT {
+        Ok(record)
+    } else {
+        let found = record.format;
+        Err(damaged(format!("{STATE} has format {found}, not {FORMAT}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(step: u64, epoch: u64, step_in_epoch: u64) -> State {
+        State {
+            position: Position {
+                step,
+                epoch,
+                step_in_epoch,
+                is_validated: true,
+            },
+            steps_per_epoch: 10,
+            probe_classes: None,
+            settings: BTreeMap::new(),
+        }
+    }
+
+    fn tensors() -> Vec<(String, Tensor)> {
+        vec![("a".to_owned(), Tensor::from_slice(&[1.0f32, 2.0]))]
+    }
+
+    #[test]
+    fn what_is_saved_comes_back_and_the_latest_wins() {
+        let dir = tempfile::tempdir().unwrap();
+        for step in [10, 9, 20] {
+            save(dir.path(), &state(step, 1, 0), &tensors()).unwrap();
+        }
+        let (path, found) = latest(dir.path()).unwrap();
+        assert_eq!(found, state(20, 1, 0));
+        let loaded = load(&path).unwrap();
+        let find = finder(&loaded);
+        assert_eq!(find("a", &[2]).unwrap(), Tensor::from_slice(&[1.0f32, 2.0]));
+        assert!(
+            find("a", &[3])
+                .unwrap_err()
+                .contains("has shape [2] instead of [3]")
+        );
+        assert!(find("b", &[2]).unwrap_err().contains("no tensor b"));
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_named_and_not_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = save(dir.path(), &state(1, 0, 1), &tensors()).unwrap();
+        let file = path.join(TENSORS);
+        let mut bytes = fs::read(&file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&file, &bytes).unwrap();
+        let error = load(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("another checksum") && error.contains("step-00000001"),
+            "{error}"
+        );
+        fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(
+            load(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("bytes instead of")
+        );
+        fs::write(path.join(STATE), "{").unwrap();
+        assert!(latest(dir.path()).is_err());
+    }
+
+    #[test]
+    fn a_half_written_checkpoint_is_not_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), &state(5, 0, 5), &tensors()).unwrap();
+        fs::create_dir(dir.path().join(".step-00000009.partial")).unwrap();
+        assert_eq!(latest(dir.path()).unwrap().1.position.step, 5);
+        let empty = tempfile::tempdir().unwrap();
+        assert!(matches!(
+            latest(empty.path()),
+            Err(CheckpointError::None(_))
+        ));
+    }
+
+    #[test]
+    fn the_last_two_and_every_period_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        for epoch in 1..=6 {
+            save(dir.path(), &state(epoch * 10, epoch, 0), &tensors()).unwrap();
+        }
+        save(dir.path(), &state(65, 6, 5), &tensors()).unwrap();
+        prune(dir.path(), 3).unwrap();
+        let left: Vec<_> = list(dir.path())
+            .iter()
+            .filter_map(|path| step_of(path))
+            .collect();
+        assert_eq!(left, [30, 60, 65]);
+    }
+}

@@ -1,0 +1,193 @@
+//! Every key there is: its kind, its default, and whether it means something here. The reference's keys and defaults, and
+//! our own `LOADER.*`, `DEVICE`, `TRAIN.MAX_STEPS` and `VAL.PERIOD`.
+
+use super::value::Kind::{self, Bool, Choice, Float, Floats, Int, Ints, Text};
+use Meaning::{Here, Ignored, Method};
+
+/// One configuration key.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Key {
+    /// `KEY.SUBKEY`.
+    pub path: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// Its value where nothing sets it, as it would be written in YAML.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: Meaning,
+}
+
+/// What a key does in this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// It is read.
+    Here,
+    /// It is read by this method only.
+    Method(&'static str),
+    /// It is accepted and does nothing, for this reason; setting it away from its default is answered by one line.
+    Ignored(&'static str),
+    /// It asks for something that this version lacks; setting it away from its default is refused.
+    Lacking(&'static str),
+}
+
+const fn key(path: &'static str, kind: Kind, default: &'static str, meaning: Meaning) -> Key {
+    Key {
+        path,
+        kind,
+        default,
+        meaning,
+    }
+}
+
+const SCALE: Kind = Floats(2, 2, 1e-6, 1.0);
+const SIZE: Kind = Int(1, 4096);
+const PROBS2: Kind = Floats(2, 2, 0.0, 1.0);
+const JITTER: Kind = Floats(4, 4, 0.0, 16.0);
+const COUNT: Kind = Int(0, i64::MAX);
+const TEMP: Kind = Float(1e-6, 1e6);
+const WIDTH: Kind = Int(1, 16_777_216);
+const TWO_VIEWS: Meaning = Ignored("no method here makes two views only");
+const VIT: Meaning = Ignored("only vision transformers read it");
+const SUBSET: Meaning = Meaning::Lacking("training on a listed subset");
+
+/// All keys, section by section.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("TRAIN.DATASET", Text, "imagenet1k", Ignored("the data set is what lies in DATA.PATH_TO_DATA_DIR")),
+    key("TRAIN.NUM_CLASSES", Int(0, 1_000_000), "0", Here),
+    key("TRAIN.FILE_NAME", Text, "train.h5", Ignored("shards are listed in the data set's manifest")),
+    key("TRAIN.SUBSET_FILE_PATH", Text, "", SUBSET),
+    key("TRAIN.BATCH_SIZE", Int(1, 65_536), "128", Here),
+    key("TRAIN.CHECKPOINT_PERIOD", Int(1, i64::MAX), "20", Here),
+    key("TRAIN.CHECKPOINT_FILE_PATH", Text, "", Ignored("--resume continues the run in OUTPUT_DIR")),
+    key("TRAIN.JOINT_LINEAR_PROBE", Bool, "False", Here),
+    key("TRAIN.MAX_STEPS", Int(0, i64::MAX), "0", Here),
+    key("VAL.DATASET", Text, "imagenet1k", Ignored("the data set is what lies in DATA.PATH_TO_DATA_DIR")),
+    key("VAL.FILE_NAME", Text, "val.h5", Ignored("shards are listed in the data set's manifest")),
+    key("VAL.SUBSET_FILE_PATH", Text, "", SUBSET),
+    key("VAL.BATCH_SIZE", Int(1, 65_536), "128", Here),
+    key("VAL.PERIOD", Int(0, i64::MAX), "1", Here),
+    key("DATA.PATH_TO_DATA_DIR", Text, "datasets/imagenet_ori/", Here),
+    key("DATA.MEAN", Floats(3, 3, 0.0, 1.0), "[0.485, 0.456, 0.406]", Here),
+    key("DATA.STD", Floats(3, 3, 1e-6, 1.0), "[0.229, 0.224, 0.225]", Here),
+    key("TWO_VIEWS_TRANSFORMS.GLOBAL_CROPS_SCALE", SCALE, "[0.08, 1.0]", TWO_VIEWS),
+    key("TWO_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE", SIZE, "224", TWO_VIEWS),
+    key("TWO_VIEWS_TRANSFORMS.RANDOM_HORIZONTAL_FLIP_PROB", PROBS2, "[0.5, 0.5]", TWO_VIEWS),
+    key("TWO_VIEWS_TRANSFORMS.GAUSSIAN_BLUR_PROB", PROBS2, "[1.0, 0.1]", TWO_VIEWS),
+    key("TWO_VIEWS_TRANSFORMS.COLOR_JITTER_PROB", PROBS2, "[0.8, 0.8]", TWO_VIEWS),
+    key("TWO_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY", JITTER, "[0.4, 0.4, 0.2, 0.1]", TWO_VIEWS),
+    key("TWO_VIEWS_TRANSFORMS.GREYSCALE_PROB", PROBS2, "[0.2, 0.2]", TWO_VIEWS),
+    key("TWO_VIEWS_TRANSFORMS.CROP_PROB", PROBS2, "[1.0, 1.0]", TWO_VIEWS),
+    key("TWO_VIEWS_TRANSFORMS.SOLARIZATION_PROB", PROBS2, "[0.0, 0.2]", TWO_VIEWS),
+    key("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROPS_SCALE", SCALE, "[0.25, 1.0]", Here),
+    key("MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_SCALE", SCALE, "[0.05, 0.25]", Here),
+    key("MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_NUMBER", Int(0, 62), "6", Here),
+    key("MULTI_VIEWS_TRANSFORMS.RANDOM_HORIZONTAL_FLIP_PROB", PROBS2, "[0.5, 0.5]", Here),
+    key("MULTI_VIEWS_TRANSFORMS.GAUSSIAN_BLUR_PROB", Floats(3, 3, 0.0, 1.0), "[1.0, 0.1, 0.5]", Here),
+    key("MULTI_VIEWS_TRANSFORMS.COLOR_JITTER_PROB", PROBS2, "[0.8, 0.8]", Here),
+    key("MULTI_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY", JITTER, "[0.4, 0.4, 0.2, 0.1]", Here),
+    key("MULTI_VIEWS_TRANSFORMS.GREYSCALE_PROB", PROBS2, "[0.2, 0.2]", Here),
+    key("MULTI_VIEWS_TRANSFORMS.CROP_PROB", PROBS2, "[1.0, 1.0]", Ignored("every view is cropped")),
+    key("MULTI_VIEWS_TRANSFORMS.LOCAL_CROP_SIZE", SIZE, "96", Here),
+    key("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE", SIZE, "224", Here),
+    key("MULTI_VIEWS_TRANSFORMS.SOLARIZATION_PROB", PROBS2, "[0.0, 0.2]", Here),
+    key("MULTI_VIEWS_TRANSFORMS.CROPS_FOR_ASSIGN", Ints(1, 2, 0, 1), "[0, 1]", Method("SWAV")),
+    key("MULTI_VIEWS_TRANSFORMS.NMB_CROPS", Ints(2, 2, 0, 62), "[2, 6]", Here),
+    key("MULTI_VIEWS_TRANSFORMS.LAMBDAS", Floats(2, 2, 0.0, f64::MAX), "[0.142857, 0.857143]", Here),
+    key("MODEL.BACKBONE_ARCH", Choice(&["mobilenet_v2", "resnet18", "resnet34", "resnet50", "vit_tiny", "vit_small", "vit_base"]), "vit_tiny", Here),
+    key("MODEL.MODEL_MOMENTUM", Float(0.0, 1.0), "0.99", Here),
+    key("MODEL.MODEL_MOMENTUM_END", Float(0.0, 1.0), "1.0", Here),
+    key("MODEL.PRE_TRAINED_PATH", Text, "", Ignored("pre-training starts from fresh weights")),
+    key("SWAV.FREEZE_PROTOTYPES_EPOCHS", COUNT, "1", Method("SWAV")),
+    key("SWAV.EPOCH_QUEUE_STARTS", COUNT, "15", Method("SWAV")),
+    key("SWAV.TEMPERATURE", TEMP, "0.1", Method("SWAV")),
+    key("SWAV.EPSILON", TEMP, "0.05", Method("SWAV")),
+    key("SWAV.SINKHORN_ITERATIONS", Int(1, 1_000), "3", Method("SWAV")),
+    key("SWAV.NMB_PROTOTYPES", WIDTH, "3000", Method("SWAV")),
+    key("SWAV.QUEUE_LENGTH", COUNT, "0", Method("SWAV")),
+    key("SWAV.OUTPUT_DIM", WIDTH, "128", Method("SWAV")),
+    key("SWAV.HIDDEN_SIZE", WIDTH, "4096", Method("SWAV")),
+    key("SWAV.NUM_LAYERS", Int(1, 16), "2", Method("SWAV")),
+    key("SWAV.USE_BN_IN_HEAD", Bool, "True", Method("SWAV")),
+    key("MOCO.TEMPERATURE", TEMP, "0.2", Method("MOCO")),
+    key("MOCO.GLOBAL_ONLY", Bool, "False", Method("MOCO")),
+    key("MOCO.QUEUE_LENGTH", Int(1, i64::MAX), "65536", Method("MOCO")),
+    key("MOCO.MOMENTUM", Float(0.0, 1.0), "0.999", Method("MOCO")),
+    key("MOCO.OUTPUT_DIM", WIDTH, "128", Method("MOCO")),
+    key("MOCO.HIDDEN_SIZE", WIDTH, "2048", Method("MOCO")),
+    key("MOCO.NUM_LAYERS", Int(1, 16), "2", Method("MOCO")),
+    key("MOCO.USE_BN_IN_HEAD", Bool, "False", Method("MOCO")),
+    key("DINO.GLOBAL_ONLY", Bool, "False", Method("DINO")),
+    key("DINO.STUDENT_TEMP", TEMP, "0.1", Method("DINO")),
+    key("DINO.WARMUP_TEACHER_TEMP", TEMP, "0.04", Method("DINO")),
+    key("DINO.TEACHER_TEMP", TEMP, "0.07", Method("DINO")),
+    key("DINO.WARMUP_TEACHER_TEMP_EPOCHS", COUNT, "30", Method("DINO")),
+    key("DINO.CENTER_MOMENTUM", Float(0.0, 1.0), "0.9", Method("DINO")),
+    key("DINOHead.OUTPUT_DIM", WIDTH, "4096", Method("DINO")),
+    key("DINOHead.HIDDEN_SIZE", WIDTH, "2048", Method("DINO")),
+    key("DINOHead.BOTTLENECK_DIM", WIDTH, "256", Method("DINO")),
+    key("DINOHead.NUM_LAYERS", Int(1, 16), "3", Method("DINO")),
+    key("DINOHead.USE_BN_IN_HEAD", Bool, "False", Method("DINO")),
+    key("DINOHead.NORM_LAST_YEAR", Bool, "True", Method("DINO")),
+    key("VIT.PATCH_SIZE", Int(1, 224), "16", VIT),
+    key("VIT.DROP_PATH_RATE", Float(0.0, 1.0), "0.1", VIT),
+    key("SOLVER.OPTIMIZING_METHOD", Choice(&["LARS", "SGD", "AdamW"]), "LARS", Here),
+    key("SOLVER.WD_FACTOR_FOR_BIAS", Float(0.0, f64::MAX), "0.0", Here),
+    key("SOLVER.WD_FACTOR_FOR_DW", Float(0.0, f64::MAX), "0.0", Here),
+    key("SOLVER.LARS_EXCLUDE_BIAS", Bool, "True", Here),
+    key("SOLVER.LARS_EXCLUDE_DW", Bool, "False", Here),
+    key("SOLVER.WEIGHT_DECAY", Float(0.0, f64::MAX), "1.0e-6", Here),
+    key("SOLVER.WEIGHT_DECAY_END", Float(0.0, f64::MAX), "0.0", Here),
+    key("SOLVER.TOTAL_EPOCHS", Int(1, i64::MAX), "300", Here),
+    key("SOLVER.WARMUP_EPOCHS", COUNT, "10", Here),
+    key("SOLVER.START_WARMUP", Float(0.0, f64::MAX), "0.0", Here),
+    key("SOLVER.BASE_LR", Float(0.0, f64::MAX), "0.3", Here),
+    key("SOLVER.MIN_LR", Float(0.0, f64::MAX), "0.0", Here),
+    key("SOLVER.MOMENTUM", Float(0.0, 1.0), "0.9", Here),
+    key("SOLVER.CLIP_GRAD", Float(0.0, f64::MAX), "0.0", Here),
+    key("SOLVER.FREEZE_LAST_LAYER", COUNT, "0", Here),
+    key("SOLVER.SCHEDULER", Choice(&["cos", "multistep"]), "cos", Here),
+    key("SOLVER.MILESTONES", Ints(1, 64, 0, i64::MAX), "[60, 80]", Here),
+    key("LOADER.SOCKET", Text, "", Here),
+    key("LOADER.TIMEOUT_S", Float(0.1, 86_400.0), "120.0", Here),
+    key("LOADER.SLOTS", Int(0, 64), "0", Here),
+    key("DEVICE", Choice(&["auto", "cpu", "cuda"]), "auto", Here),
+    key("LOG_STEP", Int(1, i64::MAX), "10", Here),
+    key("LOG_GRAD", Bool, "True", Ignored("means of single gradients are not logged")),
+    key("STAGE", Choice(&["TRAIN", "VAL", "TEST", "FT"]), "TRAIN", Here),
+    key("DISTRIBUTED", Bool, "True", Ignored("one process trains, whatever this says")),
+    key("SEED", Int(0, i64::MAX), "0", Here),
+    key("DIST_BACKEND", Text, "nccl", Ignored("one process trains")),
+    key("N_NODES", Int(1, i64::MAX), "1", Here),
+    key("WORLD_SIZE", Int(1, i64::MAX), "1", Here),
+    key("NODE_RANK", Int(0, i64::MAX), "0", Ignored("one process trains")),
+    key("DIST_URL", Text, "env://", Ignored("one process trains")),
+    key("WORKERS", Int(0, i64::MAX), "8", Ignored("the loader takes its threads from the machine")),
+    key("USE_FP16", Bool, "False", Here),
+    key("SSL_METHOD", Choice(&["DINO", "SWAV", "MOCO"]), "DINO", Here),
+    key("EVAL_METHOD", Text, "", Ignored("each validation measures kNN and, with TRAIN.JOINT_LINEAR_PROBE, the probe")),
+    key("NUM_GPUS_PER_NODE", Int(0, i64::MAX), "8", Ignored("one process trains on one device")),
+    key("TENSORBOARD_PATH", Text, "/tensorboard", Ignored("events are written to OUTPUT_DIR/tensorboard")),
+    key("OUTPUT_DIR", Text, "./tmp", Here),
+];
+
+/// The key of this path.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The key whose path is most like this one, if any is alike at all.
+pub fn nearest(path: &str) -> Option<&'static str> {
+    let likeness = |key: &Key| strsim::jaro_winkler(&key.path.to_uppercase(), &path.to_uppercase());
+    let best = KEYS
+        .iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    // A subkey written without its section is meant more often than a key that starts alike.
+    let in_section = KEYS
+        .iter()
+        .find(|key| key.path.rsplit('.').next() == Some(path) && key.path != path);
+    match in_section {
+        Some(key) => Some(key.path),
+        None => (likeness(best) > 0.75).then_some(best.path),
+    }
+}

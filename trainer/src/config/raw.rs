@@ -1,0 +1,264 @@
+//! First stage: every key with a value of its kind and the place where it was set.
+
+use std::collections::BTreeMap;
+
+use super::keys::{self, KEYS, Key, Meaning};
+use super::problem::{ConfigError, Origin, Problem};
+use super::value::Value;
+use super::yaml::{self, Leaf, Node};
+
+/// One key's value and where it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Setting {
+    pub value: Value,
+    pub origin: Origin,
+}
+
+/// All keys, set or by default.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawConfig {
+    settings: BTreeMap<&'static str, Setting>,
+}
+
+impl RawConfig {
+    /// Reads a YAML text and the pairs that follow it on the command line; later pairs win over earlier ones.
+    ///
+    /// `path` is only used in messages.
+    ///
+    /// # Errors
+    /// All unknown keys, wrong types, values out of range and keys set twice.
+    pub fn parse(path: &str, text: &str, pairs: &[String]) -> Result<RawConfig, ConfigError> {
+        let mut config = RawConfig::defaults();
+        let (leaves, mut problems) = yaml::leaves(path, text);
+        for leaf in leaves {
+            problems.extend(config.set(leaf).err());
+        }
+        problems.extend(config.set_pairs(pairs));
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError { problems })
+        }
+    }
+
+    /// Lines about keys that were set and do nothing: those of other methods, and those without a meaning here.
+    pub fn notes(&self, method: &str) -> Vec<String> {
+        let mut notes = Vec::new();
+        for (key, _) in self.changed() {
+            match key.meaning {
+                Meaning::Ignored(why) => {
+                    notes.push(format!("{} has no effect: {why}", key.path));
+                }
+                Meaning::Method(other) if other != method => notes.push(format!(
+                    "{} has no effect: SSL_METHOD is {method}",
+                    key.path
+                )),
+                _ => {}
+            }
+        }
+        notes
+    }
+
+    /// Every key with its value, in the order of the table, as it would be written.
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
+        KEYS.iter()
+            .map(|key| (key.path, self.settings[key.path].value.to_string()))
+            .collect()
+    }
+
+    /// Keys whose value is not the default, in the order of the table.
+    pub(super) fn changed(&self) -> impl Iterator<Item = (&'static Key, &Setting)> {
+        KEYS.iter()
+            .map(|key| (key, &self.settings[key.path]))
+            .filter(|(key, setting)| setting.value != default_value(key))
+    }
+
+    /// A key of the table; a path that is not in it is a mistake in this program.
+    pub(super) fn get(&self, path: &str) -> &Setting {
+        self.settings
+            .get(path)
+            .unwrap_or_else(|| panic!("{path} is in the table of keys"))
+    }
+
+    fn defaults() -> RawConfig {
+        let settings = KEYS.iter().map(|key| {
+            let setting = Setting {
+                value: default_value(key),
+                origin: Origin::Default,
+            };
+            (key.path, setting)
+        });
+        RawConfig {
+            settings: settings.collect(),
+        }
+    }
+
+    fn set_pairs(&mut self, pairs: &[String]) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for pair in pairs.chunks(2) {
+            let [key, text] = pair else {
+                let what = format!("{} has no value; write KEY VALUE pairs", pair[0]);
+                problems.push(Problem::new(Origin::CommandLine, what));
+                continue;
+            };
+            let node = yaml::value(text).unwrap_or_else(|| Node::Scalar(text.clone()));
+            let leaf = Leaf {
+                key: key.clone(),
+                origin: Origin::CommandLine,
+                node,
+            };
+            problems.extend(self.set(leaf).err());
+        }
+        problems
+    }
+
+    fn set(&mut self, leaf: Leaf) -> Result<(), Problem> {
+        let Leaf { key, origin, node } = leaf;
+        let Some(known) = keys::find(&key) else {
+            return unknown(&key, origin, &node);
+        };
+        match known.kind.read(&node) {
+            Ok(value) => {
+                self.settings.insert(known.path, Setting { value, origin });
+                Ok(())
+            }
+            Err(why) => Err(Problem::new(origin, format!("{key}: {why}"))),
+        }
+    }
+}
+
+/// A section written with nothing below it is no key and no mistake; anything else is.
+fn unknown(key: &str, origin: Origin, node: &Node) -> Result<(), Problem> {
+    let section = format!("{key}.");
+    if KEYS.iter().any(|known| known.path.starts_with(&section)) {
+        if *node == Node::Scalar(String::new()) {
+            return Ok(());
+        }
+        let what = format!("{key} is a section and holds keys, not a value");
+        return Err(Problem::new(origin, what));
+    }
+    let hint = match keys::nearest(key) {
+        Some(near) => format!("; did you mean {near}?"),
+        None => "; --keys lists all keys".to_owned(),
+    };
+    Err(Problem::new(origin, format!("unknown key {key}{hint}")))
+}
+
+fn default_value(key: &Key) -> Value {
+    let node = yaml::value(key.default).expect("a default is valid YAML");
+    key.kind
+        .read(&node)
+        .unwrap_or_else(|why| panic!("default of {}: {why}", key.path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str, pairs: &[&str]) -> Vec<String> {
+        let pairs: Vec<String> = pairs.iter().map(ToString::to_string).collect();
+        match RawConfig::parse("a.yaml", text, &pairs) {
+            Ok(_) => Vec::new(),
+            Err(error) => error.problems.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn every_default_is_of_its_kind_and_every_path_is_unique() {
+        let config = RawConfig::defaults();
+        assert_eq!(config.lines().len(), KEYS.len());
+        assert_eq!(config.settings.len(), KEYS.len());
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_its_place_and_the_nearest_one() {
+        let found = problems(
+            "SOLVER:\n  BASELR: 0.3\n",
+            &["SEEDS", "1", "BATCH_SIZE", "8"],
+        );
+        assert_eq!(
+            found,
+            [
+                "a.yaml:2:3: unknown key SOLVER.BASELR; did you mean SOLVER.BASE_LR?",
+                "command line: unknown key SEEDS; did you mean SEED?",
+                "command line: unknown key BATCH_SIZE; did you mean TRAIN.BATCH_SIZE?",
+            ]
+        );
+    }
+
+    #[test]
+    fn wrong_types_and_ranges_are_all_listed_at_once() {
+        let text = "TRAIN:\n  BATCH_SIZE: many\nDINO:\n  STUDENT_TEMP: 0\nSEED: -1\nUSE_FP16: 2\n\
+                    MULTI_VIEWS_TRANSFORMS:\n  LAMBDAS: [0.4]\n  NMB_CROPS: 8\nSSL_METHOD: BYOL\n";
+        let found = problems(text, &["DATA.STD", "[0,1,1]"]);
+        assert_eq!(found.len(), 8, "{found:#?}");
+        assert_eq!(
+            found[0],
+            "a.yaml:2:3: TRAIN.BATCH_SIZE: expected a whole number from 1 to 65536, found `many`"
+        );
+        assert_eq!(
+            found[4],
+            "a.yaml:8:3: MULTI_VIEWS_TRANSFORMS.LAMBDAS: expected 2 values, found 1"
+        );
+    }
+
+    #[test]
+    fn a_key_set_twice_is_an_error_with_both_lines() {
+        let found = problems(
+            "SEED: 1\nSOLVER:\n  MOMENTUM: 0.5\n  MOMENTUM: 0.9\nSEED: 2\n",
+            &[],
+        );
+        assert_eq!(
+            found,
+            [
+                "a.yaml:4:3: SOLVER.MOMENTUM is set twice (first in line 3); keep one",
+                "a.yaml:5:1: SEED is set twice (first in line 1); keep one",
+            ]
+        );
+    }
+
+    #[test]
+    fn broken_yaml_and_odd_pairs_are_errors() {
+        assert!(problems("TRAIN: [1, 2\n", &[])[0].contains("not valid YAML"));
+        assert!(problems("- a\n", &[])[0].contains("expected `KEY: value` lines"));
+        assert!(problems("TRAIN: 3\n", &[])[0].contains("TRAIN is a section"));
+        assert!(problems("", &["SEED"])[0].contains("SEED has no value"));
+        assert!(problems("TRAIN:\n", &[]).is_empty());
+    }
+
+    #[test]
+    fn pairs_override_the_file_and_take_python_spellings() {
+        let pairs = [
+            "SEED",
+            "7",
+            "MULTI_VIEWS_TRANSFORMS.NMB_CROPS",
+            "(2, 4)",
+            "USE_FP16",
+            "False",
+        ];
+        let pairs: Vec<String> = pairs.iter().map(ToString::to_string).collect();
+        let config = RawConfig::parse("a.yaml", "SEED: 1\nUSE_FP16: True\n", &pairs).unwrap();
+        assert_eq!(config.get("SEED").value, Value::Int(7));
+        assert_eq!(config.get("USE_FP16").value, Value::Bool(false));
+        assert_eq!(
+            config.get("MULTI_VIEWS_TRANSFORMS.NMB_CROPS").value,
+            Value::Ints(vec![2, 4])
+        );
+    }
+
+    #[test]
+    fn keys_without_effect_are_told_once_when_they_are_set() {
+        let config = RawConfig::parse(
+            "a.yaml",
+            "WORKERS: 4\nSWAV:\n  EPSILON: 0.1\nLOG_GRAD: True\n",
+            &[],
+        );
+        assert_eq!(
+            config.unwrap().notes("DINO"),
+            [
+                "SWAV.EPSILON has no effect: SSL_METHOD is DINO",
+                "WORKERS has no effect: the loader takes its threads from the machine",
+            ]
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! Rules between keys: each gives a sentence when it is broken. Nothing is rounded or cut silently.
+
+use super::problem::Problem;
+use super::raw::RawConfig;
+
+/// A key at fault and the sentence about it.
+type Broken = Option<(&'static str, String)>;
+
+const RULES: &[fn(&RawConfig) -> Broken] = &[
+    two_global_views,
+    local_views_agree,
+    some_pairs_are_left,
+    global_scale_rises,
+    local_scale_rises,
+    hue_is_half_a_turn_at_most,
+    warm_up_fits,
+    milestones_rise,
+    swav_queue_holds_a_batch,
+    moco_queue_is_whole_batches,
+];
+
+/// Every broken rule, at the place of the key to change.
+pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
+    let broken = RULES.iter().filter_map(|rule| rule(raw));
+    broken
+        .map(|(key, what)| Problem::new(raw.get(key).origin.clone(), format!("{key}: {what}")))
+        .collect()
+}
+
+const CROPS: &str = "MULTI_VIEWS_TRANSFORMS.NMB_CROPS";
+const LOCAL: &str = "MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_NUMBER";
+
+fn two_global_views(raw: &RawConfig) -> Broken {
+    let num_global = raw.ints(CROPS)[0];
+    (num_global != 2).then(|| {
+        let what = format!("there are 2 global views, not {num_global}; set its first value to 2");
+        (CROPS, what)
+    })
+}
+
+fn local_views_agree(raw: &RawConfig) -> Broken {
+    let (ours, theirs) = (raw.int(LOCAL), raw.ints(CROPS)[1]);
+    (ours != theirs).then(|| {
+        let what =
+            format!("{ours} local views here, {theirs} in {CROPS}; set both to the same number");
+        (LOCAL, what)
+    })
+}
+
+fn some_pairs_are_left(raw: &RawConfig) -> Broken {
+    let none = raw.method() == "DINO" && raw.int(LOCAL) == 0 && !raw.bool("DINO.GLOBAL_ONLY");
+    none.then(|| {
+        let what = "0 local views leave the global-local half of the loss empty; set DINO.GLOBAL_ONLY True";
+        (LOCAL, what.to_owned())
+    })
+}
+
+fn global_scale_rises(raw: &RawConfig) -> Broken {
+    rises(raw, "MULTI_VIEWS_TRANSFORMS.GLOBAL_CROPS_SCALE")
+}
+
+fn local_scale_rises(raw: &RawConfig) -> Broken {
+    rises(raw, "MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_SCALE")
+}
+
+fn rises(raw: &RawConfig, key: &'static str) -> Broken {
+    let scale = raw.floats(key);
+    (scale[0] > scale[1]).then(|| (key, "the lower end comes first; swap the two".to_owned()))
+}
+
+fn hue_is_half_a_turn_at_most(raw: &RawConfig) -> Broken {
+    const KEY: &str = "MULTI_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY";
+    let hue = raw.floats(KEY)[3];
+    (hue > 0.5).then(|| (KEY, format!("the fourth value (hue) is {hue}; at most 0.5")))
+}
+
+fn warm_up_fits(raw: &RawConfig) -> Broken {
+    let (warmup, total) = (
+        raw.int("SOLVER.WARMUP_EPOCHS"),
+        raw.int("SOLVER.TOTAL_EPOCHS"),
+    );
+    (warmup > total).then(|| {
+        let what = format!(
+            "{warmup} epochs of warm-up do not fit into SOLVER.TOTAL_EPOCHS {total}; set it to {total} or less"
+        );
+        ("SOLVER.WARMUP_EPOCHS", what)
+    })
+}
+
+fn milestones_rise(raw: &RawConfig) -> Broken {
+    let milestones = raw.ints("SOLVER.MILESTONES");
+    let falls = milestones.windows(2).any(|pair| pair[0] >= pair[1]);
+    falls.then(|| ("SOLVER.MILESTONES", "epochs must rise".to_owned()))
+}
+
+fn global_batch(raw: &RawConfig) -> i64 {
+    raw.int("TRAIN.BATCH_SIZE")
+        .saturating_mul(raw.int("WORLD_SIZE"))
+}
+
+fn swav_queue_holds_a_batch(raw: &RawConfig) -> Broken {
+    const KEY: &str = "SWAV.QUEUE_LENGTH";
+    let (queue, batch) = (raw.int(KEY), global_batch(raw));
+    (raw.method() == "SWAV" && queue > 0 && queue < batch).then(|| {
+        let what = format!(
+            "a queue of {queue} holds no global batch of {batch}; set 0 (no queue) or a multiple of {batch}"
+        );
+        (KEY, what)
+    })
+}
+
+fn moco_queue_is_whole_batches(raw: &RawConfig) -> Broken {
+    const KEY: &str = "MOCO.QUEUE_LENGTH";
+    let (queue, batch) = (raw.int(KEY), global_batch(raw));
+    (raw.method() == "MOCO" && queue % batch != 0).then(|| {
+        let below = queue / batch * batch;
+        let what = format!(
+            "{queue} is no multiple of the global batch {batch}; nearest: {}",
+            if below > 0 { below } else { batch }
+        );
+        (KEY, what)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{RawConfig, resolve};
+
+    fn problems(pairs: &[&str]) -> Vec<String> {
+        let pairs: Vec<String> = pairs.iter().map(ToString::to_string).collect();
+        let raw = RawConfig::parse("a.yaml", "", &pairs).unwrap();
+        match resolve(&raw) {
+            Ok(_) => Vec::new(),
+            Err(error) => error.problems.iter().map(|p| p.what.clone()).collect(),
+        }
+    }
+
+    #[test]
+    fn the_defaults_break_no_rule() {
+        assert_eq!(problems(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn view_counts_that_disagree_are_named_with_both_numbers() {
+        let found = problems(&["MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_NUMBER", "4"]);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("4 local views here, 6 in"), "{found:?}");
+    }
+
+    #[test]
+    fn several_broken_rules_are_listed_together() {
+        let found = problems(&[
+            "SOLVER.TOTAL_EPOCHS",
+            "5",
+            "MULTI_VIEWS_TRANSFORMS.NMB_CROPS",
+            "[3,0]",
+            "MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_NUMBER",
+            "0",
+            "MULTI_VIEWS_TRANSFORMS.GLOBAL_CROPS_SCALE",
+            "[1.0,0.3]",
+        ]);
+        assert!(
+            found
+                .iter()
+                .any(|what| what.contains("10 epochs of warm-up"))
+        );
+        assert!(
+            found
+                .iter()
+                .any(|what| what.contains("2 global views, not 3"))
+        );
+        assert!(
+            found
+                .iter()
+                .any(|what| what.contains("DINO.GLOBAL_ONLY True"))
+        );
+        assert!(
+            found
+                .iter()
+                .any(|what| what.contains("lower end comes first"))
+        );
+    }
+
+    #[test]
+    fn a_teacher_warm_up_longer_than_the_run_is_fine() {
+        let pairs = ["SOLVER.TOTAL_EPOCHS", "5", "SOLVER.WARMUP_EPOCHS", "1"];
+        assert_eq!(problems(&pairs), [""; 0]);
+    }
+
+    #[test]
+    fn queues_that_cannot_hold_a_batch_name_the_nearest_that_can() {
+        let moco = problems(&["SSL_METHOD", "MOCO", "TRAIN.BATCH_SIZE", "100"]);
+        assert!(moco[0].contains("nearest: 65500"), "{moco:?}");
+        let swav = problems(&["SSL_METHOD", "SWAV", "SWAV.QUEUE_LENGTH", "100"]);
+        assert!(swav[0].contains("no global batch of 128"), "{swav:?}");
+    }
+}

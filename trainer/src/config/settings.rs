@@ -1,0 +1,150 @@
+//! Typed settings: what the rest of the trainer sees of a configuration.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use loader_ipc::Recipe;
+
+use crate::batch::Normalization;
+use crate::method::dino::DinoConfig;
+use crate::schedule::{Schedule, TeacherTemperature};
+
+/// A run, fully decided but for what only the data set knows: its classes and the number of steps in an epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Folder of packed shards.
+    pub data_dir: PathBuf,
+    /// Folder that the run writes to.
+    pub output_dir: PathBuf,
+    /// Seed of weights, order and views.
+    pub seed: u64,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Steps between two plain progress lines.
+    pub log_step: u64,
+    /// Steps after which the run ends early.
+    pub max_steps: Option<u64>,
+    /// Images per step.
+    pub batch_size: u32,
+    /// Images per batch of a validation.
+    pub val_batch_size: u32,
+    /// Epochs between two validations; `None` validates never.
+    pub val_period: Option<u64>,
+    /// The loader.
+    pub loader: LoaderSettings,
+    /// Training views.
+    pub views: Recipe,
+    /// The validation view.
+    pub evaluation: Recipe,
+    /// Mean and standard deviation of pixels.
+    pub normalization: Normalization,
+    /// The method; its probe's classes are filled in by the data set.
+    pub dino: DinoConfig,
+    /// Whether the joint linear probe learns along.
+    pub has_probe: bool,
+    /// Classes of the probe where the configuration says; else the data set does.
+    pub num_classes: Option<i64>,
+    /// Everything that changes with the step.
+    pub schedules: Schedules,
+    /// Checkpoints.
+    pub checkpoint: CheckpointSettings,
+}
+
+/// `DEVICE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// CUDA where it works, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// CUDA or an error.
+    Cuda,
+}
+
+/// `LOADER.*`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoaderSettings {
+    /// The meeting place, where the configuration names one.
+    pub socket: Option<PathBuf>,
+    /// Longest wait for a batch or an answer.
+    pub timeout: Duration,
+    /// Slots of the ring in shared memory; `None` leaves it to the loader.
+    pub num_slots: Option<u32>,
+}
+
+/// How often to save.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckpointSettings {
+    /// Checkpoints at multiples of so many epochs are kept for good.
+    pub period_epochs: u64,
+}
+
+/// `SOLVER.*` and `MODEL.MODEL_MOMENTUM*` in epochs, before the number of steps is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SolverSchedule {
+    /// Learning rate after the warm-up, for this run's batch size.
+    pub base_lr: f64,
+    /// Learning rate at the end; does not scale with the batch.
+    pub min_lr: f64,
+    /// Learning rate of the first step.
+    pub start_warmup: f64,
+    /// Epochs of warm-up.
+    pub warmup_epochs: u64,
+    /// What follows.
+    pub shape: ScheduleShape,
+    /// First and last weight decay.
+    pub weight_decay: [f64; 2],
+    /// First and last share of the teacher that stays.
+    pub momentum: [f64; 2],
+}
+
+/// `SOLVER.SCHEDULER`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScheduleShape {
+    /// Half a cosine.
+    Cosine,
+    /// A tenth at each of these epochs.
+    Multistep(Vec<u64>),
+}
+
+/// All schedules of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedules {
+    /// Those that run by step.
+    pub solver: SolverSchedule,
+    /// The one that runs by epoch.
+    pub teacher_temp: TeacherTemperature,
+    /// Epochs of the whole run.
+    pub total_epochs: u64,
+}
+
+impl Schedules {
+    /// Learning rate by step.
+    pub fn lr(&self, steps_per_epoch: u64) -> Schedule {
+        let SolverSchedule {
+            base_lr, min_lr, ..
+        } = self.solver;
+        let total = self.total_epochs * steps_per_epoch;
+        let schedule = match &self.solver.shape {
+            ScheduleShape::Cosine => Schedule::cosine(base_lr, min_lr, total),
+            ScheduleShape::Multistep(epochs) => {
+                let steps = epochs.iter().map(|epoch| epoch * steps_per_epoch).collect();
+                Schedule::multistep(base_lr, steps, 0.1, total)
+            }
+        };
+        let warmup_steps = self.solver.warmup_epochs * steps_per_epoch;
+        schedule.with_warmup(self.solver.start_warmup, warmup_steps)
+    }
+
+    /// Weight decay by step.
+    pub fn weight_decay(&self, steps_per_epoch: u64) -> Schedule {
+        let [first, last] = self.solver.weight_decay;
+        Schedule::cosine(first, last, self.total_epochs * steps_per_epoch)
+    }
+
+    /// Teacher momentum by step.
+    pub fn momentum(&self, steps_per_epoch: u64) -> Schedule {
+        let [first, last] = self.solver.momentum;
+        Schedule::cosine(first, last, self.total_epochs * steps_per_epoch)
+    }
+}

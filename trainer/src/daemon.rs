@@ -1,0 +1,236 @@
+//! The loader at the other end of the socket: one that answers already, or one of our own for the length of the run.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use loader_ipc::{Client, IpcError, default_socket};
+use tempfile::TempDir;
+
+use crate::config::Settings;
+use crate::failure::Failure;
+
+/// How long our own loader may take until it answers; it maps and checks every shard first.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long our own loader may take to end once its standard input is closed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// The file that makes a folder a packed one.
+const MANIFEST: &str = "manifest.json";
+/// Lines of our own loader's log that are shown when it fails.
+const SHOWN_LINES: usize = 12;
+
+/// A place where a loader answers.
+#[derive(Debug)]
+pub struct Meeting {
+    /// The socket.
+    pub socket: PathBuf,
+    /// One line about who answers there.
+    pub line: String,
+    /// Our own loader, if we started one; it ends when this is dropped.
+    own: Option<OwnLoader>,
+}
+
+/// A loader process that ends with us: its standard input is a pipe that closes when we do, however we end.
+#[derive(Debug)]
+struct OwnLoader {
+    child: Child,
+    log: PathBuf,
+    _socket_dir: Option<TempDir>,
+}
+
+impl Meeting {
+    /// Finds the loader at `LOADER.SOCKET` (or the data set's own meeting place), or starts one.
+    ///
+    /// # Errors
+    /// When the data set is not packed, or the loader does not come up.
+    pub fn find(settings: &Settings) -> Result<Meeting, Failure> {
+        let named = settings.loader.socket.clone();
+        let socket = named
+            .clone()
+            .unwrap_or_else(|| default_socket(&settings.data_dir));
+        match Client::connect(&socket, settings.loader.timeout) {
+            Ok(client) => Meeting::with(&client, socket, &settings.data_dir),
+            Err(IpcError::NoDaemon { .. }) => Meeting::start(settings, named),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether this is a loader of our own.
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    fn with(client: &Client, socket: PathBuf, data_dir: &Path) -> Result<Meeting, Failure> {
+        let status = client.status()?;
+        let mut line = format!(
+            "loader: pid {} at {}, serving {}",
+            status.pid,
+            socket.display(),
+            status.data
+        );
+        if !is_same_folder(Path::new(&status.data), data_dir) {
+            line += &format!(
+                " (warning: not DATA.PATH_TO_DATA_DIR {}, which is not read)",
+                data_dir.display()
+            );
+        }
+        Ok(Meeting {
+            socket,
+            line,
+            own: None,
+        })
+    }
+
+    fn start(settings: &Settings, named: Option<PathBuf>) -> Result<Meeting, Failure> {
+        check_packed(&settings.data_dir)?;
+        let (socket, socket_dir) = match named {
+            Some(socket) => (socket, None),
+            None => {
+                let dir = tempfile::Builder::new().prefix("sslight-").tempdir();
+                let dir = dir.map_err(Failure::io(
+                    "making a folder for the socket",
+                    &std::env::temp_dir(),
+                ))?;
+                (dir.path().join("loader.sock"), Some(dir))
+            }
+        };
+        let log = settings.output_dir.join("loader.log");
+        let child = spawn(&settings.data_dir, &socket, &log)?;
+        let mut own = OwnLoader {
+            child,
+            log,
+            _socket_dir: socket_dir,
+        };
+        own.wait_until_it_answers(&socket)?;
+        let line = format!(
+            "loader: started pid {} for {}; its log: {}",
+            own.child.id(),
+            settings.data_dir.display(),
+            own.log.display()
+        );
+        Ok(Meeting {
+            socket,
+            line,
+            own: Some(own),
+        })
+    }
+}
+
+impl OwnLoader {
+    fn wait_until_it_answers(&mut self, socket: &Path) -> Result<(), Failure> {
+        let start = Instant::now();
+        loop {
+            match Client::connect(socket, START_TIMEOUT) {
+                Ok(_) => return Ok(()),
+                Err(IpcError::NoDaemon { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(self.died(status));
+            }
+            if start.elapsed() > START_TIMEOUT {
+                let what = format!("our loader did not answer within {START_TIMEOUT:?}");
+                let log = self.log.display();
+                return Err(Failure::Resources(format!("{what}; {log}; read its log")));
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// The loader's own exit code tells which case it is; its last lines say what.
+    fn died(&self, status: ExitStatus) -> Failure {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n  ");
+        let message = format!(
+            "the loader ended at its start ({status}); {}; it said:\n  {shown}",
+            self.log.display()
+        );
+        match status.code() {
+            Some(2) => Failure::Usage(message),
+            Some(3) => Failure::Data(message),
+            Some(5) => Failure::Library(message),
+            _ => Failure::Resources(message),
+        }
+    }
+
+    fn wait_for_end(&mut self) -> io::Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < STOP_TIMEOUT {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        self.child.kill()?;
+        self.child.wait().map(|_| ())
+    }
+}
+
+impl Drop for OwnLoader {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        if let Err(error) = self.wait_for_end() {
+            eprintln!(
+                "warning: our loader (pid {}) did not end: {error}",
+                self.child.id()
+            );
+        }
+    }
+}
+
+/// Starts the loader beside this executable, in a process group of its own so that Ctrl-C reaches only us.
+fn spawn(data_dir: &Path, socket: &Path, log: &Path) -> Result<Child, Failure> {
+    let binary = std::env::current_exe()
+        .map(|exe| exe.with_file_name("loader"))
+        .map_err(Failure::io("finding our own executable", data_dir))?;
+    if !binary.is_file() {
+        return Err(Failure::Usage(format!(
+            "no loader answers and there is none to start; {}; build it (cargo build --release -p loader) or start one and set LOADER.SOCKET",
+            binary.display()
+        )));
+    }
+    let output = File::create(log).map_err(Failure::io("writing the loader's log", log))?;
+    let errors = output
+        .try_clone()
+        .map_err(Failure::io("writing the loader's log", log))?;
+    Command::new(&binary)
+        .arg("serve")
+        .arg(data_dir)
+        .arg("--socket")
+        .arg(socket)
+        .arg("--until-stdin-closes")
+        .stdin(Stdio::piped())
+        .stdout(output)
+        .stderr(errors)
+        .process_group(0)
+        .spawn()
+        .map_err(Failure::io("starting the loader", &binary))
+}
+
+fn check_packed(data_dir: &Path) -> Result<(), Failure> {
+    let shown = data_dir.display();
+    if !data_dir.is_dir() {
+        return Err(Failure::Usage(format!(
+            "no such folder; DATA.PATH_TO_DATA_DIR {shown}; give a folder made by `shard-tool pack`"
+        )));
+    }
+    if data_dir.join(MANIFEST).is_file() {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "this folder is not packed (it has no {MANIFEST}); DATA.PATH_TO_DATA_DIR {shown}; run: shard-tool pack {shown} --out {shown}-shards, \
+         then set DATA.PATH_TO_DATA_DIR {shown}-shards"
+    )))
+}
+
+fn is_same_folder(one: &Path, other: &Path) -> bool {
+    match (fs::canonicalize(one), fs::canonicalize(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}

@@ -1,0 +1,91 @@
+//! Batches from the loader, one after another, with the time spent waiting for each.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use loader_ipc::{Client, IpcError, StreamInfo, Subscriber, Subscription};
+
+use crate::batch::{Batch, Normalizer};
+use crate::stop::Stop;
+
+/// How often a wait looks whether a stop was asked for.
+const STOP_INTERVAL: Duration = Duration::from_millis(200);
+
+/// One stream of batches.
+#[derive(Debug)]
+pub struct Feed {
+    subscriber: Subscriber,
+    timeout: Duration,
+    stop: Stop,
+}
+
+/// What came next.
+#[derive(Debug)]
+pub enum Next {
+    /// A batch, and how long it was waited for.
+    Batch(Batch, Duration),
+    /// Every epoch was served.
+    End,
+    /// A stop was asked for while waiting.
+    Stopped,
+}
+
+impl Feed {
+    /// Subscribes at `socket`; no wait is longer than `timeout`.
+    ///
+    /// # Errors
+    /// Whatever the loader answers.
+    pub fn open(
+        socket: &Path,
+        timeout: Duration,
+        subscription: &Subscription,
+        stop: Stop,
+    ) -> Result<Feed, IpcError> {
+        let subscriber = Client::connect(socket, timeout)?.subscribe(subscription)?;
+        Ok(Feed {
+            subscriber,
+            timeout,
+            stop,
+        })
+    }
+
+    /// What the loader promised.
+    pub fn info(&self) -> &StreamInfo {
+        self.subscriber.info()
+    }
+
+    /// Waits for the next batch and brings it to the normaliser's device.
+    ///
+    /// # Errors
+    /// When the loader died, ended the stream, or sent nothing in time.
+    pub fn next(&mut self, normalizer: &Normalizer) -> Result<Next, IpcError> {
+        let start = Instant::now();
+        loop {
+            match self.subscriber.receive(STOP_INTERVAL) {
+                Ok(Some(lease)) => {
+                    let waited = start.elapsed();
+                    return Ok(Next::Batch(Batch::from_lease(lease, normalizer), waited));
+                }
+                Ok(None) => return Ok(Next::End),
+                Err(IpcError::TimedOut { .. }) if self.stop.is_asked() => return Ok(Next::Stopped),
+                Err(IpcError::TimedOut { .. }) if start.elapsed() < self.timeout => {}
+                Err(error) => return Err(with_whole_wait(error, start.elapsed())),
+            }
+        }
+    }
+}
+
+/// The wait was made in slices; the message tells the whole.
+fn with_whole_wait(error: IpcError, waited: Duration) -> IpcError {
+    match error {
+        IpcError::TimedOut {
+            pid, epoch, step, ..
+        } => IpcError::TimedOut {
+            pid,
+            waited_ms: waited.as_millis(),
+            epoch,
+            step,
+        },
+        other => other,
+    }
+}

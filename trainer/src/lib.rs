@@ -1,0 +1,31 @@
+//! Self-supervised pre-training of small networks: views from the loader in, weights and curves out.
+//!
+//! The room to start in is [`train_loop`], the only control flow; [`run`] wires everything it needs. Numbers are made in
+//! [`method`], [`loss`], [`model`] and [`optim`], which know no files, sockets or terminals. Everything runs on one thread;
+//! libtorch brings its own for the arithmetic.
+
+pub mod batch;
+pub mod checkpoint;
+pub mod cli;
+pub mod config;
+pub mod curves;
+pub mod daemon;
+pub mod device;
+pub mod ema;
+pub mod eval;
+pub mod failure;
+pub mod feed;
+pub mod loss;
+pub mod method;
+pub mod metrics;
+pub mod model;
+pub mod optim;
+pub mod progress;
+pub mod recipe;
+pub mod run;
+pub mod run_dir;
+pub mod schedule;
+pub mod stop;
+pub mod tensorboard;
+pub mod train_loop;
+pub mod validate;

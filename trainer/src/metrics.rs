@@ -1,0 +1,257 @@
+//! What a run measures, written as it happens: `metrics.jsonl` and TensorBoard events.
+//!
+//! A line per step: `step` and `epoch` count from 1, rates and losses are as used in that step, accuracies are percentages
+//! from 0 to 100. A line per validation: `epoch` counts the epochs done, so 0 is the network before training; `step` the steps
+//! done. `knn_split` names the split, `knn_samples` how many images of it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::tensorboard::EventWriter;
+
+/// One training step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepLine {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// Epoch of this step, counted from 1.
+    pub epoch: u64,
+    /// The self-supervised loss.
+    pub loss: f64,
+    /// Learning rate.
+    pub lr: f64,
+    /// Weight decay before the groups' factors.
+    pub weight_decay: f64,
+    /// Share of the teacher that stays.
+    pub momentum: f64,
+    /// Temperature of the teacher's softmax.
+    pub teacher_temp: f64,
+    /// Cross-entropy of the joint linear probe.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub probe_loss: Option<f64>,
+    /// Percent of the batch that the probe classified rightly.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub probe_accuracy: Option<f64>,
+    /// Source images per second, waiting included.
+    pub images_per_s: f64,
+    /// Milliseconds spent waiting for data.
+    pub data_wait_ms: f64,
+}
+
+/// One validation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ValidationLine {
+    /// Epochs done; of a run that ends within an epoch, that epoch's number from 1.
+    pub epoch: u64,
+    /// Steps done.
+    pub step: u64,
+    /// kNN top-1 in percent, leave one out; null with fewer than two labelled images.
+    pub knn_top1: Option<f64>,
+    /// kNN top-5 in percent.
+    pub knn_top5: Option<f64>,
+    /// Top-1 of the joint linear probe in percent; null without a probe.
+    pub probe_top1: Option<f64>,
+    /// The split that was scored.
+    pub knn_split: String,
+    /// Labelled images that were scored.
+    pub knn_samples: usize,
+}
+
+/// Any line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// A step.
+    Step(StepLine),
+    /// A validation.
+    Validation(ValidationLine),
+}
+
+/// Both outputs of a run.
+#[derive(Debug)]
+pub struct Metrics {
+    path: PathBuf,
+    lines: File,
+    events: EventWriter<BufWriter<File>>,
+}
+
+impl Line {
+    fn step(&self) -> u64 {
+        match self {
+            Line::Step(line) => line.step,
+            Line::Validation(line) => line.step,
+        }
+    }
+}
+
+impl Metrics {
+    /// Opens `metrics.jsonl` and `tensorboard/` in `output_dir`, after the lines of the first `done` steps.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn open(output_dir: &Path, done: u64) -> Result<Metrics, Failure> {
+        let path = path(output_dir);
+        cut_after(&path, done)?;
+        let lines = OpenOptions::new().create(true).append(true).open(&path);
+        let lines = lines.map_err(Failure::io("writing metrics", &path))?;
+        let events_dir = output_dir.join("tensorboard");
+        let events = EventWriter::create(&events_dir);
+        let events = events.map_err(Failure::io("writing TensorBoard events", &events_dir))?;
+        Ok(Metrics {
+            path,
+            lines,
+            events,
+        })
+    }
+
+    /// Adds a step.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn step(&mut self, line: &StepLine) -> Result<(), Failure> {
+        self.write(Line::Step(line.clone()))?;
+        let values = [
+            ("loss", Some(line.loss)),
+            ("lr", Some(line.lr)),
+            ("wd", Some(line.weight_decay)),
+            ("momentum", Some(line.momentum)),
+            ("teacher_temp", Some(line.teacher_temp)),
+            ("sup_loss", line.probe_loss),
+            ("sup_accu", line.probe_accuracy),
+            ("images_per_s", Some(line.images_per_s)),
+            ("data_wait_ms", Some(line.data_wait_ms)),
+        ];
+        self.scalars(&values, line.step)
+    }
+
+    /// Adds a validation.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn validation(&mut self, line: &ValidationLine) -> Result<(), Failure> {
+        self.write(Line::Validation(line.clone()))?;
+        let values = [
+            ("knn_top1", line.knn_top1),
+            ("knn_top5", line.knn_top5),
+            ("linear probe", line.probe_top1),
+        ];
+        self.scalars(&values, line.epoch)?;
+        self.events.flush().map_err(self.failed())
+    }
+
+    fn write(&mut self, line: Line) -> Result<(), Failure> {
+        let mut text = serde_json::to_string(&line).map_err(|error| {
+            Failure::Resources(format!(
+                "a metric has no JSON form: {error}; {line:?}; report this"
+            ))
+        })?;
+        text.push('\n');
+        self.lines.write_all(text.as_bytes()).map_err(self.failed())
+    }
+
+    fn scalars(&mut self, values: &[(&str, Option<f64>)], step: u64) -> Result<(), Failure> {
+        for (tag, value) in values {
+            if let Some(value) = value {
+                self.events
+                    .scalar(tag, *value, step)
+                    .map_err(self.failed())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self) -> impl FnOnce(io::Error) -> Failure + use<> {
+        let path = self.path.clone();
+        move |error| Failure::io("writing metrics", &path)(error)
+    }
+}
+
+/// Where the lines of a run are.
+pub fn path(output_dir: &Path) -> PathBuf {
+    output_dir.join("metrics.jsonl")
+}
+
+/// Every line that can be read; a line cut off by a kill is left out.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read(path: &Path) -> io::Result<Vec<Line>> {
+    let text = fs::read_to_string(path)?;
+    let lines = text.lines();
+    Ok(lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect())
+}
+
+/// Removes what a killed run wrote after the checkpoint that is continued from.
+fn cut_after(path: &Path, done: u64) -> Result<(), Failure> {
+    let lines = match read(path) {
+        Ok(lines) => lines,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Failure::io("reading metrics", path)(error)),
+    };
+    let mut kept = String::new();
+    for line in lines.iter().filter(|line| line.step() <= done) {
+        kept += &serde_json::to_string(line).unwrap_or_default();
+        kept.push('\n');
+    }
+    let partial = path.with_extension("jsonl.partial");
+    fs::write(&partial, kept)
+        .and_then(|()| fs::rename(&partial, path))
+        .map_err(Failure::io("writing metrics", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(step: u64) -> StepLine {
+        StepLine {
+            step,
+            epoch: 1,
+            loss: 2.5,
+            lr: 0.1,
+            weight_decay: 0.0,
+            momentum: 0.99,
+            teacher_temp: 0.04,
+            probe_loss: None,
+            probe_accuracy: None,
+            images_per_s: 10.0,
+            data_wait_ms: 0.5,
+        }
+    }
+
+    #[test]
+    fn a_resumed_run_drops_the_lines_after_its_checkpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut metrics = Metrics::open(dir.path(), 0).unwrap();
+        let validation = ValidationLine {
+            epoch: 0,
+            step: 0,
+            knn_top1: Some(12.5),
+            knn_top5: Some(50.0),
+            probe_top1: None,
+            knn_split: "val".to_owned(),
+            knn_samples: 8,
+        };
+        metrics.validation(&validation).unwrap();
+        for number in 1..=5 {
+            metrics.step(&step(number)).unwrap();
+        }
+        drop(metrics);
+        let file = path(dir.path());
+        let mut torn = fs::read_to_string(&file).unwrap();
+        torn += "{\"step\": 6, \"epo";
+        fs::write(&file, torn).unwrap();
+        drop(Metrics::open(dir.path(), 3).unwrap());
+        let wanted: Vec<Line> = [Line::Validation(validation)]
+            .into_iter()
+            .chain((1..=3).map(|number| Line::Step(step(number))))
+            .collect();
+        assert_eq!(read(&file).unwrap(), wanted);
+    }
+}

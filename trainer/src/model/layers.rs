@@ -1,0 +1,163 @@
+//! Convolution, batch normalisation and linear layers over [`Scope`].
+
+use tch::{Kind, Tensor};
+
+use super::init;
+use super::parameters::Scope;
+
+const BATCH_NORM_MOMENTUM: f64 = 0.1;
+const BATCH_NORM_EPS: f64 = 1e-5;
+
+/// A square convolution without bias; padding keeps the size at stride 1.
+#[derive(Debug)]
+pub struct Conv2d {
+    weight: Tensor,
+    stride: i64,
+    padding: i64,
+    groups: i64,
+}
+
+/// What a convolution looks like.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvShape {
+    /// Channels in.
+    pub inputs: i64,
+    /// Channels out.
+    pub outputs: i64,
+    /// Height and width of the kernel.
+    pub kernel: i64,
+    /// Step in both directions.
+    pub stride: i64,
+    /// Channel groups; as many as channels for a depthwise convolution.
+    pub groups: i64,
+}
+
+/// Batch normalisation over all but the channel dimension (dimension 1), with running statistics.
+#[derive(Debug)]
+pub struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+}
+
+/// `x W^T + b`.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl ConvShape {
+    /// A dense convolution.
+    pub fn dense(inputs: i64, outputs: i64, kernel: i64, stride: i64) -> ConvShape {
+        ConvShape {
+            inputs,
+            outputs,
+            kernel,
+            stride,
+            groups: 1,
+        }
+    }
+
+    /// A 3x3 depthwise convolution.
+    pub fn depthwise(channels: i64, stride: i64) -> ConvShape {
+        ConvShape {
+            inputs: channels,
+            outputs: channels,
+            kernel: 3,
+            stride,
+            groups: channels,
+        }
+    }
+}
+
+impl Conv2d {
+    /// Registers `weight` with Kaiming fan-out values.
+    pub fn new(shape: ConvShape, scope: &mut Scope) -> Conv2d {
+        let dims = [
+            shape.outputs,
+            shape.inputs / shape.groups,
+            shape.kernel,
+            shape.kernel,
+        ];
+        let weight = init::kaiming_normal_fan_out(dims, scope.device());
+        Conv2d {
+            weight: scope.trainable("weight", weight),
+            stride: shape.stride,
+            padding: (shape.kernel - 1) / 2,
+            groups: shape.groups,
+        }
+    }
+
+    /// `[n, in, h, w]` to `[n, out, h / stride, w / stride]`.
+    pub fn forward(&self, x_nchw: &Tensor) -> Tensor {
+        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+        x_nchw.conv2d(
+            &self.weight,
+            None::<&Tensor>,
+            stride,
+            padding,
+            [1, 1],
+            self.groups,
+        )
+    }
+}
+
+impl BatchNorm {
+    /// Registers `weight` (1), `bias` (0), `running_mean` (0) and `running_var` (1).
+    pub fn new(channels: i64, scope: &mut Scope) -> BatchNorm {
+        let options = (Kind::Float, scope.device());
+        BatchNorm {
+            weight: scope.trainable("weight", Tensor::ones([channels], options)),
+            bias: scope.trainable("bias", Tensor::zeros([channels], options)),
+            running_mean: scope.buffer("running_mean", Tensor::zeros([channels], options)),
+            running_var: scope.buffer("running_var", Tensor::ones([channels], options)),
+        }
+    }
+
+    /// In training mode normalises with the batch's statistics and moves the running ones; else uses the running ones.
+    pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        x.batch_norm(
+            Some(&self.weight),
+            Some(&self.bias),
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            train,
+            BATCH_NORM_MOMENTUM,
+            BATCH_NORM_EPS,
+            true,
+        )
+    }
+}
+
+impl Linear {
+    /// Registers `weight` (given) and `bias` (given).
+    pub fn new(weight: Tensor, bias: Tensor, scope: &mut Scope) -> Linear {
+        Linear {
+            weight: scope.trainable("weight", weight),
+            bias: scope.trainable("bias", bias),
+        }
+    }
+
+    /// A linear layer with PyTorch's default first values.
+    pub fn with_default_init(inputs: i64, outputs: i64, scope: &mut Scope) -> Linear {
+        let device = scope.device();
+        let weight = init::uniform_fan_in(&[outputs, inputs], inputs, device);
+        let bias = init::uniform_fan_in(&[outputs], inputs, device);
+        Linear::new(weight, bias, scope)
+    }
+
+    /// A linear layer with truncated normal weights of standard deviation .02 and bias 0.
+    pub fn with_truncated_normal(inputs: i64, outputs: i64, scope: &mut Scope) -> Linear {
+        let device = scope.device();
+        let weight = init::truncated_normal(&[outputs, inputs], 0.02, device);
+        let bias = Tensor::zeros([outputs], (Kind::Float, device));
+        Linear::new(weight, bias, scope)
+    }
+
+    /// `[n, in]` to `[n, out]`.
+    pub fn forward(&self, x_nd: &Tensor) -> Tensor {
+        x_nd.linear(&self.weight, Some(&self.bias))
+    }
+}

@@ -1,0 +1,144 @@
+//! The folder of a run: made, locked, and never mixed up with another run.
+//!
+//! It holds `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `curves.png`, `loader.log` (of a loader of our own) and
+//! `run.lock`. Only these are ever removed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::failure::Failure;
+use crate::{checkpoint, metrics};
+
+/// What to do about a run that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse to touch it.
+    Refuse,
+    /// Continue it.
+    Resume,
+    /// Remove it.
+    Overwrite,
+}
+
+/// A folder that this process owns; the lock ends with the process.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunDir {
+    /// Makes and locks the folder.
+    ///
+    /// # Errors
+    /// When another process owns it, or it holds a run that nothing was said about.
+    pub fn open(path: &Path, existing: Existing) -> Result<RunDir, Failure> {
+        fs::create_dir_all(path).map_err(Failure::io("making OUTPUT_DIR", path))?;
+        let lock = lock(path)?;
+        let dir = RunDir {
+            path: path.to_owned(),
+            _lock: lock,
+        };
+        if existing == Existing::Overwrite {
+            dir.clear()?;
+        }
+        if existing == Existing::Refuse && dir.holds_a_run() {
+            return Err(Failure::Usage(format!(
+                "OUTPUT_DIR holds a run already; {}; continue it with --resume, replace it with --overwrite, or choose another folder",
+                path.display()
+            )));
+        }
+        Ok(dir)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where checkpoints lie.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    fn holds_a_run(&self) -> bool {
+        let has_lines = fs::metadata(metrics::path(&self.path)).is_ok_and(|meta| meta.len() > 0);
+        has_lines || !checkpoint::list(&self.checkpoints()).is_empty()
+    }
+
+    fn clear(&self) -> Result<(), Failure> {
+        for name in ["checkpoints", "tensorboard"] {
+            let dir = self.path.join(name);
+            if dir.exists() {
+                fs::remove_dir_all(&dir).map_err(Failure::io("removing the old run", &dir))?;
+            }
+        }
+        for file in [metrics::path(&self.path), self.path.join("curves.png")] {
+            if file.exists() {
+                fs::remove_file(&file).map_err(Failure::io("removing the old run", &file))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An advisory lock; the file names its owner for whoever comes second.
+fn lock(dir: &Path) -> Result<File, Failure> {
+    let path = dir.join("run.lock");
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let mut file = options
+        .open(&path)
+        .map_err(Failure::io("opening the lock of OUTPUT_DIR", &path))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut owner = String::new();
+        let read = file.read_to_string(&mut owner);
+        read.map_err(Failure::io("reading the lock of OUTPUT_DIR", &path))?;
+        return Err(Failure::Usage(format!(
+            "another trainer writes to this folder (pid {}); {}; stop it or choose another OUTPUT_DIR",
+            owner.trim(),
+            dir.display()
+        )));
+    }
+    file.set_len(0)
+        .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()))
+        .map_err(Failure::io("writing the lock of OUTPUT_DIR", &path))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_a_run_is_refused_unless_told_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = metrics::path(dir.path());
+        fs::write(&file, "{}\n").unwrap();
+        let refused = RunDir::open(dir.path(), Existing::Refuse).unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+        assert!(refused.to_string().contains("--overwrite"), "{refused}");
+        drop(RunDir::open(dir.path(), Existing::Resume).unwrap());
+        assert!(file.exists());
+        drop(RunDir::open(dir.path(), Existing::Overwrite).unwrap());
+        assert!(!file.exists());
+        RunDir::open(dir.path(), Existing::Refuse).unwrap();
+    }
+
+    #[test]
+    fn a_second_run_in_the_same_folder_is_told_the_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = RunDir::open(dir.path(), Existing::Refuse).unwrap();
+        let refused = RunDir::open(dir.path(), Existing::Refuse).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains(&format!("pid {}", std::process::id()))
+        );
+        drop(first);
+        RunDir::open(dir.path(), Existing::Refuse).unwrap();
+    }
+}

@@ -1,0 +1,311 @@
+//! The only control flow of a run: validate, step, save, until the end, a stop, or a failure.
+//!
+//! Knows when things happen, not how: steps are the method's, batches the feed's, scores the validator's.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::batch::{Batch, Normalizer};
+use crate::checkpoint::{self, CheckpointError, Position, State};
+use crate::config::Settings;
+use crate::failure::Failure;
+use crate::feed::{Feed, Next};
+use crate::method::dino::{Dino, StepRates, StepValues};
+use crate::metrics::{Metrics, StepLine, ValidationLine};
+use crate::optim::Rates;
+use crate::progress::{Progress, Shown};
+use crate::schedule::Schedule;
+use crate::stop::Stop;
+use crate::validate::{Validated, Validator};
+
+/// Everything a run needs, made by [`crate::run`].
+#[derive(Debug)]
+pub struct TrainLoop {
+    /// The settings.
+    pub settings: Settings,
+    /// The method with its state.
+    pub model: Dino,
+    /// Training batches.
+    pub feed: Feed,
+    /// Validations; `None` where `VAL.PERIOD` is 0.
+    pub validator: Option<Validator>,
+    /// Bytes to values.
+    pub normalizer: Normalizer,
+    /// Files of numbers.
+    pub metrics: Metrics,
+    /// The screen.
+    pub progress: Progress,
+    /// Whether to stop.
+    pub stop: Stop,
+    /// Rates by step.
+    pub rates: RateSchedules,
+    /// What the next checkpoint will say; its position moves with the run.
+    pub state: State,
+    /// Where checkpoints go.
+    pub checkpoints: PathBuf,
+    /// How to continue after a stop.
+    pub resume_command: String,
+}
+
+/// The schedules, with the number of steps known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RateSchedules {
+    /// Learning rate.
+    pub lr: Schedule,
+    /// Weight decay.
+    pub weight_decay: Schedule,
+    /// Teacher momentum.
+    pub momentum: Schedule,
+}
+
+/// Why a pass through the loop ended without an error.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    Stopped,
+}
+
+impl TrainLoop {
+    /// Trains from the state's position to the end.
+    ///
+    /// # Errors
+    /// Every failure, and [`Failure::Stopped`] when a signal asked for the end. When the loader is lost the state is saved first.
+    pub fn run(&mut self) -> Result<(), Failure> {
+        match self.steps() {
+            Ok(End::Done) => {
+                self.progress.finish();
+                Ok(())
+            }
+            Ok(End::Stopped) => Err(self.stopped()),
+            Err(Failure::Loader(error)) => {
+                self.progress.finish();
+                let saved = self.save()?;
+                self.progress.line(&format!("saved in {}", saved.display()));
+                Err(error.into())
+            }
+            Err(failure) => {
+                self.progress.finish();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Steps in all, as far as this run goes.
+    pub fn total_steps(settings: &Settings, steps_per_epoch: u64) -> u64 {
+        let whole = settings.schedules.total_epochs * steps_per_epoch;
+        settings.max_steps.map_or(whole, |max| max.min(whole))
+    }
+
+    fn steps(&mut self) -> Result<End, Failure> {
+        let total = TrainLoop::total_steps(&self.settings, self.state.steps_per_epoch);
+        if self.is_validation_due(total) && self.validate()? == End::Stopped {
+            return Ok(End::Stopped);
+        }
+        while self.state.position.step < total {
+            let start = Instant::now();
+            match self.feed.next(&self.normalizer)? {
+                Next::Batch(batch, waited) => self.step(&batch, start, waited)?,
+                Next::End => return Err(self.ended_early()),
+                Next::Stopped => return Ok(End::Stopped),
+            }
+            if self.is_validation_due(total) && self.validate()? == End::Stopped {
+                return Ok(End::Stopped);
+            }
+            if self.state.position.step_in_epoch == 0 || self.state.position.step == total {
+                self.save_or_warn(total)?;
+            }
+            if self.stop.is_asked() && self.state.position.step < total {
+                return Ok(End::Stopped);
+            }
+        }
+        Ok(End::Done)
+    }
+
+    fn step(&mut self, batch: &Batch, start: Instant, waited: Duration) -> Result<(), Failure> {
+        let rates = self.rates_now();
+        let values = self.model.step(batch, rates).read();
+        let line = self.step_line(batch, rates, values, start.elapsed(), waited);
+        if !values.loss.is_finite() {
+            return Err(self.not_finite(&line, batch));
+        }
+        self.advance();
+        self.metrics.step(&line)?;
+        self.progress.step(&Shown {
+            epoch: line.epoch,
+            total_epochs: self.settings.schedules.total_epochs,
+            step: line.step,
+            total_steps: TrainLoop::total_steps(&self.settings, self.state.steps_per_epoch),
+            loss: line.loss,
+            lr: line.lr,
+            momentum: line.momentum,
+            images_per_s: line.images_per_s,
+            data_wait: waited,
+        });
+        Ok(())
+    }
+
+    fn rates_now(&self) -> StepRates {
+        let Position { step, epoch, .. } = self.state.position;
+        StepRates {
+            epoch,
+            optimizer: Rates {
+                lr: self.rates.lr.at(step),
+                weight_decay: self.rates.weight_decay.at(step),
+            },
+            momentum: self.rates.momentum.at(step),
+            teacher_temp: self.settings.schedules.teacher_temp.at(epoch),
+        }
+    }
+
+    fn step_line(
+        &self,
+        batch: &Batch,
+        rates: StepRates,
+        values: StepValues,
+        took: Duration,
+        waited: Duration,
+    ) -> StepLine {
+        StepLine {
+            step: self.state.position.step + 1,
+            epoch: self.state.position.epoch + 1,
+            loss: values.loss,
+            lr: rates.optimizer.lr,
+            weight_decay: rates.optimizer.weight_decay,
+            momentum: rates.momentum,
+            teacher_temp: rates.teacher_temp,
+            probe_loss: values.probe_loss,
+            probe_accuracy: values.probe_accuracy,
+            images_per_s: batch.batch_size() as f64 / took.as_secs_f64(),
+            data_wait_ms: waited.as_secs_f64() * 1e3,
+        }
+    }
+
+    fn advance(&mut self) {
+        let position = &mut self.state.position;
+        position.step += 1;
+        position.step_in_epoch += 1;
+        position.is_validated = false;
+        if position.step_in_epoch == self.state.steps_per_epoch {
+            position.epoch += 1;
+            position.step_in_epoch = 0;
+        }
+    }
+
+    /// Before the first step, after every `VAL.PERIOD`-th epoch, and at the end of the run.
+    fn is_validation_due(&self, total: u64) -> bool {
+        let Position {
+            step,
+            epoch,
+            step_in_epoch,
+            is_validated,
+        } = self.state.position;
+        let Some(period) = self.settings.val_period else {
+            return false;
+        };
+        let at_period = step_in_epoch == 0 && epoch.is_multiple_of(period);
+        !is_validated && (at_period || step == total)
+    }
+
+    fn validate(&mut self) -> Result<End, Failure> {
+        let Some(validator) = &self.validator else {
+            return Ok(End::Done);
+        };
+        let start = Instant::now();
+        let validated = validator.run(&self.model, &self.normalizer, &self.stop)?;
+        let Validated::Done(found) = validated else {
+            return Ok(End::Stopped);
+        };
+        let Position {
+            step,
+            epoch,
+            step_in_epoch,
+            ..
+        } = self.state.position;
+        let line = ValidationLine {
+            epoch: epoch + u64::from(step_in_epoch > 0),
+            step,
+            knn_top1: found.knn.map(|scores| scores.top1),
+            knn_top5: found.knn.map(|scores| scores.top5),
+            probe_top1: found.probe_top1,
+            knn_split: validator.split.name().to_owned(),
+            knn_samples: found.num_samples,
+        };
+        self.metrics.validation(&line)?;
+        self.progress.line(&validation_text(&line, start.elapsed()));
+        self.state.position.is_validated = true;
+        Ok(End::Done)
+    }
+
+    fn save(&self) -> Result<PathBuf, Failure> {
+        let path = checkpoint::save(&self.checkpoints, &self.state, &self.model.state())?;
+        checkpoint::prune(&self.checkpoints, self.settings.checkpoint.period_epochs)?;
+        Ok(path)
+    }
+
+    /// A full disk must not end a long run: it goes on with a warning, and only fails if the last save fails too.
+    fn save_or_warn(&self, total: u64) -> Result<(), Failure> {
+        match self.save() {
+            Err(failure) if self.state.position.step < total => {
+                self.progress.line(&format!(
+                    "warning: {failure}; training goes on without this checkpoint"
+                ));
+                Ok(())
+            }
+            result => result.map(|_| ()),
+        }
+    }
+
+    fn stopped(&self) -> Failure {
+        self.progress.finish();
+        match self.save() {
+            Ok(checkpoint) => Failure::Stopped {
+                step: self.state.position.step,
+                checkpoint,
+                resume_command: self.resume_command.clone(),
+            },
+            Err(failure) => failure,
+        }
+    }
+
+    fn ended_early(&self) -> Failure {
+        let Position { step, epoch, .. } = self.state.position;
+        Failure::Data(format!(
+            "the loader had no more batches than {step}; epoch {}; --resume continues",
+            epoch + 1
+        ))
+    }
+
+    fn not_finite(&self, line: &StepLine, batch: &Batch) -> Failure {
+        Failure::NotFinite {
+            loss: line.loss,
+            step: line.step,
+            sample_ids: batch.sample_ids.clone(),
+            checkpoint: checkpoint::list(&self.checkpoints).pop(),
+        }
+    }
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Failure {
+        match error {
+            CheckpointError::Write { .. } => Failure::Resources(error.to_string()),
+            _ => Failure::Usage(error.to_string()),
+        }
+    }
+}
+
+fn validation_text(line: &ValidationLine, took: Duration) -> String {
+    let percent = |value: Option<f64>| value.map_or("none".to_owned(), |v| format!("{v:.2} %"));
+    let probe = line
+        .probe_top1
+        .map_or(String::new(), |top1| format!(", probe top-1 {top1:.2} %"));
+    format!(
+        "validation after epoch {}: kNN top-1 {}, top-5 {}{probe} ({} labelled images of {}, leave one out, {:.1} s)",
+        line.epoch,
+        percent(line.knn_top1),
+        percent(line.knn_top5),
+        line.knn_samples,
+        line.knn_split,
+        took.as_secs_f64()
+    )
+}

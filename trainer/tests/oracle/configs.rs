@@ -1,0 +1,90 @@
+//! Every configuration in `configs/` is sound, and the recipes hold the paper's values.
+
+use std::fs;
+use std::path::PathBuf;
+
+use trainer::config::{RawConfig, Resolved, Settings, resolve};
+
+use crate::oracle::root;
+
+fn files() -> Vec<PathBuf> {
+    let configs = root().join("configs");
+    let mut files = Vec::new();
+    let folders = ["", "dino", "swav", "moco"].map(|name| configs.join(name));
+    for folder in folders {
+        let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        let yaml = entries.flatten().map(|entry| entry.path()).filter(|path| {
+            path.extension().is_some_and(|ext| ext == "yaml") && !path.ends_with("loader.yaml")
+        });
+        files.extend(yaml);
+    }
+    files
+}
+
+fn load(path: &str) -> (RawConfig, Resolved) {
+    let text = fs::read_to_string(root().join("configs").join(path)).unwrap();
+    let raw = RawConfig::parse(path, &text, &[]).unwrap();
+    let resolved = resolve(&raw).unwrap();
+    (raw, resolved)
+}
+
+fn runnable(path: &str) -> Settings {
+    match load(path).1 {
+        Resolved::Runnable(settings) => *settings,
+        Resolved::Unavailable(what) => panic!("{path} is not runnable: {what:?}"),
+    }
+}
+
+#[test]
+fn every_configuration_is_sound_and_sets_no_key_in_vain() {
+    let files = files();
+    assert!(files.len() >= 9, "{files:?}");
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        let shown = path.display().to_string();
+        let raw = RawConfig::parse(&shown, &text, &[]).unwrap_or_else(|e| panic!("{e}"));
+        resolve(&raw).unwrap_or_else(|e| panic!("{shown}: {e}"));
+        assert_eq!(raw.notes(raw.method()), [""; 0], "{shown}");
+    }
+}
+
+#[test]
+fn only_dino_on_convolutional_networks_is_runnable_and_the_rest_says_so() {
+    for recipe in ["baseline", "sslight"] {
+        runnable(&format!("dino/dino_cnn_{recipe}.yaml"));
+        let lacking = [
+            (
+                format!("dino/dino_vit_{recipe}.yaml"),
+                "MODEL.BACKBONE_ARCH vit_tiny",
+            ),
+            (format!("swav/swav_cnn_{recipe}.yaml"), "SSL_METHOD SWAV"),
+            (format!("moco/moco_cnn_{recipe}.yaml"), "SSL_METHOD MOCO"),
+        ];
+        for (path, why) in lacking {
+            assert_eq!(load(&path).1, Resolved::Unavailable(vec![why.to_owned()]));
+        }
+    }
+}
+
+#[test]
+fn the_sslight_recipe_has_the_papers_values() {
+    let settings = runnable("dino/dino_cnn_sslight.yaml");
+    assert_eq!(settings.dino.loss.weights, [0.4, 0.6]);
+    assert_eq!(
+        (settings.dino.loss.num_global, settings.dino.loss.num_local),
+        (2, 6)
+    );
+    let sizes: Vec<u32> = settings.views.views.iter().map(|view| view.size).collect();
+    assert_eq!(sizes, [224, 224, 128, 128, 128, 128, 128, 128]);
+    let solver = &settings.schedules.solver;
+    assert_eq!(
+        (solver.base_lr, solver.min_lr),
+        (0.48 * 128.0 / 256.0, 0.0048)
+    );
+    assert_eq!(settings.schedules.teacher_temp.warmup_epochs, 50);
+    assert_eq!(settings.dino.freeze_last_layer_epochs, 1);
+    assert!(settings.dino.head.use_batch_norm && settings.dino.head.fix_last_norm);
+    let baseline = runnable("dino/dino_cnn_baseline.yaml");
+    assert_eq!(baseline.views.views[7].size, 96);
+    assert_eq!(baseline.dino.loss.weights, [0.142857, 0.857143]);
+}

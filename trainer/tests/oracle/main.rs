@@ -1,0 +1,15 @@
+//! The trainer against PyTorch, torchvision and numpy. One binary, because linking libtorch takes long.
+//!
+//! Each `scripts/reference/train_*.py` computes a subject on its own and writes an `.npz`; a missing Python is a failure, not a
+//! skip. Tolerances are relative to the largest value of the tensor compared, and stated where they are used.
+
+mod configs;
+mod init;
+mod knn;
+mod loss;
+mod models;
+mod optim;
+mod oracle;
+mod resume;
+mod schedules;
+mod trajectory;

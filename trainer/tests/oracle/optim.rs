@@ -1,0 +1,101 @@
+//! Optimisers against torch.optim and LARS's formula.
+
+use std::collections::HashMap;
+
+use tch::{Device, Tensor, no_grad};
+use trainer::model::parameters::Parameters;
+use trainer::optim::groups::GroupRules;
+use trainer::optim::{Optimizer, OptimizerConfig, OptimizerKind, Rates};
+
+use crate::oracle::{Oracle, assert_close};
+
+const NAMES: [&str; 6] = [
+    "matrix",
+    "dense",
+    "depthwise",
+    "vector",
+    "zeros",
+    "last_layer",
+];
+/// The largest difference seen after five steps is 3e-7.
+const TOLERANCE: f64 = 2e-6;
+
+fn start(oracle: &Oracle) -> Parameters {
+    let mut parameters = Parameters::new();
+    let mut scope = parameters.scope(Device::Cpu);
+    for name in NAMES {
+        let _ = scope.trainable(name, oracle.get(&format!("start/{name}")).copy());
+    }
+    parameters
+}
+
+fn config(kind: OptimizerKind) -> OptimizerConfig {
+    OptimizerConfig {
+        kind,
+        momentum: 0.9,
+        groups: GroupRules {
+            vector_decay_factor: 0.0,
+            depthwise_decay_factor: 0.0,
+            exclude_vector: true,
+            exclude_depthwise: false,
+        },
+    }
+}
+
+fn gradients(oracle: &Oracle, step: usize) -> Vec<Tensor> {
+    let named = NAMES.iter().map(|name| format!("grad/{step}/{name}"));
+    named.map(|key| oracle.get(&key).copy()).collect()
+}
+
+fn check(oracle: &Oracle, kind: OptimizerKind, name: &str, scale: f64) {
+    let parameters = start(oracle);
+    let mut optimizer = Optimizer::new(config(kind), parameters.trainable());
+    let rates = oracle.values("rates");
+    for (step, pair) in rates.chunks(2).enumerate() {
+        if step == 3 {
+            optimizer = saved_and_restored(&optimizer, config(kind), &parameters);
+        }
+        let rates = Rates {
+            lr: pair[0] * scale,
+            weight_decay: pair[1],
+        };
+        let is_frozen = |name: &str| name == "last_layer" && step < 2;
+        optimizer.step(&gradients(oracle, step), rates, is_frozen);
+        for entry in parameters.trainable() {
+            let key = format!("{name}/{step}/{}", entry.name);
+            assert_close(&key, &entry.tensor, oracle.get(&key), TOLERANCE);
+        }
+    }
+}
+
+/// The state must survive a checkpoint in the middle.
+fn saved_and_restored(old: &Optimizer, config: OptimizerConfig, of: &Parameters) -> Optimizer {
+    let saved: HashMap<String, Tensor> = old.state().into_iter().collect();
+    let mut new = Optimizer::new(config, of.trainable());
+    new.restore(|name, _| Ok(saved[name].shallow_clone()))
+        .unwrap();
+    new
+}
+
+#[test]
+fn optimisers_agree_with_torch_over_five_steps_with_a_frozen_layer_and_a_restart() {
+    let oracle = Oracle::run("train_optim");
+    check(&oracle, OptimizerKind::Lars, "LARS", 1.0);
+    check(&oracle, OptimizerKind::Sgd, "SGD", 1.0);
+    check(&oracle, OptimizerKind::AdamW, "AdamW", 0.1);
+    check_clipping(&oracle);
+}
+
+fn check_clipping(oracle: &Oracle) {
+    let parameters = start(oracle);
+    let optimizer = Optimizer::new(config(OptimizerKind::Sgd), parameters.trainable());
+    let mut clipped = gradients(oracle, 0);
+    no_grad(|| optimizer.clip(&mut clipped, 3.0, |name| name != "vector"));
+    for (name, found) in NAMES.iter().zip(&clipped) {
+        let key = match *name {
+            "vector" => "grad/0/vector".to_owned(),
+            name => format!("clipped/{name}"),
+        };
+        assert_close(&key, found, oracle.get(&key), TOLERANCE);
+    }
+}

@@ -1,0 +1,98 @@
+//! A run that is saved, loaded into a fresh model and continued is the same run, to the bit (CPU, one thread).
+
+use tch::{Device, Kind, Tensor};
+use trainer::batch::Batch;
+use trainer::checkpoint::{self, Position, State};
+use trainer::method::dino::{Dino, DinoConfig, StepRates};
+use trainer::optim::{OptimizerKind, Rates};
+
+use crate::trajectory::config;
+
+const BATCH: i64 = 6;
+
+fn batches() -> Vec<Batch> {
+    let batch = |step: u64| {
+        let views = |num: i64, size: i64| {
+            let values = Tensor::randn([num * BATCH, size, size, 3], (Kind::Float, Device::Cpu));
+            values.permute([0, 3, 1, 2])
+        };
+        Batch {
+            views_nchw: vec![views(2, 48), views(3, 32)],
+            labels: (0..BATCH).map(|image| image % 4).collect(),
+            sample_ids: (0..BATCH as u64).collect(),
+            epoch: 0,
+            step,
+        }
+    };
+    (0..4).map(batch).collect()
+}
+
+fn rates(step: u64) -> StepRates {
+    StepRates {
+        epoch: step / 2,
+        optimizer: Rates {
+            lr: 0.05 * (step + 1) as f64,
+            weight_decay: 1e-3,
+        },
+        momentum: 0.99,
+        teacher_temp: 0.04,
+    }
+}
+
+fn train(model: &mut Dino, batches: &[Batch]) -> Vec<f64> {
+    let steps = batches.iter();
+    steps
+        .map(|batch| model.step(batch, rates(batch.step)).read().loss)
+        .collect()
+}
+
+fn check(config: DinoConfig) {
+    let batches = batches();
+    let mut whole = Dino::new(config.clone(), Device::Cpu);
+    let mut first_half = Dino::new(config.clone(), Device::Cpu);
+    let start: checkpoint::Tensors = whole
+        .state()
+        .into_iter()
+        .map(|(name, tensor)| (name, tensor.copy()))
+        .collect();
+    first_half.restore(checkpoint::finder(&start)).unwrap();
+
+    let wanted = train(&mut whole, &batches);
+    let mut found = train(&mut first_half, &batches[..2]);
+    let dir = tempfile::tempdir().unwrap();
+    let state = State {
+        position: Position {
+            step: 2,
+            epoch: 1,
+            step_in_epoch: 0,
+            is_validated: false,
+        },
+        steps_per_epoch: 2,
+        probe_classes: config.probe_classes,
+        settings: std::collections::BTreeMap::new(),
+    };
+    let path = checkpoint::save(dir.path(), &state, &first_half.state()).unwrap();
+    drop(first_half);
+    assert_eq!(
+        checkpoint::latest(dir.path()).unwrap(),
+        (path.clone(), state)
+    );
+
+    let mut second_half = Dino::new(config, Device::Cpu);
+    let tensors = checkpoint::load(&path).unwrap();
+    second_half.restore(checkpoint::finder(&tensors)).unwrap();
+    found.extend(train(&mut second_half, &batches[2..]));
+    assert_eq!(found, wanted);
+    for ((name, one), (_, other)) in second_half.state().into_iter().zip(whole.state()) {
+        assert!(one == other, "{name} differs");
+    }
+}
+
+#[test]
+fn a_resumed_run_is_bit_equal_to_one_that_was_never_stopped() {
+    tch::set_num_threads(1);
+    check(config());
+    let mut adamw = config();
+    adamw.optimizer.kind = OptimizerKind::AdamW;
+    check(adamw);
+}
