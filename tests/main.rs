@@ -1,1 +1,8 @@
-//! Whole-system tests over the real binaries.
+//! Whole-system tests: the real binaries, real sockets, kill -9.
+
+mod bad_input;
+mod chain;
+mod edges;
+mod harness;
+mod killed;
+mod views;

@@ -131,15 +131,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = match self.exit_code {
-            2 => "usage",
-            3 => "data",
-            4 => "resources",
-            5 => "library",
-            6 => "peer",
-            _ => "internal",
-        };
-        write!(f, "error[{code}]: {}", self.message)
+        write!(f, "error[{}]: {}", self.exit_code, self.message)
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::config::keys::KEYS;
+use crate::device;
 use crate::failure::{EXIT_STOPPED, Failure};
 use crate::run;
 
@@ -41,6 +42,7 @@ pub fn main() -> ExitCode {
         list_keys();
         return ExitCode::SUCCESS;
     }
+    device::restart_with_short_spins();
     let ended = catch_unwind(AssertUnwindSafe(|| run::run(&cli)));
     let failure = match ended {
         Ok(Ok(())) => return ExitCode::SUCCESS,
@@ -51,7 +53,7 @@ pub fn main() -> ExitCode {
     if code == EXIT_STOPPED {
         eprintln!("{failure}");
     } else {
-        eprintln!("error: {failure}");
+        eprintln!("error[{code}]: {failure}");
     }
     ExitCode::from(code as u8)
 }

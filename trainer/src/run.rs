@@ -113,6 +113,7 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
     println!("{}, {}", chosen.reason, device::limit_threads());
     let stop = Stop::install()?;
     let dir = RunDir::open(&settings.output_dir, existing(cli))?;
+    save_recipe(&settings, dir.path())?;
     let resume = find_resume(cli, raw, &dir)?;
     let meeting = Meeting::find(&settings)?;
     println!("{}", meeting.line);
@@ -159,6 +160,13 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
     training.run()?;
     println!("checkpoints: {}", dir.checkpoints().display());
     draw_curves(dir.path())
+}
+
+/// Writes the training views as `recipe.json`, for `loader preview --recipe` and for whoever wants to know.
+fn save_recipe(settings: &Settings, dir: &Path) -> Result<(), Failure> {
+    let path = dir.join("recipe.json");
+    let text = serde_json::to_string_pretty(&settings.views).expect("a recipe is plain data");
+    std::fs::write(&path, text + "\n").map_err(Failure::io("writing the recipe", &path))
 }
 
 fn existing(cli: &Cli) -> Existing {

@@ -1,0 +1,103 @@
+//! Every arrow of the house is a crate: nobody builds what he does not need.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Normal (not dev) dependencies of every package, by name.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let out = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .current_dir(crate::harness::root())
+        .output()
+        .unwrap();
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let name_of = |id: &Value| {
+        let packages = metadata["packages"].as_array().unwrap();
+        packages
+            .iter()
+            .find(|package| package["id"] == *id)
+            .unwrap()["name"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+    let is_normal = |dep: &&Value| {
+        dep["dep_kinds"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|kind| kind["kind"].is_null())
+    };
+    nodes
+        .iter()
+        .map(|node| {
+            let deps = node["deps"].as_array().unwrap().iter().filter(is_normal);
+            (
+                name_of(&node["id"]),
+                deps.map(|dep| name_of(&dep["pkg"])).collect(),
+            )
+        })
+        .collect()
+}
+
+fn everything_under(
+    package: &str,
+    direct: &BTreeMap<String, BTreeSet<String>>,
+) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![package.to_owned()];
+    while let Some(name) = open.pop() {
+        for dep in &direct[&name] {
+            if seen.insert(dep.clone()) {
+                open.push(dep.clone());
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn the_trainer_builds_no_decoder_the_loader_no_libtorch_and_the_shard_tool_neither() {
+    let direct = dependencies();
+    let forbidden = [
+        (
+            "trainer",
+            vec!["turbojpeg", "loader", "shard-format", "tar"],
+        ),
+        ("loader", vec!["tch", "torch-sys", "trainer", "shard-tool"]),
+        (
+            "shard-tool",
+            vec!["tch", "torch-sys", "turbojpeg", "loader", "loader-ipc"],
+        ),
+        (
+            "loader-ipc",
+            vec![
+                "tch",
+                "turbojpeg",
+                "image",
+                "shard-format",
+                "clap",
+                "tracing",
+            ],
+        ),
+        (
+            "shard-format",
+            vec!["tch", "turbojpeg", "image", "loader-ipc", "clap"],
+        ),
+    ];
+    for (package, names) in forbidden {
+        let under = everything_under(package, &direct);
+        for name in names {
+            assert!(!under.contains(name), "{package} must not depend on {name}");
+        }
+    }
+}

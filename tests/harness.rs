@@ -1,0 +1,230 @@
+//! Starts the real binaries, feeds them small data, and never waits without a deadline.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A deadline for anything that might hang; reached only by a bug.
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(240);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What a finished process left.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A running process whose output goes to files; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    dir: tempfile::TempDir,
+}
+
+/// The repository's root.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the repository")
+}
+
+/// A binary beside this test's own folder.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let exe = std::env::current_exe().expect("a test knows its path");
+    let path = exe
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/PROFILE/deps")
+        .join(name);
+    assert!(
+        path.exists(),
+        "{} is missing; build it first: cargo build --release --bins",
+        path.display()
+    );
+    path
+}
+
+/// Starts `name` with `args`.
+pub(crate) fn start(name: &str, args: &[&str]) -> Running {
+    let dir = tempfile::tempdir().unwrap();
+    let log = |name: &str| File::create(dir.path().join(name)).unwrap();
+    let child = Command::new(binary(name))
+        .args(args)
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .stdout(log("stdout"))
+        .stderr(log("stderr"))
+        .spawn()
+        .unwrap();
+    Running { child, dir }
+}
+
+/// Runs `name` with `args` to its end.
+pub(crate) fn run(name: &str, args: &[&str]) -> Finished {
+    start(name, args).finish()
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        fs::read_to_string(self.dir.path().join("stderr")).unwrap()
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn finish(mut self) -> Finished {
+        let mut code = None;
+        let name = format!("the end of pid {}", self.pid());
+        until(&name, || {
+            code = self.child.try_wait().unwrap();
+            code.is_some()
+        });
+        let stdout = fs::read_to_string(self.dir.path().join("stdout")).unwrap();
+        Finished {
+            code: code.and_then(|status| status.code()),
+            stdout,
+            stderr: self.stderr(),
+        }
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ctrl-C.
+    pub(crate) fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Looks until `condition` holds; panics naming `what` after the watchdog's time.
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < WATCHDOG, "waited in vain for {what}");
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Generates and packs a data set; returns the folder of the shards.
+pub(crate) fn packed(dir: &Path, classes: u32, images: u32, px: u32) -> PathBuf {
+    let source = dir.join("images");
+    synth(&source, classes, images, px);
+    pack(&source, &dir.join("shards"))
+}
+
+/// `shard-tool synth`.
+pub(crate) fn synth(out: &Path, classes: u32, images: u32, px: u32) {
+    let (classes, images, px) = (classes.to_string(), images.to_string(), px.to_string());
+    let args = [
+        "synth",
+        text(out),
+        "--classes",
+        &classes,
+        "--images",
+        &images,
+        "--px",
+        &px,
+        "--seed",
+        "1",
+    ];
+    let done = run("shard-tool", &args);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+}
+
+/// `shard-tool pack`.
+pub(crate) fn pack(source: &Path, out: &Path) -> PathBuf {
+    let done = run("shard-tool", &["pack", text(source), "--out", text(out)]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    out.to_owned()
+}
+
+/// `loader serve`, once it answers.
+pub(crate) fn serve(shards: &Path, socket: &Path, more: &[&str]) -> Running {
+    let mut args = vec!["serve", text(shards), "--socket", text(socket)];
+    args.extend(more);
+    let mut loader = start("loader", &args);
+    until("the loader's socket", || {
+        if let Some(status) = loader.child.try_wait().unwrap() {
+            panic!("the loader ended with {status}: {}", loader.stderr());
+        }
+        status(socket).is_some()
+    });
+    loader
+}
+
+/// `loader status --json`; `None` when nobody answers.
+pub(crate) fn status(socket: &Path) -> Option<Value> {
+    let done = run("loader", &["status", "--socket", text(socket), "--json"]);
+    (done.code == Some(0)).then(|| serde_json::from_str(&done.stdout).unwrap())
+}
+
+/// Arguments of a trainer that makes small steps: demo.yaml, smaller still, without validation.
+pub(crate) fn tiny_trainer<'a>(shards: &'a Path, out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec![
+        "--cfg",
+        "configs/demo.yaml",
+        "DATA.PATH_TO_DATA_DIR",
+        text(shards),
+    ];
+    args.extend([
+        "OUTPUT_DIR",
+        text(out),
+        "TRAIN.BATCH_SIZE",
+        "8",
+        "VAL.PERIOD",
+        "0",
+    ]);
+    args.extend(["MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE", "32"]);
+    args.extend(["MULTI_VIEWS_TRANSFORMS.LOCAL_CROP_SIZE", "16"]);
+    args.extend([
+        "DINOHead.OUTPUT_DIM",
+        "64",
+        "DINOHead.HIDDEN_SIZE",
+        "32",
+        "DINOHead.BOTTLENECK_DIM",
+        "16",
+    ]);
+    args.extend(more);
+    args
+}
+
+/// The lines of a run's metrics.jsonl, whole lines only.
+pub(crate) fn metrics(out: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// The losses of a run, step by step.
+pub(crate) fn losses(out: &Path) -> Vec<f64> {
+    metrics(out)
+        .iter()
+        .filter_map(|line| line["loss"].as_f64())
+        .collect()
+}
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("test paths are UTF-8")
+}

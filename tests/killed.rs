@@ -1,0 +1,133 @@
+//! kill -9 and Ctrl-C, on either side.
+
+use std::path::Path;
+
+use crate::harness::{
+    Running, losses, metrics, packed, run, serve, start, status, text, tiny_trainer, until,
+};
+
+fn free_shm() -> u64 {
+    rustix::fs::statvfs("/dev/shm").unwrap().f_bavail
+}
+
+fn num_subscribers(socket: &Path) -> usize {
+    status(socket).expect("the loader lives")["subscribers"]
+        .as_array()
+        .unwrap()
+        .len()
+}
+
+fn shm_files() -> Vec<std::ffi::OsString> {
+    let entries = std::fs::read_dir("/dev/shm").unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name());
+    names
+        .filter(|name| name.to_string_lossy().contains("sslight"))
+        .collect()
+}
+
+fn training(shards: &Path, out: &Path, socket: &Path) -> Running {
+    let more = [
+        "LOADER.SOCKET",
+        text(socket),
+        "SOLVER.TOTAL_EPOCHS",
+        "100000",
+    ];
+    let trainer = start("trainer", &tiny_trainer(shards, out, &more));
+    until("the first steps", || losses(out).len() >= 2);
+    trainer
+}
+
+#[test]
+fn a_killed_trainer_leaves_no_shared_memory_and_the_daemon_serving() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 4, 8, 32);
+    let socket = dir.path().join("loader.sock");
+    let _loader = serve(&shards, &socket, &[]);
+    let trainer = training(&shards, &dir.path().join("a"), &socket);
+    assert_eq!(num_subscribers(&socket), 1);
+    let free_while_training = free_shm();
+    trainer.kill();
+    until("the subscriber to be forgotten", || {
+        num_subscribers(&socket) == 0
+    });
+    until("its shared memory to be freed", || {
+        free_shm() > free_while_training
+    });
+    assert!(shm_files().is_empty());
+    let out = dir.path().join("b");
+    let more = ["LOADER.SOCKET", text(&socket), "TRAIN.MAX_STEPS", "2"];
+    let next = run("trainer", &tiny_trainer(&shards, &out, &more));
+    assert_eq!(next.code, Some(0), "{}", next.stderr);
+    assert_eq!(losses(&out).len(), 2);
+}
+
+#[test]
+fn a_killed_daemon_ends_the_trainer_with_6_and_the_next_daemon_cleans_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 4, 8, 32);
+    let socket = dir.path().join("loader.sock");
+    let loader = serve(&shards, &socket, &[]);
+    let pid = loader.pid().to_string();
+    let trainer = training(&shards, &dir.path().join("a"), &socket);
+    loader.kill();
+    let ended = trainer.finish();
+    assert_eq!(ended.code, Some(6), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("error[6]") && ended.stderr.contains(&pid),
+        "{}",
+        ended.stderr
+    );
+    assert!(socket.exists(), "kill -9 leaves the socket behind");
+    let next = serve(&shards, &socket, &[]);
+    assert!(
+        next.stderr()
+            .contains("removed the socket of a dead loader"),
+        "{}",
+        next.stderr()
+    );
+    assert!(shm_files().is_empty());
+}
+
+#[test]
+fn an_interrupted_daemon_unlinks_its_socket_and_exits_with_0() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 2, 4, 32);
+    let socket = dir.path().join("loader.sock");
+    let loader = serve(&shards, &socket, &[]);
+    loader.interrupt();
+    let ended = loader.finish();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!socket.exists());
+}
+
+#[test]
+fn an_interrupted_trainer_saves_exits_with_75_and_resumes() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 4, 8, 32);
+    let out = dir.path().join("run");
+    let socket = dir.path().join("loader.sock");
+    let _loader = serve(&shards, &socket, &[]);
+    let trainer = training(&shards, &out, &socket);
+    trainer.interrupt();
+    let ended = trainer.finish();
+    assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--resume"), "{}", ended.stderr);
+    let done = losses(&out).len();
+    let steps = (done + 2).to_string();
+    let more = [
+        "LOADER.SOCKET",
+        text(&socket),
+        "SOLVER.TOTAL_EPOCHS",
+        "100000",
+        "TRAIN.MAX_STEPS",
+        &steps,
+        "--resume",
+    ];
+    let resumed = run("trainer", &tiny_trainer(&shards, &out, &more));
+    assert_eq!(resumed.code, Some(0), "{}", resumed.stderr);
+    let steps: Vec<_> = metrics(&out)
+        .iter()
+        .filter_map(|line| line["step"].as_u64())
+        .collect();
+    assert!(steps.iter().copied().eq(1..=done as u64 + 2), "{steps:?}");
+}

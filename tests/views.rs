@@ -1,0 +1,190 @@
+//! What subscribers receive from a real daemon.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use loader_ipc::{Client, Order, Recipe, Subscription};
+
+use crate::harness::{pack, packed, serve, status, synth};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn small_sslight() -> Recipe {
+    let mut recipe = Recipe::sslight();
+    for view in &mut recipe.views {
+        view.size /= 8;
+    }
+    recipe
+}
+
+fn subscription(order: Order, batch_size: u32) -> Subscription {
+    Subscription {
+        name: "test".into(),
+        split: "train".into(),
+        recipe: small_sslight(),
+        batch_size,
+        rank: 0,
+        world_size: 1,
+        seed: 3,
+        order,
+        start_epoch: 0,
+        start_step: 0,
+        num_epochs: 1,
+        num_slots: None,
+    }
+}
+
+/// Every view of every sample, by sample id.
+fn views_by_sample(socket: &Path, subscription: &Subscription) -> BTreeMap<u64, Vec<Vec<u8>>> {
+    let mut subscriber = Client::connect(socket, PATIENCE)
+        .unwrap()
+        .subscribe(subscription)
+        .unwrap();
+    let mut views: BTreeMap<u64, Vec<Vec<u8>>> = BTreeMap::new();
+    while let Some(lease) = subscriber.receive(PATIENCE).unwrap() {
+        for group in 0..lease.num_groups() {
+            let bytes = lease.group(group);
+            let [_, batch, height, width, channels] = bytes.shape();
+            let pixels = bytes.to_vec();
+            for (index, view) in pixels.chunks(height * width * channels).enumerate() {
+                if index % batch < lease.num_valid() {
+                    views
+                        .entry(lease.sample_ids()[index % batch])
+                        .or_default()
+                        .push(view.to_vec());
+                }
+            }
+        }
+    }
+    views
+}
+
+#[test]
+fn threads_batch_size_and_order_do_not_change_a_view() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 3, 5, 40);
+    let socket = dir.path().join("loader.sock");
+    let one = serve(&shards, &socket, &["--workers", "1"]);
+    let expected = views_by_sample(&socket, &subscription(Order::Sequential, 4));
+    drop(one);
+    assert_eq!(expected.len(), 15);
+    let _three = serve(&shards, &socket, &["--workers", "3"]);
+    assert_eq!(
+        views_by_sample(&socket, &subscription(Order::Sequential, 7)),
+        expected
+    );
+    assert_eq!(
+        views_by_sample(&socket, &subscription(Order::Shuffled, 5)),
+        expected
+    );
+    let other_seed = Subscription {
+        seed: 4,
+        ..subscription(Order::Sequential, 4)
+    };
+    assert_ne!(views_by_sample(&socket, &other_seed), expected);
+}
+
+#[test]
+fn a_truncated_jpeg_is_named_once_counted_and_replaced_by_its_neighbour() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("images");
+    synth(&source, 2, 6, 40);
+    let class = fs::read_dir(source.join("train"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let victim = fs::read_dir(class).unwrap().next().unwrap().unwrap().path();
+    let bytes = fs::read(&victim).unwrap();
+    fs::write(&victim, &bytes[..bytes.len() / 2]).unwrap();
+    let shards = pack(&source, &dir.path().join("shards"));
+    let socket = dir.path().join("loader.sock");
+    let loader = serve(&shards, &socket, &[]);
+    for _ in 0..2 {
+        let ids = views_by_sample(&socket, &subscription(Order::Sequential, 4));
+        assert_eq!(ids.len(), 11, "the bad sample's row shows its neighbour");
+    }
+    let failures = status(&socket).unwrap()["failures"].clone();
+    assert_eq!(
+        failures,
+        serde_json::json!([{ "cause": "truncated", "num_samples": 1 }])
+    );
+    assert_eq!(
+        loader
+            .stderr()
+            .matches("is replaced by its neighbour")
+            .count(),
+        1,
+        "{}",
+        loader.stderr()
+    );
+}
+
+#[test]
+fn too_many_bad_samples_stop_the_daemon_with_3_naming_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("images");
+    synth(&source, 2, 10, 40);
+    for class in fs::read_dir(source.join("train")).unwrap() {
+        for (index, image) in fs::read_dir(class.unwrap().path()).unwrap().enumerate() {
+            let path = image.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            if index < 6 {
+                fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+            }
+        }
+    }
+    let shards = pack(&source, &dir.path().join("shards"));
+    let socket = dir.path().join("loader.sock");
+    let loader = serve(&shards, &socket, &[]);
+    let subscription = subscription(Order::Shuffled, 20);
+    let mut subscriber = Client::connect(&socket, PATIENCE)
+        .unwrap()
+        .subscribe(&subscription)
+        .unwrap();
+    while let Ok(Some(_)) = subscriber.receive(PATIENCE) {}
+    drop(subscriber);
+    let ended = loader.finish();
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("too many bad samples"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_second_subscriber_and_a_preview_work_beside_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 3, 5, 40);
+    let socket = dir.path().join("loader.sock");
+    let _loader = serve(&shards, &socket, &[]);
+    let mut first = Client::connect(&socket, PATIENCE)
+        .unwrap()
+        .subscribe(&subscription(Order::Shuffled, 3))
+        .unwrap();
+    let held = first.receive(PATIENCE).unwrap().unwrap();
+    assert_eq!(
+        views_by_sample(&socket, &subscription(Order::Sequential, 4)).len(),
+        15
+    );
+    drop(held);
+    assert!(first.receive(PATIENCE).unwrap().is_some());
+    let picture = dir.path().join("views.png");
+    let done = crate::harness::run(
+        "loader",
+        &[
+            "preview",
+            crate::harness::text(&shards),
+            "--out",
+            crate::harness::text(&picture),
+            "--images",
+            "2",
+        ],
+    );
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(fs::read(&picture).unwrap().starts_with(b"\x89PNG"));
+}
