@@ -42,7 +42,7 @@ pub struct Validator {
 pub enum Split {
     /// The validation split.
     Val,
-    /// At most [`MAX_STAND_IN`] images of the training split, because there is no validation split.
+    /// At most 5,000 images of the training split, because there is no validation split.
     Train,
 }
 
