@@ -1,6 +1,6 @@
 //! From images to a trained network.
 
-use crate::harness::{losses, metrics, packed, run, tiny_trainer};
+use crate::harness::{losses, metrics, packed, run, text, tiny_trainer};
 
 #[test]
 fn the_same_seed_gives_the_same_losses_and_another_seed_others() {
@@ -17,6 +17,38 @@ fn the_same_seed_gives_the_same_losses_and_another_seed_others() {
     assert_eq!(first.len(), 4);
     assert_eq!(losses_of("b", "1"), first);
     assert_ne!(losses_of("c", "2"), first);
+}
+
+/// A few epochs of the demo: kNN of the random backbone is near chance (10 %), for these images differ in everything but what
+/// makes a class; training must find that.
+#[test]
+fn training_beats_the_random_backbone_by_a_margin() {
+    const MARGIN: f64 = 8.0;
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 10, 100, 96);
+    let out = dir.path().join("run");
+    let args = [
+        "--cfg",
+        "configs/demo.yaml",
+        "DATA.PATH_TO_DATA_DIR",
+        text(&shards),
+        "OUTPUT_DIR",
+        text(&out),
+        "SOLVER.TOTAL_EPOCHS",
+        "8",
+        "VAL.PERIOD",
+        "8",
+    ];
+    let done = run("trainer", &args);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let lines = metrics(&out);
+    let knn: Vec<f64> = lines
+        .iter()
+        .filter_map(|line| line["knn_top1"].as_f64())
+        .collect();
+    println!("kNN top-1 before and after: {knn:?}");
+    assert_eq!(knn.len(), 2);
+    assert!(knn[1] > knn[0] + MARGIN, "{knn:?}");
 }
 
 #[test]

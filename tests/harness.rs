@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// A deadline for anything that might hang; reached only by a bug.
-pub(crate) const WATCHDOG: Duration = Duration::from_secs(240);
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(600);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What a finished process left.

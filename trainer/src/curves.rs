@@ -53,14 +53,15 @@ fn paint(lines: &[Line]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let mut pixels = vec![255; (SIZE.0 * SIZE.1 * 3) as usize];
     {
         let area = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
-        let (left, right) = area.split_horizontally(SIZE.0 / 2);
+        let accuracies = accuracy_curves(lines);
+        let is_validated = accuracies.iter().any(|curve| !curve.points.is_empty());
+        let loss_width = if is_validated { SIZE.0 / 2 } else { SIZE.0 };
+        let (left, right) = area.split_horizontally(loss_width);
         chart(&left, "loss", "step", &loss_curves(lines))?;
-        chart(
-            &right,
-            "accuracy on the validation split, %",
-            "epoch",
-            &accuracy_curves(lines),
-        )?;
+        if is_validated {
+            let title = "accuracy on the validation split, %";
+            chart(&right, title, "epoch", &accuracies)?;
+        }
         area.present()?;
     }
     Ok(pixels)

@@ -1,4 +1,7 @@
-//! One image: a background with clutter, an object in front of it, light, and noise.
+//! One image: many objects of its class, each in colours and a pose of its own, among clutter, in light and noise.
+//!
+//! What any two parts of an image have in common is its class; whatever else there is differs within the image
+//! as much as between images. That is what a method that compares views of an image can learn from.
 //!
 //! Coordinates run from -1 to 1 over the image, `y` downwards. Colours are linear in `[0, 1]`.
 
@@ -30,7 +33,7 @@ pub(super) fn draw(class: Class, px: u32, random: &mut Random) -> Vec<u8> {
 struct Scene {
     background: Background,
     clutter: Vec<Blot>,
-    object: Object,
+    objects: Vec<Object>,
     light: Light,
 }
 
@@ -92,11 +95,14 @@ impl Scene {
         let num_in_front = random.whole(0, 2);
         let mut clutter: Vec<Blot> = (0..num_behind).map(|_| Blot::draw(random, false)).collect();
         clutter.extend((0..num_in_front).map(|_| Blot::draw(random, true)));
-        let object = Object::draw(class, luma(&background.colours[0]), random);
+        let objects = places(random)
+            .into_iter()
+            .map(|(x, y)| Object::draw(class, (x, y), luma(&background.colour(x, y)), random))
+            .collect();
         Self {
             background,
             clutter,
-            object,
+            objects,
             light: Light::draw(random),
         }
     }
@@ -124,8 +130,10 @@ impl Scene {
         for blot in self.clutter.iter().filter(|blot| !blot.in_front) {
             colour = mix(&colour, &blot.colour, blot.cover(x, y, blur));
         }
-        let (object, cover) = self.object.colour(x, y, blur);
-        colour = mix(&colour, &object, cover);
+        for object in &self.objects {
+            let (surface, cover) = object.colour(x, y, blur);
+            colour = mix(&colour, &surface, cover);
+        }
         for blot in self.clutter.iter().filter(|blot| blot.in_front) {
             colour = mix(&colour, &blot.colour, blot.cover(x, y, blur));
         }
@@ -138,9 +146,8 @@ impl Background {
     fn draw(random: &mut Random) -> Self {
         let first = colour(random, 0.35, 0.7);
         let second = colour(random, 0.35, 0.7);
-        let colours = [first, mix(&first, &second, 0.4)];
         Self {
-            colours,
+            colours: [first, second],
             grain: random.between(1.5, 6.0),
             seed: random.bits(),
         }
@@ -181,10 +188,9 @@ impl Blot {
 }
 
 impl Object {
-    fn draw(class: Class, background_luma: f32, random: &mut Random) -> Self {
-        let radius = random.between(0.6, 0.88);
+    fn draw(class: Class, (x, y): (f32, f32), background_luma: f32, random: &mut Random) -> Self {
+        let radius = random.between(0.2, 0.32);
         let stretch = random.between(0.88, 1.14);
-        let (x, y) = (random.between(-0.25, 0.25), random.between(-0.25, 0.25));
         let angle = random.between(-0.5, 0.5);
         let texture_angle = random.between(-0.25, 0.25);
         let colours = contrasting_colours(background_luma, random);
@@ -193,7 +199,7 @@ impl Object {
             texture: class.texture(),
             frame: Frame::new(x, y, angle, radius * stretch, radius / stretch),
             texture_turn: (texture_angle.cos(), texture_angle.sin()),
-            periods: random.between(2.3, 3.2),
+            periods: random.between(1.2, 1.7),
             phase: (random.between(0.0, 2.0), random.between(0.0, 2.0)),
             colours,
             seed: random.bits(),
@@ -254,6 +260,28 @@ impl Light {
     fn brightness(&self, x: f32, y: f32) -> f32 {
         self.level + self.gradient.0 * x + self.gradient.1 * y - self.vignette * (x * x + y * y)
     }
+}
+
+/// Where the objects are: near the points of a lattice that is turned and shifted, some of them missing.
+fn places(random: &mut Random) -> Vec<(f32, f32)> {
+    const SPACING: f32 = 0.56;
+    let (sin, cos) = random.between(0.0, std::f32::consts::TAU).sin_cos();
+    let shift = (random.between(0.0, SPACING), random.between(0.0, SPACING));
+    let mut places = Vec::new();
+    for cell in 0..81 {
+        let near = |cell: i32, shift: f32, random: &mut Random| {
+            (cell - 4) as f32 * SPACING + shift + random.between(-0.08, 0.08)
+        };
+        let (u, v) = (
+            near(cell % 9, shift.0, random),
+            near(cell / 9, shift.1, random),
+        );
+        let (x, y) = (u * cos - v * sin, u * sin + v * cos);
+        if x.abs() < 1.2 && y.abs() < 1.2 && random.between(0.0, 1.0) < 0.85 {
+            places.push((x, y));
+        }
+    }
+    places
 }
 
 /// Two colours that differ from each other, of which one differs from the background, in luma.
