@@ -21,11 +21,22 @@ pub(crate) enum Command {
     Synth(SynthOptions),
 }
 
-const ABOUT_PACK: &str = "Pack a folder of class folders into shards that the loader serves.
+const ABOUT_PACK: &str = "Pack images into shards that the loader serves.
 
-SRC is SRC/{train,val}/<class>/<images> or SRC/<class>/<images>; the latter is all train. Files are \
-recognised by content (JPEG and PNG are kept), whatever they are called. The same files and the same \
-options give byte-equal shards.";
+SRC is a folder SRC/{train,val}/<class>/<images> or SRC/<class>/<images> (all train) or of images alone (no \
+labels); a tar of such a folder, or `-` for one on standard input; ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and \
+ILSVRC2012_devkit_t12.tar.gz as downloaded, or a folder that holds them; with --list, a list of files. Nothing is unpacked \
+to disk.
+
+Files are recognised by content (JPEG and PNG are kept), whatever they are called. The same files and the same \
+options give byte-equal shards. After an interruption, the same command goes on where it was.";
+
+const EXAMPLES_PACK: &str = "Examples:
+  shard-tool pack imagenet                          imagenet/{train,val}/<class>/*.JPEG -> imagenet-shards/
+  shard-tool pack downloads --out shards            the archives in downloads/, as downloaded
+  shard-tool pack imagenet --labels val_labels.csv  val/ is flat, its classes are in a list `file,class`
+  shard-tool pack photos --val-fraction 0.1 --resize-short 256
+  shard-tool pack files.tsv --list --out shards     lines `path<tab>class`";
 
 const ABOUT_SYNTH: &str = "Make a small labelled set of JPEGs: shapes with textures in random poses, \
 colours and clutter.
@@ -33,18 +44,53 @@ colours and clutter.
 Writes OUT/{train,val}/<class>/<class>_<number>.JPEG. A class is a shape with a texture; colours, size, \
 place, rotation, lighting and clutter are drawn at random and say nothing of the class.";
 
-/// Pack a folder of class folders into shards that the loader serves.
+/// Pack images into shards that the loader serves.
 #[derive(Debug, Args)]
-#[command(long_about = ABOUT_PACK)]
+#[command(long_about = ABOUT_PACK, after_help = EXAMPLES_PACK)]
 pub(crate) struct PackOptions {
-    /// Folder with the images.
-    pub(crate) src: PathBuf,
+    /// Folder, archive, `-` or list; several are packed into one set.
+    #[arg(required = true)]
+    pub(crate) src: Vec<PathBuf>,
     /// Folder for the shards [default: SRC-shards].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Close a shard before it grows beyond this many MiB.
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub(crate) shard_size: u64,
+    /// Close a shard when it holds this many samples.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) samples_per_shard: Option<u64>,
+    /// SRC is a list of files: lines `path[<tab>class]`, relative to the folder of the list.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Classes of images that lie in no class folder: a list `file,class`, the devkit, or its ground truth beside meta.mat.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Take only these training images: a line per image with its index (in order of class and name), its file name, or
+    /// fields with commas that end with the file name.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) subset: Option<PathBuf>,
+    /// Take only this many training images of each class, drawn by --seed.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) per_class: Option<u32>,
+    /// Turn what is not an ordinary JPEG (PNG, CMYK, GIF, ...) into one; the others keep their bytes.
+    #[arg(long)]
+    pub(crate) transcode: bool,
+    /// Shrink images to this short side, in pixels; smaller ones keep their bytes.
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    pub(crate) resize_short: Option<u32>,
+    /// Shrink images to this long side, in pixels; smaller ones keep their bytes.
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    pub(crate) max_side: Option<u32>,
+    /// JPEG quality of images that are changed.
+    #[arg(long, value_name = "Q", default_value_t = 92, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) quality: u8,
+    /// Read everything, write nothing, and tell what would come out and what is wrong with the source.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Seed of the order of the samples and of the choice made by --val-fraction.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -57,6 +103,16 @@ pub(crate) struct PackOptions {
     /// Replace the packed set that is in the output folder.
     #[arg(long)]
     pub(crate) overwrite: bool,
+}
+
+impl PackOptions {
+    pub(crate) fn shard_bytes(&self) -> u64 {
+        self.shard_size << 20
+    }
+
+    pub(crate) fn shard_samples(&self) -> u64 {
+        self.samples_per_shard.unwrap_or(u64::MAX)
+    }
 }
 
 /// Make a small labelled set of JPEGs.

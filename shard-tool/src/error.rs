@@ -20,10 +20,43 @@ pub(crate) enum ToolError {
     )]
     EmptySource(PathBuf),
     #[error(
-        "no class folders; {}; put the images into SRC/<class>/ or SRC/{{train,val}}/<class>/",
+        "these images lie in no class folder; {}; give their classes with --labels FILE (a list `file,class`, or the \
+         ILSVRC2012 devkit)",
         .0.display()
     )]
-    NoClassFolders(PathBuf),
+    FlatSplit(PathBuf),
+    #[error("this line is not `file,class`; {} line {line}; correct it", path.display())]
+    LabelLine { path: PathBuf, line: usize },
+    #[error("the devkit cannot be used: {problem}; {}; download it again", path.display())]
+    Devkit { path: PathBuf, problem: String },
+    #[error("the archive holds no file; {}; check the path", .0.display())]
+    EmptyArchive(PathBuf),
+    #[error(
+        "the archive is damaged: {source}; {}{} after member {}; download or copy it again",
+        path.display(),
+        class.as_ref().map_or(String::new(), |class| format!(", inside of {class}.tar,")),
+        last.as_deref().unwrap_or("(none)")
+    )]
+    DamagedArchive {
+        path: PathBuf,
+        class: Option<String>,
+        last: Option<String>,
+        source: io::Error,
+    },
+    #[error("the list names no file; {}; write a line `path[<tab>class]` for each image", .0.display())]
+    EmptyList(PathBuf),
+    #[error("two sources hold a file of this name for the same class; {}; leave one out", .0.display())]
+    NameTwice(PathBuf),
+    #[error(
+        "{} of the subset are not in the training split, or in several classes: {first}{}; {}; check that it \
+         belongs to this source",
+        counted(*num_unknown as u64, "line"), if *num_unknown > 5 { ", ..." } else { "" }, path.display()
+    )]
+    UnknownInSubset {
+        path: PathBuf,
+        num_unknown: usize,
+        first: String,
+    },
     #[error(
         "no JPEG or PNG image in {}, {} skipped (see above); {}; check the path",
         counted(*num_folders as u64, "class folder"), counted(*num_skipped, "file"), src.display()
@@ -51,7 +84,7 @@ pub(crate) enum ToolError {
     NoDefaultOut(PathBuf),
     #[error(
         "the disk is full; {}; the set needs about {} MiB, {} MiB are free there: \
-         free some, or give --out on another disk (nothing was left behind)",
+         free some and run the same command again, which goes on after the last finished shard, or give --out on another disk",
         out.display(), mib_up(*needed_bytes), free_bytes >> 20
     )]
     DiskFull {
@@ -74,6 +107,7 @@ impl ToolError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::HasVal(_)
+            | Self::FlatSplit(_)
             | Self::OutInsideSource(_)
             | Self::NoDefaultOut(_)
             | Self::OutNotEmpty(_) => 2,
@@ -81,6 +115,11 @@ impl ToolError {
             Self::Format(error) => error.exit_code() as u8,
             _ => 3,
         }
+    }
+
+    /// Whether the source is to blame, so that what was written of it is of no use.
+    pub(crate) fn is_of_the_source(&self) -> bool {
+        matches!(self, Self::Strict { .. } | Self::NoImages { .. })
     }
 
     /// For `map_err` on a read of `path`.

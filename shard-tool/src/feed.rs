@@ -3,23 +3,34 @@
 //! Thread `t` of `T` reads files `t, t + T, t + 2T, ...` and waits when it is a few files ahead, so
 //! that memory is bounded by `T * (AHEAD + 2)` files of at most [`MAX_IMAGE_BYTES`].
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use shard_format::ImageHeader;
 use shard_format::image_header::{Content, identify};
 
+use crate::source::{Location, Span};
+use crate::transcode::Transcode;
+
 /// Files that each thread may be ahead of the consumer.
 const AHEAD: usize = 8;
 /// A larger file is not taken for an image.
 const MAX_IMAGE_BYTES: u64 = 1 << 30;
 
-/// One file, read.
+/// One candidate, read.
 #[derive(Debug)]
-pub(crate) enum Reading {
+pub(crate) struct Reading {
+    pub(crate) outcome: Outcome,
+    /// Size and time of change of what was read; differs when the source has changed.
+    pub(crate) stamp: Stamp,
+}
+
+#[derive(Debug)]
+pub(crate) enum Outcome {
     /// A JPEG or PNG.
     Image {
         bytes: Vec<u8>,
@@ -30,13 +41,44 @@ pub(crate) enum Reading {
     Skip(String),
 }
 
-/// Reads files `0..num_files` and calls `consume` for each, in order, on this thread.
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Stamp {
+    pub(crate) num_bytes: u64,
+    pub(crate) changed_ns: i64,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        let changed_ns = metadata.mtime().wrapping_mul(1_000_000_000) + metadata.mtime_nsec();
+        Self {
+            num_bytes: metadata.len(),
+            changed_ns,
+        }
+    }
+
+    /// The stamp that reading there would give; that of nothing if there is nothing.
+    pub(crate) fn at(location: &Location<'_>) -> Self {
+        match location {
+            Location::File(path) => {
+                std::fs::metadata(path).map_or(Self::default(), |m| Self::of(&m))
+            }
+            Location::Member { archive, span } => Self {
+                num_bytes: span.num_bytes,
+                ..archive.metadata().map_or(Self::default(), |m| Self::of(&m))
+            },
+        }
+    }
+}
+
+/// Reads candidates `0..num_files` and calls `consume` for each, in order, on this thread.
 ///
 /// # Errors
 /// The first error of `consume`; then no more files are read.
-pub(crate) fn read_in_order<E>(
+pub(crate) fn read_in_order<'a, E>(
     num_files: usize,
-    path_of: impl Fn(usize) -> PathBuf + Sync,
+    location_of: impl Fn(usize) -> Location<'a> + Sync,
+    transcode: &Transcode,
     mut consume: impl FnMut(usize, Reading) -> Result<(), E>,
 ) -> Result<(), E> {
     let num_threads = num_threads();
@@ -44,7 +86,7 @@ pub(crate) fn read_in_order<E>(
         let mut numbers = (first..num_files).step_by(num_threads);
         // The consumer goes away when it has failed.
         while let Some(number) = numbers.next()
-            && sender.send(read(&path_of(number))).is_ok()
+            && sender.send(read(&location_of(number), transcode)).is_ok()
         {}
     };
     thread::scope(|scope| {
@@ -63,35 +105,79 @@ pub(crate) fn read_in_order<E>(
     })
 }
 
-/// Reads one file and recognises it by its content.
-pub(crate) fn read(path: &Path) -> Reading {
-    let bytes = match read_bounded(path) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => return Reading::Skip("larger than 1 GiB".to_owned()),
-        Err(error) => return Reading::Skip(format!("cannot be read ({})", error.kind())),
+/// Reads one candidate and recognises it by its content.
+pub(crate) fn read(location: &Location<'_>, transcode: &Transcode) -> Reading {
+    let read = match location {
+        Location::File(path) => read_file(path),
+        Location::Member { archive, span } => read_member(archive, *span),
+    };
+    match read {
+        Ok((Ok(bytes), stamp)) => Reading {
+            outcome: recognise(bytes, transcode),
+            stamp,
+        },
+        Ok((Err(reason), stamp)) => Reading {
+            outcome: Outcome::Skip(reason.to_owned()),
+            stamp,
+        },
+        Err(error) => Reading {
+            outcome: Outcome::Skip(format!("cannot be read ({})", error.kind())),
+            stamp: Stamp::default(),
+        },
+    }
+}
+
+fn recognise(bytes: Vec<u8>, transcode: &Transcode) -> Outcome {
+    let bytes = match transcode.apply(bytes) {
+        Ok(bytes) => bytes,
+        Err(reason) => return Outcome::Skip(reason),
     };
     match identify(&bytes) {
-        Content::Image(header) => Reading::Image {
+        Content::Image(header) => Outcome::Image {
             crc: crc32fast::hash(&bytes),
             bytes,
             header,
         },
         Content::Damaged { detected, problem } => {
-            Reading::Skip(format!("{detected} with an unusable header ({problem})"))
+            Outcome::Skip(format!("{detected} with an unusable header ({problem})"))
         }
         Content::Other(detected) => {
-            Reading::Skip(format!("not a JPEG or PNG (detected: {detected})"))
+            Outcome::Skip(format!("not a JPEG or PNG (detected: {detected})"))
         }
     }
 }
 
-/// The content, or `None` if the file is too large.
-fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
+/// Bytes, or why they are of no use.
+type Bytes = Result<Vec<u8>, &'static str>;
+
+fn read_file(path: &Path) -> io::Result<(Bytes, Stamp)> {
     let file = File::open(path)?;
-    let num_bytes = file.metadata()?.len();
-    let mut bytes = Vec::with_capacity(num_bytes.min(MAX_IMAGE_BYTES) as usize + 1);
-    file.take(MAX_IMAGE_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= MAX_IMAGE_BYTES).then_some(bytes))
+    let before = Stamp::of(&file.metadata()?);
+    if before.num_bytes > MAX_IMAGE_BYTES {
+        return Ok((Err("larger than 1 GiB"), before));
+    }
+    let mut bytes = Vec::with_capacity(before.num_bytes as usize + 1);
+    (&file).take(before.num_bytes + 1).read_to_end(&mut bytes)?;
+    let is_same = bytes.len() as u64 == before.num_bytes && Stamp::of(&file.metadata()?) == before;
+    let bytes = if is_same {
+        Ok(bytes)
+    } else {
+        Err("changed while it was read")
+    };
+    Ok((bytes, before))
+}
+
+fn read_member(archive: &File, span: Span) -> io::Result<(Bytes, Stamp)> {
+    let stamp = Stamp {
+        num_bytes: span.num_bytes,
+        ..Stamp::of(&archive.metadata()?)
+    };
+    if span.num_bytes > MAX_IMAGE_BYTES {
+        return Ok((Err("larger than 1 GiB"), stamp));
+    }
+    let mut bytes = vec![0; span.num_bytes as usize];
+    archive.read_exact_at(&mut bytes, span.offset)?;
+    Ok((Ok(bytes), stamp))
 }
 
 /// Twice the processors this process may use, since readers also wait for the disk.
@@ -113,40 +199,60 @@ mod tests {
         folder
     }
 
+    fn reason(reading: Reading) -> String {
+        match reading.outcome {
+            Outcome::Skip(reason) => reason,
+            Outcome::Image { .. } => panic!("not an image"),
+        }
+    }
+
     #[test]
     fn files_arrive_in_order() {
         let folder = text_files(100);
         let mut num_seen = 0;
-        let path_of = |number: usize| folder.path().join(number.to_string());
-        let outcome: Result<(), ()> = read_in_order(100, path_of, |number, reading| {
-            assert_eq!(number, num_seen);
-            let Reading::Skip(reason) = reading else {
-                panic!("not an image")
-            };
-            assert_eq!(
-                reason.contains("detected: empty"),
-                number % 3 == 0,
-                "{reason}"
-            );
-            num_seen += 1;
-            Ok(())
-        });
+        let location_of = |number: usize| Location::File(folder.path().join(number.to_string()));
+        let transcode = Transcode::default();
+        let outcome: Result<(), ()> =
+            read_in_order(100, location_of, &transcode, |number, reading| {
+                assert_eq!(number, num_seen);
+                let reason = reason(reading);
+                assert_eq!(
+                    reason.contains("detected: empty"),
+                    number % 3 == 0,
+                    "{reason}"
+                );
+                num_seen += 1;
+                Ok(())
+            });
         assert_eq!((outcome, num_seen), (Ok(()), 100));
     }
 
     #[test]
     fn a_failing_consumer_ends_the_reading() {
         let folder = text_files(100);
-        let path_of = |number: usize| folder.path().join(number.to_string());
+        let location_of = |number: usize| Location::File(folder.path().join(number.to_string()));
         let stop_at_five = |number, _| if number == 5 { Err("full") } else { Ok(()) };
-        assert_eq!(read_in_order(100, path_of, stop_at_five), Err("full"));
+        let outcome = read_in_order(100, location_of, &Transcode::default(), stop_at_five);
+        assert_eq!(outcome, Err("full"));
     }
 
     #[test]
     fn an_unreadable_file_is_a_reason_and_not_a_failure() {
-        let Reading::Skip(reason) = read(Path::new("/nonexistent")) else {
-            panic!("read")
-        };
-        assert!(reason.starts_with("cannot be read"), "{reason}");
+        let reading = read(
+            &Location::File("/nonexistent".into()),
+            &Transcode::default(),
+        );
+        assert_eq!(reading.stamp, Stamp::default());
+        assert!(reason(reading).starts_with("cannot be read"));
+    }
+
+    #[test]
+    fn a_changed_file_has_another_stamp() {
+        let folder = text_files(2);
+        let location = Location::File(folder.path().join("1"));
+        let before = Stamp::at(&location);
+        assert_eq!(before, read(&location, &Transcode::default()).stamp);
+        std::fs::write(folder.path().join("1"), "other text").expect("written");
+        assert_ne!(before, Stamp::at(&location));
     }
 }

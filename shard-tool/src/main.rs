@@ -6,12 +6,14 @@
 mod cli;
 mod error;
 mod feed;
-mod imagenet;
+mod journal;
 mod pack;
 mod plan;
 mod progress;
 mod report;
+mod source;
 mod synth;
+mod transcode;
 
 use std::process::ExitCode;
 

@@ -1,255 +1,143 @@
-//! `shard-tool pack`: from a folder of class folders to a packed set.
+//! `shard-tool pack`: from images to a packed set.
 //!
-//! Files are read ahead on several threads; this thread writes them in the order of the plan.
+//! Files are read ahead on several threads; this thread writes them in the order of the plan. Every closed shard is noted in
+//! the journal, and the next packing of the same plan into the same folder goes on after it.
+
+mod dry_run;
+mod paths;
+mod write;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use shard_format::{Manifest, NewSample, SetWriter, WriterOptions};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::cli::PackOptions;
 use crate::error::ToolError;
-use crate::feed::{self, Reading};
-use crate::imagenet::{self, ClassFolder, Listing};
-use crate::plan::{self, Plan, PlannedSplit};
-use crate::progress::Progress;
-use crate::report::{self, Skips};
-
-/// Tar headers, padding, label and index of a sample, roughly; to tell how much space is needed.
-const OVERHEAD_BYTES: u64 = 2_048;
+use crate::feed::{self, Outcome};
+use crate::plan::{self, Plan};
+use crate::report;
+use crate::source::{self, Catalogue, Source};
+use crate::transcode::Transcode;
 
 /// Packs `options.src` and prints the summary.
 pub(crate) fn run(options: &PackOptions) -> Result<(), ToolError> {
     let started = Instant::now();
-    let out = match &options.out {
-        Some(out) => out.clone(),
-        None => default_out(&options.src)?,
-    };
-    let mut listing = imagenet::list(&options.src)?;
-    check_usage(options, &out, &listing)?;
-    for folder in &listing.ignored_folders {
-        eprintln!(
-            "warning: left out, since it is beside train and val: {}",
-            folder.display()
-        );
+    let out = paths::output(options)?;
+    paths::check(options, &out)?;
+    let mut source = source::open(options)?;
+    if options.val_fraction.is_some() && source.has_val() {
+        return Err(ToolError::HasVal(options.src[0].clone()));
     }
-    let classes = classes_with_images(&listing.folders, &mut listing.skips);
-    let num_empty_classes = warn_of_empty_classes(&listing.folders, &classes);
-    if classes.is_empty() {
-        eprint!("{}", listing.skips.to_text());
-        let (num_folders, num_skipped) = (listing.folders.len(), listing.skips.num_files());
+    for note in &source.notes {
+        eprintln!("note: {note}");
+    }
+    let plan = plan_with_images(options, &mut source)?;
+    if options.dry_run {
+        return dry_run::run(options, &plan, &mut source);
+    }
+    let manifest = write::write(options, &out, &plan, &mut source)?;
+    if options.json {
+        println!(
+            "{}",
+            report::summary_json(&manifest, &out, started.elapsed())
+        );
+    } else {
+        print!("{}", report::summary(&manifest, &out, started.elapsed()));
+    }
+    Ok(())
+}
+
+/// What is to be changed in every image.
+fn transcode(options: &PackOptions) -> Transcode {
+    Transcode {
+        to_jpeg: options.transcode,
+        resize_short: options.resize_short,
+        max_side: options.max_side,
+        quality: options.quality,
+    }
+}
+
+/// A digest of everything that decides the bytes of the shards but the content of the source.
+fn digest(options: &PackOptions, plan: &Plan, catalogue: &Catalogue) -> u64 {
+    let chosen = format!(
+        "{:?}",
+        (
+            transcode(options),
+            options.shard_size,
+            options.samples_per_shard,
+            env!("CARGO_PKG_VERSION")
+        )
+    );
+    xxh3_64_with_seed(chosen.as_bytes(), plan.digest(catalogue))
+}
+
+/// The plan for all classes that have an image.
+fn plan_with_images(options: &PackOptions, source: &mut Source) -> Result<Plan, ToolError> {
+    let classes = classes_with_images(source, &transcode(options));
+    let is_unlabelled = |group: &source::Group| group.class.is_none();
+    if classes.is_empty() && !source.catalogue.groups().iter().any(is_unlabelled) {
+        eprint!("{}", source.skips.to_text());
         return Err(ToolError::NoImages {
-            src: options.src.clone(),
-            num_folders,
-            num_skipped,
+            src: options.src[0].clone(),
+            num_folders: source.catalogue.groups().len(),
+            num_skipped: source.skips.num_files(),
         });
     }
-    let plan = plan::plan(
-        &listing.folders,
+    let Source {
+        catalogue,
+        selected,
+        ..
+    } = &*source;
+    Ok(plan::plan(
+        catalogue,
+        selected,
         &classes,
         options.seed,
         options.val_fraction,
-    );
-    let manifest = write(options, &out, &plan, &mut listing, num_empty_classes)?;
-    print!("{}", report::summary(&manifest, &out, started.elapsed()));
-    Ok(())
-}
-
-/// `SRC-shards`, beside SRC.
-fn default_out(src: &Path) -> Result<PathBuf, ToolError> {
-    // `.` and `..` have no name of their own.
-    let named = match src.file_name() {
-        Some(_) => src.to_owned(),
-        None => fs::canonicalize(src).map_err(|_| ToolError::MissingSource(src.to_owned()))?,
-    };
-    let mut name = named
-        .file_name()
-        .ok_or_else(|| ToolError::NoDefaultOut(src.to_owned()))?
-        .to_owned();
-    name.push("-shards");
-    Ok(named.with_file_name(name))
-}
-
-fn check_usage(options: &PackOptions, out: &Path, listing: &Listing) -> Result<(), ToolError> {
-    if options.val_fraction.is_some() && listing.has_val {
-        return Err(ToolError::HasVal(options.src.clone()));
-    }
-    let src = fs::canonicalize(&options.src).map_err(ToolError::read(&options.src))?;
-    if resolved(out)?.starts_with(src) {
-        return Err(ToolError::OutInsideSource(out.to_owned()));
-    }
-    Ok(())
-}
-
-/// The path without links, of which the last parts may not exist yet.
-fn resolved(path: &Path) -> Result<PathBuf, ToolError> {
-    let whole = std::path::absolute(path).map_err(ToolError::read(path))?;
-    for ancestor in whole.ancestors() {
-        if let Ok(existing) = fs::canonicalize(ancestor) {
-            let rest = whole
-                .strip_prefix(ancestor)
-                .expect("an ancestor is a prefix");
-            return Ok(existing.join(rest));
-        }
-    }
-    Ok(whole)
+    ))
 }
 
 /// Classes with at least one image. The files of the others are reported as skipped.
-fn classes_with_images(folders: &[ClassFolder], skips: &mut Skips) -> BTreeSet<String> {
-    let mut classes = BTreeSet::new();
-    for folder in folders {
-        if !classes.contains(&folder.class) && has_image(folder) {
-            classes.insert(folder.class.clone());
+fn classes_with_images(source: &mut Source, transcode: &Transcode) -> BTreeSet<String> {
+    let catalogue = &source.catalogue;
+    let mut classes: BTreeSet<String> = BTreeSet::new();
+    let mut without = Vec::new();
+    for (group, entries) in catalogue.groups().iter().zip(catalogue.entries_by_group()) {
+        let Some(class) = &group.class else { continue };
+        if classes.contains(class) {
+            continue;
+        }
+        let is_image = |entry: &u32| {
+            let reading = feed::read(&catalogue.location(*entry), transcode);
+            matches!(reading.outcome, Outcome::Image { .. })
+        };
+        if entries.iter().any(is_image) {
+            classes.insert(class.clone());
+        } else {
+            without.push((class, entries));
         }
     }
-    for folder in folders
-        .iter()
-        .filter(|folder| !classes.contains(&folder.class))
-    {
-        for path in folder.files.iter().map(|file| folder.dir.join(file)) {
-            if let Reading::Skip(reason) = feed::read(&path) {
-                skips.add(&reason, &path);
+    without.retain(|(class, _)| !classes.contains(*class));
+    for (_, entries) in &without {
+        for entry in entries {
+            if let Outcome::Skip(reason) =
+                feed::read(&catalogue.location(*entry), transcode).outcome
+            {
+                source.skips.add(&reason, &catalogue.shown(*entry));
             }
         }
+    }
+    let empty: BTreeSet<&str> = without.iter().map(|(class, _)| class.as_str()).collect();
+    for class in empty {
+        let note =
+            format!("class folder `{class}` holds no image; it is not a class and gets no label");
+        eprintln!("warning: {note}");
     }
     classes
 }
 
-fn has_image(folder: &ClassFolder) -> bool {
-    folder
-        .files
-        .iter()
-        .any(|file| matches!(feed::read(&folder.dir.join(file)), Reading::Image { .. }))
-}
-
-fn warn_of_empty_classes(folders: &[ClassFolder], classes: &BTreeSet<String>) -> usize {
-    let empty: BTreeSet<&str> = folders
-        .iter()
-        .map(|folder| folder.class.as_str())
-        .filter(|class| !classes.contains(*class))
-        .collect();
-    for class in &empty {
-        eprintln!(
-            "warning: class folder `{class}` holds no image; it is not a class and gets no label"
-        );
-    }
-    empty.len()
-}
-
-fn write(
-    options: &PackOptions,
-    out: &Path,
-    plan: &Plan,
-    listing: &mut Listing,
-    num_empty_classes: usize,
-) -> Result<Manifest, ToolError> {
-    let shard_bytes = options.shard_size << 20;
-    let writer_options = WriterOptions {
-        shard_bytes,
-        overwrite: options.overwrite,
-    };
-    let mut writer = SetWriter::create(out, plan.classes.clone(), writer_options)?;
-    let num_files = plan
-        .splits
-        .iter()
-        .map(|split| split.files.len() as u64)
-        .sum();
-    let mut progress = Progress::new("packing", num_files);
-    let Listing { folders, skips, .. } = listing;
-    let written = plan
-        .splits
-        .iter()
-        .try_for_each(|split| write_split(&mut writer, split, folders, skips, &mut progress));
-    progress.finish();
-    eprint!("{}", skips.to_text());
-    if let Err(error) = written {
-        drop(writer);
-        return Err(explain(error, out, plan, folders));
-    }
-    let num_skipped = skips.num_files();
-    if options.strict && (num_skipped > 0 || num_empty_classes > 0) {
-        return Err(ToolError::Strict {
-            src: options.src.clone(),
-            num_skipped,
-            num_empty_classes,
-        });
-    }
-    writer
-        .finish()
-        .map_err(|error| explain(error.into(), out, plan, folders))
-}
-
-fn write_split(
-    writer: &mut SetWriter,
-    split: &PlannedSplit,
-    folders: &[ClassFolder],
-    skips: &mut Skips,
-    progress: &mut Progress,
-) -> Result<(), ToolError> {
-    let path_of = |number: usize| split.files[number].path(folders);
-    let mut begun = false;
-    feed::read_in_order(split.files.len(), path_of, |number, reading| {
-        let file = &split.files[number];
-        match reading {
-            Reading::Skip(reason) => skips.add(&reason, &path_of(number)),
-            Reading::Image { bytes, crc, header } => {
-                if !begun {
-                    writer.begin_split(split.name)?;
-                    begun = true;
-                }
-                let label = Some(file.label);
-                writer.append(&NewSample {
-                    key: &file.key,
-                    image: &bytes,
-                    crc,
-                    header,
-                    label,
-                })?;
-            }
-        }
-        progress.step(writer.num_bytes());
-        Ok::<(), ToolError>(())
-    })?;
-    if !begun {
-        eprintln!(
-            "warning: split `{}` holds no image and is left out",
-            split.name
-        );
-    }
-    Ok(())
-}
-
-/// A full disk is told with what is needed and what is free.
-fn explain(error: ToolError, out: &Path, plan: &Plan, folders: &[ClassFolder]) -> ToolError {
-    match error {
-        ToolError::Format(format) if format.is_disk_full() => match free_bytes(out) {
-            Some(free_bytes) => ToolError::DiskFull {
-                out: out.to_owned(),
-                needed_bytes: needed_bytes(plan, folders),
-                free_bytes,
-            },
-            None => ToolError::Format(format),
-        },
-        other => other,
-    }
-}
-
-/// What is free on the file system of `out`, which may be gone already.
-fn free_bytes(out: &Path) -> Option<u64> {
-    let disk_of = |path: &Path| rustix::fs::statvfs(path).ok();
-    let disk = std::path::absolute(out)
-        .ok()?
-        .ancestors()
-        .find_map(disk_of)?;
-    Some(disk.f_bavail * disk.f_frsize)
-}
-
-/// The size of all candidates, where it can be told.
-fn needed_bytes(plan: &Plan, folders: &[ClassFolder]) -> u64 {
-    let files = plan.splits.iter().flat_map(|split| &split.files);
-    let sizes = files.filter_map(|file| fs::metadata(file.path(folders)).ok());
-    sizes.map(|metadata| metadata.len() + OVERHEAD_BYTES).sum()
+/// Class folders without images.
+fn num_empty_classes(source: &Source, plan: &Plan) -> usize {
+    source.catalogue.classes().len() - plan.classes.len()
 }

@@ -1,17 +1,14 @@
-//! Decides classes, labels, keys, splits and order, from names alone. Pure: the same names, seed and
+//! Decides classes, labels, splits and order, from names alone. Pure: the same names, seed and
 //! fraction give the same plan, in whatever order the file system lists them.
 //!
 //! The order of a split is that of a seeded hash of the keys, so that adding a file to a source moves
 //! no other two against each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
-use shard_format::name;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
-use crate::imagenet::{ClassFolder, VAL};
+use crate::source::{Catalogue, Group, TRAIN, VAL};
 
 /// Distinguishes the draw of the validation part from that of the order.
 const VAL_SEED: u64 = 0x5eed_0f7a_11da_7e00;
@@ -22,189 +19,228 @@ pub(crate) struct Plan {
     /// Class names in order; a label is a position in this list.
     pub(crate) classes: Vec<String>,
     pub(crate) splits: Vec<PlannedSplit>,
+    /// The label of each group of the catalogue.
+    labels: Vec<Option<u32>>,
 }
 
-/// The candidates of one split, in the order in which they are packed.
+/// The candidates of one split, by number, in the order in which they are packed.
 #[derive(Debug)]
 pub(crate) struct PlannedSplit {
     pub(crate) name: &'static str,
-    pub(crate) files: Vec<PlannedFile>,
+    pub(crate) entries: Vec<u32>,
 }
 
-/// One candidate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PlannedFile {
-    pub(crate) key: Box<str>,
-    pub(crate) label: u32,
-    /// Position in the list of class folders.
-    folder: u32,
-    /// Position in the files of that folder.
-    file: u32,
-}
+impl Plan {
+    pub(crate) fn label(&self, catalogue: &Catalogue, entry: u32) -> Option<u32> {
+        self.labels[catalogue.group_number(entry)]
+    }
 
-impl PlannedFile {
-    pub(crate) fn path(&self, folders: &[ClassFolder]) -> PathBuf {
-        let folder = &folders[self.folder as usize];
-        folder.dir.join(&folder.files[self.file as usize])
+    pub(crate) fn num_entries(&self) -> u64 {
+        self.splits
+            .iter()
+            .map(|split| split.entries.len() as u64)
+            .sum()
+    }
+
+    /// A digest of classes, keys and order: plans of the same digest pack the same names alike.
+    pub(crate) fn digest(&self, catalogue: &Catalogue) -> u64 {
+        let mut digest = Xxh3::new();
+        let mut add = |text: &str| {
+            digest.update(text.as_bytes());
+            digest.update(&[0]);
+        };
+        self.classes.iter().for_each(|class| add(class));
+        for split in &self.splits {
+            add(split.name);
+            split
+                .entries
+                .iter()
+                .for_each(|entry| add(&catalogue.key(*entry)));
+        }
+        digest.digest()
     }
 }
 
-/// Plans the packing of `folders`, leaving out classes that are not among `classes`.
+/// Plans the packing of the candidates `selected`, leaving out classes that are not among `classes`.
 pub(crate) fn plan(
-    folders: &[ClassFolder],
+    catalogue: &Catalogue,
+    selected: &[u32],
     classes: &BTreeSet<String>,
     seed: u64,
     val_fraction: Option<f64>,
 ) -> Plan {
-    let labels: BTreeMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
-    let mut splits: BTreeMap<&'static str, Vec<PlannedFile>> = BTreeMap::new();
-    for (position, folder) in (0u32..).zip(folders) {
-        let Some(label) = labels.get(folder.class.as_str()) else {
-            continue;
-        };
-        let mut files = planned_files(folder, position, *label);
-        if let Some(fraction) = val_fraction {
-            let val = draw_val(&mut files, seed, fraction);
-            splits.entry(VAL).or_default().extend(val);
-        }
-        splits.entry(folder.split).or_default().extend(files);
+    let numbers: BTreeMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
+    let label_of = |group: &Group| numbers.get(group.class.as_deref()?).copied();
+    let labels: Vec<Option<u32>> = catalogue.groups().iter().map(label_of).collect();
+    let is_wanted = |entry: &&u32| {
+        let is_unlabelled = catalogue.group(**entry).class.is_none();
+        is_unlabelled || labels[catalogue.group_number(**entry)].is_some()
+    };
+    let mut splits: BTreeMap<&'static str, Vec<u32>> = BTreeMap::new();
+    for entry in selected.iter().filter(is_wanted) {
+        splits
+            .entry(catalogue.group(*entry).split)
+            .or_default()
+            .push(*entry);
     }
-    let in_order = |(name, mut files): (&'static str, Vec<PlannedFile>)| {
-        sort_by_hash(&mut files, seed);
-        PlannedSplit { name, files }
+    if let Some(fraction) = val_fraction
+        && let Some(train) = splits.remove(TRAIN)
+    {
+        let (train, val) = draw_val(catalogue, train, seed, fraction);
+        splits.insert(TRAIN, train);
+        splits.insert(VAL, val);
+    }
+    let in_order = |(name, mut entries): (&'static str, Vec<u32>)| {
+        sort_by_hash(catalogue, &mut entries, seed);
+        PlannedSplit { name, entries }
     };
     Plan {
         classes: classes.iter().cloned().collect(),
         splits: splits.into_iter().map(in_order).collect(),
+        labels,
     }
 }
 
-fn planned_files(folder: &ClassFolder, position: u32, label: u32) -> Vec<PlannedFile> {
-    let names: Vec<&[u8]> = folder
-        .files
-        .iter()
-        .map(|file| file.as_os_str().as_bytes())
-        .collect();
-    let planned = |(file, stem): (u32, String)| {
-        let key = format!("{}/{stem}", folder.class).into_boxed_str();
-        PlannedFile {
-            key,
-            label,
-            folder: position,
-            file,
-        }
-    };
-    (0u32..)
-        .zip(name::unique_stems(&names))
-        .map(planned)
-        .collect()
+/// Divides into train and val: this part of each class, rounded, and at least one candidate stays in train.
+fn draw_val(
+    catalogue: &Catalogue,
+    entries: Vec<u32>,
+    seed: u64,
+    fraction: f64,
+) -> (Vec<u32>, Vec<u32>) {
+    let mut by_class: BTreeMap<Option<&str>, Vec<u32>> = BTreeMap::new();
+    for entry in entries {
+        by_class
+            .entry(catalogue.group(entry).class.as_deref())
+            .or_default()
+            .push(entry);
+    }
+    let (mut train, mut val) = (Vec::new(), Vec::new());
+    for mut entries in by_class.into_values() {
+        sort_by_hash(catalogue, &mut entries, seed ^ VAL_SEED);
+        let wanted = (entries.len() as f64 * fraction).round() as usize;
+        let num_val = wanted.min(entries.len().saturating_sub(1));
+        val.extend(entries.drain(..num_val));
+        train.extend(entries);
+    }
+    (train, val)
 }
 
-/// Takes this part of the files of one class, rounded, and leaves at least one.
-fn draw_val(files: &mut Vec<PlannedFile>, seed: u64, fraction: f64) -> Vec<PlannedFile> {
-    sort_by_hash(files, seed ^ VAL_SEED);
-    let wanted = (files.len() as f64 * fraction).round() as usize;
-    let num_val = wanted.min(files.len().saturating_sub(1));
-    files.drain(..num_val).collect()
-}
-
-fn sort_by_hash(files: &mut [PlannedFile], seed: u64) {
-    files.sort_by_cached_key(|file| {
-        (
-            xxh3_64_with_seed(file.key.as_bytes(), seed),
-            file.key.clone(),
-        )
+/// Sorts by a seeded hash of the keys, and by the keys where hashes are equal.
+pub(crate) fn sort_by_hash(catalogue: &Catalogue, entries: &mut [u32], seed: u64) {
+    let hash = |entry: &u32| xxh3_64_with_seed(catalogue.key(*entry).as_bytes(), seed);
+    let mut hashed: Vec<(u64, u32)> = entries.iter().map(|entry| (hash(entry), *entry)).collect();
+    hashed.sort_unstable_by(|a, b| {
+        let by_key = || catalogue.key(a.1).cmp(&catalogue.key(b.1));
+        a.0.cmp(&b.0).then_with(by_key)
     });
+    for (place, (_, entry)) in entries.iter_mut().zip(hashed) {
+        *place = entry;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imagenet::TRAIN;
+    use crate::source::Place;
 
-    fn folder(split: &'static str, class: &str, files: std::ops::Range<u32>) -> ClassFolder {
-        let files = files
-            .map(|number| PathBuf::from(format!("{number}.jpg")))
-            .collect();
-        ClassFolder {
+    fn add(catalogue: &mut Catalogue, split: &'static str, class: &str, files: &[u32]) {
+        let (class, place) = (Some(class.to_owned()), Place::Folder(class.into()));
+        let group = catalogue.add_group(Group {
             split,
-            class: class.to_owned(),
-            dir: PathBuf::from(class),
-            files,
+            class,
+            place,
+        });
+        for file in files {
+            catalogue.add_file(group, format!("{file}.jpg").as_bytes());
         }
     }
 
-    fn keys(plan: &Plan, split: &str) -> Vec<String> {
+    fn catalogue(groups: &[(&'static str, &str, std::ops::Range<u32>)]) -> Catalogue {
+        let mut catalogue = Catalogue::default();
+        for (split, class, files) in groups {
+            add(
+                &mut catalogue,
+                split,
+                class,
+                &files.clone().collect::<Vec<_>>(),
+            );
+        }
+        catalogue
+    }
+
+    fn planned(catalogue: &Catalogue, classes: &[&str], seed: u64, fraction: Option<f64>) -> Plan {
+        let selected: Vec<u32> = (0..catalogue.len() as u32).collect();
+        let classes = classes.iter().map(|name| (*name).to_owned()).collect();
+        plan(catalogue, &selected, &classes, seed, fraction)
+    }
+
+    fn keys(catalogue: &Catalogue, plan: &Plan, split: &str) -> Vec<String> {
         let split = plan
             .splits
             .iter()
             .find(|planned| planned.name == split)
             .expect("the split");
         split
-            .files
+            .entries
             .iter()
-            .map(|file| file.key.to_string())
+            .map(|entry| catalogue.key(*entry))
             .collect()
-    }
-
-    fn classes(names: &[&str]) -> BTreeSet<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
     }
 
     #[test]
     fn labels_follow_the_names_over_all_splits() {
-        let folders = [folder(TRAIN, "b", 0..1), folder(VAL, "a", 0..1)];
-        let plan = plan(&folders, &classes(&["b", "a"]), 0, None);
+        let catalogue = catalogue(&[(TRAIN, "b", 0..1), (VAL, "a", 0..1)]);
+        let plan = planned(&catalogue, &["b", "a"], 0, None);
         assert_eq!(plan.classes, ["a", "b"]);
-        assert_eq!(plan.splits[0].files[0].label, 1);
-        assert_eq!(plan.splits[1].files[0].label, 0);
+        assert_eq!(plan.label(&catalogue, 0), Some(1));
+        assert_eq!(plan.label(&catalogue, 1), Some(0));
     }
 
     #[test]
     fn the_order_depends_on_names_and_seed_only() {
-        let listed = [folder(TRAIN, "a", 0..50), folder(TRAIN, "b", 0..50)];
-        let mut otherwise = [folder(TRAIN, "b", 0..50), folder(TRAIN, "a", 0..50)];
-        otherwise
-            .iter_mut()
-            .for_each(|folder| folder.files.reverse());
-        let known = classes(&["a", "b"]);
-        let order = keys(&plan(&listed, &known, 1, None), TRAIN);
-        assert_eq!(order, keys(&plan(&otherwise, &known, 1, None), TRAIN));
-        assert_ne!(order, keys(&plan(&listed, &known, 2, None), TRAIN));
+        let listed = catalogue(&[(TRAIN, "a", 0..50), (TRAIN, "b", 0..50)]);
+        let mut otherwise = Catalogue::default();
+        let backwards: Vec<u32> = (0..50).rev().collect();
+        add(&mut otherwise, TRAIN, "b", &backwards);
+        add(&mut otherwise, TRAIN, "a", &backwards);
+        let known = ["a", "b"];
+        let order = keys(&listed, &planned(&listed, &known, 1, None), TRAIN);
+        let again = planned(&otherwise, &known, 1, None);
+        assert_eq!(order, keys(&otherwise, &again, TRAIN));
+        assert_eq!(
+            planned(&listed, &known, 1, None).digest(&listed),
+            again.digest(&otherwise)
+        );
+        assert_ne!(
+            order,
+            keys(&listed, &planned(&listed, &known, 2, None), TRAIN)
+        );
         assert!(!order.is_sorted());
     }
 
     #[test]
     fn the_validation_part_is_drawn_from_each_class() {
-        let folders = [folder(TRAIN, "a", 0..40), folder(TRAIN, "b", 0..10)];
-        let plan = plan(&folders, &classes(&["a", "b"]), 3, Some(0.25));
-        let val = keys(&plan, VAL);
+        let catalogue = catalogue(&[(TRAIN, "a", 0..40), (TRAIN, "b", 0..10)]);
+        let plan = planned(&catalogue, &["a", "b"], 3, Some(0.25));
+        let (train, val) = (keys(&catalogue, &plan, TRAIN), keys(&catalogue, &plan, VAL));
         let of_class = |class: &str| val.iter().filter(|key| key.starts_with(class)).count();
         assert_eq!((of_class("a/"), of_class("b/")), (10, 3));
-        assert_eq!(keys(&plan, TRAIN).len(), 37);
-        assert!(keys(&plan, TRAIN).iter().all(|key| !val.contains(key)));
+        assert_eq!(train.len(), 37);
+        assert!(train.iter().all(|key| !val.contains(key)));
     }
 
     #[test]
     fn a_class_of_one_image_stays_in_train() {
-        let plan = plan(&[folder(TRAIN, "a", 0..1)], &classes(&["a"]), 0, Some(0.9));
-        assert_eq!(keys(&plan, TRAIN).len(), 1);
+        let catalogue = catalogue(&[(TRAIN, "a", 0..1)]);
+        let plan = planned(&catalogue, &["a"], 0, Some(0.9));
+        assert_eq!(keys(&catalogue, &plan, TRAIN).len(), 1);
     }
 
     #[test]
     fn a_folder_that_is_no_class_is_left_out() {
-        let folders = [folder(TRAIN, "a", 0..1), folder(TRAIN, "notes", 0..9)];
-        let plan = plan(&folders, &classes(&["a"]), 0, None);
-        assert_eq!(keys(&plan, TRAIN), ["a/0"]);
-    }
-
-    #[test]
-    fn a_planned_file_knows_its_path() {
-        let folders = [folder(TRAIN, "a", 0..1), folder(TRAIN, "b", 7..8)];
-        let plan = plan(&folders, &classes(&["b"]), 0, None);
-        assert_eq!(
-            plan.splits[0].files[0].path(&folders),
-            PathBuf::from("b/7.jpg")
-        );
+        let catalogue = catalogue(&[(TRAIN, "a", 0..1), (TRAIN, "notes", 0..9)]);
+        let plan = planned(&catalogue, &["a"], 0, None);
+        assert_eq!(keys(&catalogue, &plan, TRAIN), ["a/0"]);
     }
 }

@@ -48,6 +48,14 @@ impl Progress {
         }
     }
 
+    /// So many images were done before.
+    pub(crate) fn skip(&mut self, num_images: u64) {
+        self.total -= num_images;
+        if let Some(bar) = &self.bar {
+            bar.set_length(self.total);
+        }
+    }
+
     /// Takes the bar away.
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {

@@ -5,18 +5,19 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use shard_format::Manifest;
 
 /// How many names are told for each reason.
 const NUM_NAMED: usize = 5;
 
 /// Files left out, counted by reason.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Skips {
     by_reason: BTreeMap<String, Skipped>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Skipped {
     num_files: u64,
     first: Vec<String>,
@@ -92,6 +93,26 @@ pub(crate) fn summary(manifest: &Manifest, out: &Path, elapsed: Duration) -> Str
     writeln!(text, "where: {}", out.display()).expect("a string");
     writeln!(text, "next:  loader serve {}", out.display()).expect("a string");
     text
+}
+
+/// The summary for machines: the counts of the manifest, without its shards.
+pub(crate) fn summary_json(
+    manifest: &Manifest,
+    out: &Path,
+    elapsed: Duration,
+) -> serde_json::Value {
+    let of_split = |(name, split): (&String, &shard_format::SplitManifest)| {
+        let counts = serde_json::json!({
+            "num_samples": split.num_samples, "num_unlabelled": split.num_unlabelled,
+            "num_bytes": split.num_bytes, "num_shards": split.shards.len(),
+            "kinds": split.kinds, "colours": split.colours,
+        });
+        (name.clone(), counts)
+    };
+    let splits: serde_json::Map<_, _> = manifest.splits.iter().map(of_split).collect();
+    serde_json::json!({
+        "out": out, "num_classes": manifest.classes.len(), "splits": splits, "seconds": elapsed.as_secs_f64(),
+    })
 }
 
 /// `123 jpeg-baseline, 4 png; 120 ycbcr, 7 grey`.

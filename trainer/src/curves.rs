@@ -16,8 +16,12 @@ const SIZE: (u32, u32) = (1200, 480);
 const FONT: &str = "embedded";
 const BLUE: RGBColor = RGBColor(31, 119, 180);
 const ORANGE: RGBColor = RGBColor(255, 127, 14);
+const PALE_BLUE: RGBColor = RGBColor(174, 205, 232);
 const GREEN: RGBColor = RGBColor(44, 160, 44);
 const GREY: RGBColor = RGBColor(210, 210, 210);
+
+/// Steps whose losses are averaged.
+const MEAN_STEPS: usize = 25;
 
 type Points = Vec<(f64, f64)>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
@@ -26,6 +30,7 @@ type Drawn = Result<(), Box<dyn std::error::Error>>;
 struct Curve {
     name: &'static str,
     color: RGBColor,
+    width: u32,
     points: Points,
 }
 
@@ -57,10 +62,21 @@ fn paint(lines: &[Line]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
         let is_validated = accuracies.iter().any(|curve| !curve.points.is_empty());
         let loss_width = if is_validated { SIZE.0 / 2 } else { SIZE.0 };
         let (left, right) = area.split_horizontally(loss_width);
-        chart(&left, "loss", "step", &loss_curves(lines))?;
+        let losses = loss_curves(lines);
+        chart(
+            &left,
+            ("loss", "step"),
+            SeriesLabelPosition::UpperRight,
+            &losses,
+        )?;
         if is_validated {
             let title = "accuracy on the validation split, %";
-            chart(&right, title, "epoch", &accuracies)?;
+            chart(
+                &right,
+                (title, "epoch"),
+                SeriesLabelPosition::LowerRight,
+                &accuracies,
+            )?;
         }
         area.present()?;
     }
@@ -81,28 +97,30 @@ fn load_font() -> Result<(), String> {
     }
 }
 
+/// The loss of every step, and its mean over the last [`MEAN_STEPS`].
 fn loss_curves(lines: &[Line]) -> Vec<Curve> {
-    let steps: Vec<&StepLine> = lines
-        .iter()
-        .filter_map(|line| match line {
-            Line::Step(step) => Some(step),
-            Line::Validation(_) => None,
-        })
-        .collect();
-    let points = |value: &dyn Fn(&StepLine) -> Option<f64>| -> Points {
-        let pairs = steps.iter().map(|step| (step.step as f64, value(step)));
-        pairs.filter_map(|(x, y)| Some((x, y?))).collect()
+    let step = |line: &Line| match line {
+        Line::Step(StepLine { step, loss, .. }) => Some((*step as f64, *loss)),
+        Line::Validation(_) => None,
+    };
+    let points: Points = lines.iter().filter_map(step).collect();
+    let mean_to = |end: usize| {
+        let window = &points[(end + 1).saturating_sub(MEAN_STEPS)..=end];
+        let sum: f64 = window.iter().map(|point| point.1).sum();
+        (points[end].0, sum / window.len() as f64)
     };
     vec![
         Curve {
-            name: "DINO",
+            name: "mean of 25 steps",
             color: BLUE,
-            points: points(&|step| Some(step.loss)),
+            width: 2,
+            points: (0..points.len()).map(mean_to).collect(),
         },
         Curve {
-            name: "linear probe",
-            color: GREEN,
-            points: points(&|step| step.probe_loss),
+            name: "each step",
+            color: PALE_BLUE,
+            width: 1,
+            points,
         },
     ]
 }
@@ -123,16 +141,19 @@ fn accuracy_curves(lines: &[Line]) -> Vec<Curve> {
         Curve {
             name: "kNN top-1",
             color: BLUE,
+            width: 2,
             points: points(&|at| at.knn_top1),
         },
         Curve {
             name: "kNN top-5",
             color: ORANGE,
+            width: 2,
             points: points(&|at| at.knn_top5),
         },
         Curve {
             name: "linear probe top-1",
             color: GREEN,
+            width: 2,
             points: points(&|at| at.probe_top1),
         },
     ]
@@ -140,8 +161,8 @@ fn accuracy_curves(lines: &[Line]) -> Vec<Curve> {
 
 fn chart<DB>(
     area: &DrawingArea<DB, plotters::coord::Shift>,
-    title: &str,
-    x_label: &str,
+    (title, x_label): (&str, &str),
+    legend: SeriesLabelPosition,
     curves: &[Curve],
 ) -> Drawn
 where
@@ -168,19 +189,22 @@ where
         .x_desc(x_label)
         .x_labels(8)
         .draw()?;
-    for curve in curves.iter().filter(|curve| !curve.points.is_empty()) {
-        let color = curve.color;
+    // The first curve is the most important one: it is drawn last.
+    for curve in curves.iter().rev().filter(|curve| !curve.points.is_empty()) {
+        let (color, width) = (curve.color, curve.width);
         chart
             .draw_series(LineSeries::new(
                 curve.points.iter().copied(),
-                color.stroke_width(2),
+                color.stroke_width(width),
             ))?
             .label(curve.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
+            .legend(move |(x, y)| {
+                PathElement::new([(x, y), (x + 18, y)], color.stroke_width(width))
+            });
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(legend)
         .background_style(WHITE.mix(0.8))
         .border_style(GREY)
         .label_font((FONT, 14))

@@ -78,4 +78,4 @@ pub use index::{ENTRY_BYTES, HEADER_BYTES, UNLABELLED, VERSION};
 pub use manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest};
 pub use reader::ShardSet;
 pub use sample::{ColourModel, ImageHeader, ImageKind, Sample};
-pub use writer::{NewSample, SetWriter, WriterOptions};
+pub use writer::{FinishedShard, NewSample, SetWriter, TAR_END_BYTES, WriterOptions};

@@ -12,7 +12,7 @@
 //!   the same stem (`a.jpg`, `a.JPEG`), each of them keeps its extension: `a%2Ejpg`, `a%2EJPEG`.
 //! - Folders inside of a class folder belong to the stem: `x/b.jpg` becomes `x%2Fb`.
 
-use std::collections::HashMap;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Longest key in bytes that the index can hold.
 pub const MAX_KEY_BYTES: usize = u16::MAX as usize;
@@ -50,21 +50,29 @@ pub fn unescape(escaped: &str) -> Vec<u8> {
     source
 }
 
-/// Stems for the files of one class folder, in the same order; all different.
-/// `paths` are relative to the class folder and must differ.
-pub fn unique_stems<P: AsRef<[u8]>>(paths: &[P]) -> Vec<String> {
-    let mut with_extension = vec![false; paths.len()];
-    loop {
-        let stems: Vec<String> = paths
-            .iter()
-            .zip(&with_extension)
-            .map(|(path, keep)| stem_of(path.as_ref(), *keep))
-            .collect();
-        // Whole names differ, so keeping one more extension in each clash comes to an end.
-        if !keep_where_clashing(&stems, &mut with_extension) {
-            return stems;
-        }
+/// The stem for this path relative to the class folder: without the last extension, or with it.
+pub fn stem(path: &[u8], keeps_extension: bool) -> String {
+    let file_start = path
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |at| at + 1);
+    let dot = path[file_start..]
+        .iter()
+        .rposition(|byte| *byte == b'.')
+        .filter(|at| *at > 0);
+    match dot {
+        Some(dot) if !keeps_extension => escape_stem(&path[..file_start + dot]),
+        _ => escape_stem(path),
     }
+}
+
+/// Which of the files of one class must keep their extension in [`stem`] so that all stems differ.
+/// `paths` are relative to the class folder and must differ.
+pub fn keeping_extension<P: AsRef<[u8]>>(paths: &[P]) -> Vec<bool> {
+    let mut keeping = vec![false; paths.len()];
+    // Whole names differ, so keeping one more extension in each clash comes to an end.
+    while keep_where_clashing(paths, &mut keeping) {}
+    keeping
 }
 
 /// File name of a shard: `train-000000.tar`.
@@ -142,32 +150,20 @@ fn hex_pair(digits: Option<&[u8]>) -> Option<u8> {
     Some((value(high)? * 16 + value(low)?) as u8)
 }
 
-fn stem_of(path: &[u8], with_extension: bool) -> String {
-    let file_start = path
-        .iter()
-        .rposition(|byte| *byte == b'/')
-        .map_or(0, |at| at + 1);
-    let dot = path[file_start..]
-        .iter()
-        .rposition(|byte| *byte == b'.')
-        .filter(|at| *at > 0);
-    match dot {
-        Some(dot) if !with_extension => escape_stem(&path[..file_start + dot]),
-        _ => escape_stem(path),
-    }
-}
-
-/// Marks every file whose stem is shared; says whether a mark was added.
-fn keep_where_clashing(stems: &[String], with_extension: &mut [bool]) -> bool {
-    let mut num_uses: HashMap<&str, u32> = HashMap::with_capacity(stems.len());
-    for stem in stems {
-        *num_uses.entry(stem).or_default() += 1;
-    }
+/// Marks every file whose stem is shared; says whether a mark was added. Equal digests count as equal stems: should two stems
+/// ever only seem equal, they keep extensions that they could have lost.
+fn keep_where_clashing<P: AsRef<[u8]>>(paths: &[P], keeping: &mut [bool]) -> bool {
+    let digest = |(path, keep): (&P, &bool)| xxh3_64(stem(path.as_ref(), *keep).as_bytes());
+    let digests = paths.iter().zip(&*keeping).map(digest);
+    let mut by_digest: Vec<(u64, u32)> = digests.zip(0..).collect();
+    by_digest.sort_unstable();
     let mut added = false;
-    for (stem, keep) in stems.iter().zip(with_extension) {
-        if num_uses[stem.as_str()] > 1 && !*keep {
-            *keep = true;
-            added = true;
+    for clash in by_digest
+        .chunk_by(|a, b| a.0 == b.0)
+        .filter(|chunk| chunk.len() > 1)
+    {
+        for (_, position) in clash {
+            added |= !std::mem::replace(&mut keeping[*position as usize], true);
         }
     }
     added
@@ -177,6 +173,12 @@ fn keep_where_clashing(stems: &[String], with_extension: &mut [bool]) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn unique_stems<P: AsRef<[u8]>>(paths: &[P]) -> Vec<String> {
+        let keeping = keeping_extension(paths);
+        let stem_of = |(path, keep): (&P, bool)| stem(path.as_ref(), keep);
+        paths.iter().zip(keeping).map(stem_of).collect()
+    }
 
     #[test]
     fn a_plain_name_is_left_alone() {

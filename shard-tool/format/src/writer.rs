@@ -4,21 +4,28 @@
 //! It does not read images from disk, shuffle, or decide what is a class.
 //!
 //! Nothing bears its final name before [`SetWriter::finish`]: until then the files are called
-//! `.train-000000.tar.partial`, and dropping the writer removes them. What a killed
-//! process left behind is removed by the next writer in the same folder.
+//! `.train-000000.tar.partial`, and dropping the writer removes them, unless [`SetWriter::suspend`] left them for
+//! [`SetWriter::resume`]. What a killed process left behind is adopted by `resume` or removed by the next writer in the
+//! same folder.
 
+mod folder;
 mod shard;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
 
 use crate::index::UNLABELLED;
 use crate::manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest};
 use crate::{FormatError, ImageHeader, VERSION, name};
+use folder::{
+    check_holds_no_set, files_of_old_set, files_where, holds_shard, lock_folder, remove,
+    write_partial,
+};
 use shard::ShardWriter;
+pub use shard::TAR_END_BYTES;
 
 /// How to write a set.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +33,8 @@ pub struct WriterOptions {
     /// A shard is closed before it would grow beyond this many bytes; a single larger sample gets a
     /// shard of its own.
     pub shard_bytes: u64,
+    /// A shard is closed when it holds this many samples.
+    pub shard_samples: u64,
     /// Replace a complete set. Otherwise it is refused.
     pub overwrite: bool,
 }
@@ -45,6 +54,28 @@ pub struct NewSample<'a> {
     pub label: Option<u32>,
 }
 
+/// A shard that is closed and on disk, and what is in it: all that [`SetWriter::resume`] needs to adopt it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishedShard {
+    /// The split it belongs to.
+    pub split: String,
+    /// The shard and its index.
+    pub shard: ShardManifest,
+    /// Samples without label.
+    pub num_unlabelled: u64,
+    /// Samples by image kind.
+    pub kinds: BTreeMap<String, u64>,
+    /// Samples by colour model.
+    pub colours: BTreeMap<String, u64>,
+}
+
+impl FinishedShard {
+    /// Whether shard and index are in `dir` as they were when they were closed (sizes and digest of the index are compared).
+    pub fn is_in(&self, dir: &Path) -> bool {
+        holds_shard(dir, &self.shard)
+    }
+}
+
 /// Writes one set into one folder.
 #[derive(Debug)]
 pub struct SetWriter {
@@ -56,6 +87,8 @@ pub struct SetWriter {
     made: Vec<String>,
     /// Files of the set that is replaced.
     replaced: Vec<String>,
+    /// Shards that an earlier writer closed, by split, until the split is begun.
+    adopted: BTreeMap<String, SplitManifest>,
     /// Whether the folder was made for this set.
     made_dir: bool,
     /// Holds the lock on the folder.
@@ -66,7 +99,17 @@ pub struct SetWriter {
 struct OpenSplit {
     name: String,
     manifest: SplitManifest,
-    shard: Option<ShardWriter>,
+    shard: Option<OpenShard>,
+}
+
+/// The shard that samples go into, and what it holds so far.
+#[derive(Debug)]
+struct OpenShard {
+    writer: ShardWriter,
+    num_samples: u64,
+    num_unlabelled: u64,
+    kinds: BTreeMap<String, u64>,
+    colours: BTreeMap<String, u64>,
 }
 
 impl SetWriter {
@@ -80,62 +123,83 @@ impl SetWriter {
         classes: Vec<String>,
         options: WriterOptions,
     ) -> Result<Self, FormatError> {
+        Self::resume(dir, classes, options, Vec::new())
+    }
+
+    /// Goes on with a set of which these shards are closed, as [`SetWriter::append`] and [`SetWriter::end_split`] told; they
+    /// must be in `dir` ([`FinishedShard::is_in`]) and be the first ones of their splits, in order. Everything else
+    /// that was left there under a temporary name is removed.
+    ///
+    /// # Errors
+    /// As for [`SetWriter::create`].
+    pub fn resume(
+        dir: &Path,
+        classes: Vec<String>,
+        options: WriterOptions,
+        finished: Vec<FinishedShard>,
+    ) -> Result<Self, FormatError> {
         let made_dir = !dir.exists();
         fs::create_dir_all(dir).map_err(FormatError::write(dir))?;
         let lock = lock_folder(dir)?;
+        let shards = finished.iter().map(|finished| &finished.shard);
+        let made: Vec<String> = shards
+            .flat_map(|shard| [shard.file.clone(), shard.index_file.clone()])
+            .collect();
         if !options.overwrite {
-            check_holds_no_set(dir)?;
+            check_holds_no_set(dir, &made)?;
         }
         let replaced = files_of_old_set(dir);
+        let kept: Vec<String> = made.iter().map(|file| name::partial_file(file)).collect();
         for file in files_where(dir, name::is_partial)? {
-            remove(&dir.join(file))?;
+            if !kept.contains(&file) {
+                remove(&dir.join(file))?;
+            }
         }
         let manifest = Manifest {
             version: VERSION,
             classes,
             splits: Default::default(),
         };
-        let dir = dir.to_owned();
+        let mut adopted: BTreeMap<String, SplitManifest> = BTreeMap::new();
+        for shard in finished {
+            adopted.entry(shard.split.clone()).or_default().add(&shard);
+        }
         Ok(Self {
-            dir,
+            dir: dir.to_owned(),
             options,
             manifest,
             open: None,
-            made: Vec::new(),
+            made,
             replaced,
+            adopted,
             made_dir,
             _lock: lock,
         })
     }
 
-    /// Ends the current split, if any, and starts this one. Samples are numbered in the order of
-    /// [`SetWriter::append`].
-    ///
-    /// # Errors
-    /// If the last shard cannot be closed.
+    /// Starts this split. Samples are numbered in the order of [`SetWriter::append`].
     ///
     /// # Panics
-    /// If `split` is not a split name ([`name::is_split_name`]) or was begun before.
-    pub fn begin_split(&mut self, split: &str) -> Result<(), FormatError> {
+    /// If another split is open, or if `split` is not a split name ([`name::is_split_name`]) or was begun before.
+    pub fn begin_split(&mut self, split: &str) {
         assert!(
             name::is_split_name(split),
             "`{split}` is not a name for a split"
         );
-        self.end_split()?;
+        assert!(self.open.is_none(), "the split before was ended");
         assert!(
             !self.manifest.splits.contains_key(split),
             "split `{split}` was begun before"
         );
-        let manifest = SplitManifest::default();
         self.open = Some(OpenSplit {
             name: split.to_owned(),
-            manifest,
+            manifest: self.adopted.remove(split).unwrap_or_default(),
             shard: None,
         });
-        Ok(())
     }
 
-    /// Adds a sample to the current split.
+    /// Adds a sample to the current split; returns the shard that was closed to make room for it, if one was. That shard is on
+    /// disk then, and holds all samples before this one.
     ///
     /// # Errors
     /// [`FormatError::Unstorable`] for what the format cannot hold (nothing is written then), or the
@@ -143,21 +207,34 @@ impl SetWriter {
     ///
     /// # Panics
     /// If no split was begun.
-    pub fn append(&mut self, sample: &NewSample<'_>) -> Result<(), FormatError> {
+    pub fn append(&mut self, sample: &NewSample<'_>) -> Result<Option<FinishedShard>, FormatError> {
         self.check_storable(sample)?;
-        self.make_room_for(sample)?;
+        let finished = self.make_room_for(sample)?;
         let split = self.open.as_mut().expect("a split was begun");
         let shard = match &mut split.shard {
             Some(shard) => shard,
             empty => {
                 let file = name::shard_file(&split.name, split.manifest.shards.len());
                 self.made.push(file.clone());
-                empty.insert(ShardWriter::create(&self.dir, file)?)
+                empty.insert(OpenShard::create(&self.dir, file)?)
             }
         };
         shard.append(sample)?;
-        split.manifest.count(sample);
-        Ok(())
+        Ok(finished)
+    }
+
+    /// Ends the current split; returns its last shard, which is on disk then.
+    ///
+    /// # Errors
+    /// If the shard cannot be closed.
+    ///
+    /// # Panics
+    /// If no split was begun.
+    pub fn end_split(&mut self) -> Result<Option<FinishedShard>, FormatError> {
+        let finished = self.end_shard()?;
+        let split = self.open.take().expect("a split was begun");
+        self.manifest.splits.insert(split.name, split.manifest);
+        Ok(finished)
     }
 
     /// Bytes of shards written so far, over all splits.
@@ -169,18 +246,38 @@ impl SetWriter {
             .map(|split| split.num_bytes)
             .sum();
         let open = self.open.as_ref().map_or(0, |split| {
-            split.manifest.num_bytes + split.shard.as_ref().map_or(0, ShardWriter::num_bytes)
+            split.manifest.num_bytes
+                + split
+                    .shard
+                    .as_ref()
+                    .map_or(0, |shard| shard.writer.num_bytes())
         });
-        ended + open
+        let adopted: u64 = self.adopted.values().map(|split| split.num_bytes).sum();
+        ended + open + adopted
     }
 
-    /// Ends the last split, gives all files their names, and writes the manifest last.
+    /// Gives up for now: closed shards stay under their temporary names for [`SetWriter::resume`].
+    pub fn suspend(mut self) {
+        let open = self.open.take().and_then(|split| split.shard);
+        self.made = open
+            .map(|shard| shard.writer.file().to_owned())
+            .into_iter()
+            .collect();
+    }
+
+    /// Gives all files their names, and writes the manifest last.
     /// A set that was there before is replaced; readers that have it mapped keep it.
     ///
     /// # Errors
     /// The system's refusal. Then no manifest is in the folder, or still the old one.
+    ///
+    /// # Panics
+    /// If a split is still open, or one that was adopted was never begun.
     pub fn finish(mut self) -> Result<Manifest, FormatError> {
-        self.end_split()?;
+        assert!(
+            self.open.is_none() && self.adopted.is_empty(),
+            "every split was ended"
+        );
         let old_manifest = self.dir.join(MANIFEST_FILE);
         if old_manifest.exists() {
             remove(&old_manifest)?;
@@ -217,53 +314,42 @@ impl SetWriter {
         })
     }
 
-    fn make_room_for(&mut self, sample: &NewSample<'_>) -> Result<(), FormatError> {
-        let split = self.open.as_mut().expect("a split was begun");
-        let full = |shard: &ShardWriter| {
-            shard.num_bytes_with(sample) > self.options.shard_bytes
-                || !shard.has_room_for(sample.key)
+    fn make_room_for(
+        &mut self,
+        sample: &NewSample<'_>,
+    ) -> Result<Option<FinishedShard>, FormatError> {
+        let split = self.open.as_ref().expect("a split was begun");
+        let options = self.options;
+        let is_full = |shard: &OpenShard| {
+            shard.writer.num_bytes_with(sample) > options.shard_bytes
+                || shard.num_samples >= options.shard_samples
+                || !shard.writer.has_room_for(sample.key)
         };
-        if split.shard.as_ref().is_some_and(full) {
+        if split.shard.as_ref().is_some_and(is_full) {
             self.end_shard()
         } else {
-            Ok(())
+            Ok(None)
         }
     }
 
-    fn end_shard(&mut self) -> Result<(), FormatError> {
+    fn end_shard(&mut self) -> Result<Option<FinishedShard>, FormatError> {
         let split = self.open.as_mut().expect("a split was begun");
         let Some(shard) = split.shard.take() else {
-            return Ok(());
+            return Ok(None);
         };
-        let finished = shard.finish()?;
-        let index_file = name::index_file(&finished.file);
-        write_partial(&self.dir, &index_file, &finished.index)?;
-        self.made.push(index_file.clone());
-        split.manifest.num_bytes += finished.num_bytes;
-        split.manifest.shards.push(ShardManifest {
-            file: finished.file,
-            num_samples: finished.num_samples,
-            num_bytes: finished.num_bytes,
-            xxh3: format!("{:016x}", finished.digest),
-            index_file,
-            index_bytes: finished.index.len() as u64,
-            index_xxh3: format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&finished.index)),
-        });
-        Ok(())
+        let (finished, index) = shard.finish(&split.name)?;
+        write_partial(&self.dir, &finished.shard.index_file, &index)?;
+        self.made.push(finished.shard.index_file.clone());
+        split.manifest.add(&finished);
+        Ok(Some(finished))
     }
 
-    fn end_split(&mut self) -> Result<(), FormatError> {
-        if self.open.is_some() {
-            self.end_shard()?;
-        }
-        if let Some(split) = self.open.take() {
-            self.manifest.splits.insert(split.name, split.manifest);
-        }
-        Ok(())
-    }
-
+    /// A file without a temporary name has its final one already, from a writer that was killed while it did this.
     fn publish(&self, file: &str) -> Result<(), FormatError> {
         let path = self.dir.join(file);
+        if !self.dir.join(name::partial_file(file)).exists() && path.exists() {
+            return Ok(());
+        }
         fs::rename(self.dir.join(name::partial_file(file)), &path).map_err(FormatError::write(path))
     }
 
@@ -296,19 +382,59 @@ impl Drop for SetWriter {
     }
 }
 
-impl SplitManifest {
-    fn count(&mut self, sample: &NewSample<'_>) {
+impl OpenShard {
+    fn create(dir: &Path, file: String) -> Result<Self, FormatError> {
+        Ok(Self {
+            writer: ShardWriter::create(dir, file)?,
+            num_samples: 0,
+            num_unlabelled: 0,
+            kinds: BTreeMap::new(),
+            colours: BTreeMap::new(),
+        })
+    }
+
+    fn append(&mut self, sample: &NewSample<'_>) -> Result<(), FormatError> {
+        self.writer.append(sample)?;
         self.num_samples += 1;
         self.num_unlabelled += u64::from(sample.label.is_none());
-        count_one(&mut self.kinds, sample.header.kind.name());
-        count_one(&mut self.colours, sample.header.colour.name());
+        add_to(&mut self.kinds, sample.header.kind.name(), 1);
+        add_to(&mut self.colours, sample.header.colour.name(), 1);
+        Ok(())
+    }
+
+    /// Closes the shard; also returns the bytes of its index, which is not on disk yet.
+    fn finish(self, split: &str) -> Result<(FinishedShard, Vec<u8>), FormatError> {
+        let (shard, index) = self.writer.finish()?;
+        let finished = FinishedShard {
+            split: split.to_owned(),
+            shard,
+            num_unlabelled: self.num_unlabelled,
+            kinds: self.kinds,
+            colours: self.colours,
+        };
+        Ok((finished, index))
     }
 }
 
-fn count_one(counts: &mut std::collections::BTreeMap<String, u64>, name: &str) {
+impl SplitManifest {
+    fn add(&mut self, finished: &FinishedShard) {
+        self.num_samples += finished.shard.num_samples;
+        self.num_unlabelled += finished.num_unlabelled;
+        self.num_bytes += finished.shard.num_bytes;
+        for (name, count) in &finished.kinds {
+            add_to(&mut self.kinds, name, *count);
+        }
+        for (name, count) in &finished.colours {
+            add_to(&mut self.colours, name, *count);
+        }
+        self.shards.push(finished.shard.clone());
+    }
+}
+
+fn add_to(counts: &mut BTreeMap<String, u64>, name: &str, more: u64) {
     match counts.get_mut(name) {
-        Some(count) => *count += 1,
-        None => drop(counts.insert(name.to_owned(), 1)),
+        Some(count) => *count += more,
+        None => drop(counts.insert(name.to_owned(), more)),
     }
 }
 
@@ -328,72 +454,4 @@ fn key_fault(key: &str) -> Option<&'static str> {
         return Some("the key is longer than 65,535 bytes");
     }
     key.contains('\0').then_some("the key has a zero byte")
-}
-
-/// Shards without a manifest may be someone else's; they are not overwritten unasked.
-fn check_holds_no_set(dir: &Path) -> Result<(), FormatError> {
-    let is_of_a_set = |file: &str| file == MANIFEST_FILE || name::is_set_file(file);
-    if files_where(dir, is_of_a_set)?.is_empty() {
-        return Ok(());
-    }
-    Err(FormatError::Exists {
-        dir: dir.to_owned(),
-    })
-}
-
-/// What the manifest in `dir` names; nothing if there is none that can be read.
-fn files_of_old_set(dir: &Path) -> Vec<String> {
-    let Ok(manifest) = Manifest::load(dir) else {
-        return Vec::new();
-    };
-    let shards = manifest.splits.into_values().flat_map(|split| split.shards);
-    shards
-        .flat_map(|shard| [shard.file, shard.index_file])
-        .collect()
-}
-
-fn lock_folder(dir: &Path) -> Result<File, FormatError> {
-    let folder = File::open(dir).map_err(FormatError::read(dir))?;
-    match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(folder),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(FormatError::Locked {
-            dir: dir.to_owned(),
-        }),
-        Err(errno) => Err(FormatError::Write {
-            path: dir.to_owned(),
-            source: errno.into(),
-        }),
-    }
-}
-
-fn files_where(dir: &Path, wanted: fn(&str) -> bool) -> Result<Vec<String>, FormatError> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).map_err(FormatError::read(dir))? {
-        let entry = entry.map_err(FormatError::read(dir))?;
-        files.extend(
-            entry
-                .file_name()
-                .into_string()
-                .ok()
-                .filter(|file| wanted(file)),
-        );
-    }
-    Ok(files)
-}
-
-fn remove(path: &Path) -> Result<(), FormatError> {
-    fs::remove_file(path).map_err(FormatError::write(path))
-}
-
-/// Writes and syncs a file under its partial name. A failure removes it again.
-fn write_partial(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), FormatError> {
-    let path = dir.join(name::partial_file(file));
-    let written = File::create(&path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.map_err(|source| {
-        drop(fs::remove_file(&path));
-        FormatError::Write { path, source }
-    })
 }

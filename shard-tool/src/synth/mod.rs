@@ -23,8 +23,8 @@ pub(crate) use class::MAX_CLASSES;
 
 use crate::cli::SynthOptions;
 use crate::error::ToolError;
-use crate::imagenet::{TRAIN, VAL};
 use crate::report::thousands;
+use crate::source::{TRAIN, VAL};
 use class::Class;
 use random::Random;
 

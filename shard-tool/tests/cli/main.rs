@@ -2,4 +2,6 @@
 
 mod harness;
 mod pack;
+mod restart;
+mod sources;
 mod synth;

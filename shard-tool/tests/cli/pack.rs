@@ -248,8 +248,8 @@ fn sources_without_images_are_told_apart() {
     assert!(error(3).contains("does not exist"));
     std::fs::create_dir(&src).expect("made");
     assert!(error(3).contains("is empty"));
-    put(src.join("flat.JPEG"), &jpeg(1));
-    assert!(error(3).contains("no class folders"));
+    put(src.join("flat.JPEG"), b"text");
+    assert!(error(3).contains("no JPEG or PNG image"));
     put(src.join("cat/notes.txt"), b"text");
     let no_images = error(3);
     assert!(

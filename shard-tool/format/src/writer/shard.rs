@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{NewSample, UNLABELLED};
 use crate::index::{Entry, IndexBuilder};
+use crate::manifest::ShardManifest;
 use crate::{FormatError, name};
 
 /// Unit of tar: headers and padded contents are multiples of it.
@@ -15,21 +16,30 @@ const BLOCK: u64 = 512;
 /// Bytes collected before they are hashed and handed to the system.
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// Bytes of the two empty blocks that end a tar.
+pub const TAR_END_BYTES: u64 = 2 * BLOCK;
+
+impl NewSample<'_> {
+    /// What the sample adds to its tar, bytes.
+    pub fn stored_bytes(&self) -> u64 {
+        let name_bytes = self.key.len() as u64 + 4;
+        // A long name has a header and a content of its own, in both members.
+        let long_name = if name_bytes > 100 {
+            BLOCK + padded(name_bytes + 1)
+        } else {
+            0
+        };
+        let label = self.label.map_or(0, |_| 2 * BLOCK + long_name);
+        BLOCK + long_name + padded(self.image.len() as u64) + label
+    }
+}
+
 /// A shard under its partial name.
 pub(super) struct ShardWriter {
     file: String,
     path: PathBuf,
     tar: tar::Builder<Counted<BufWriter<Hashed<File>>>>,
     index: IndexBuilder,
-}
-
-/// A shard that is whole and on disk, still under its partial name.
-pub(super) struct FinishedShard {
-    pub(super) file: String,
-    pub(super) num_samples: u64,
-    pub(super) num_bytes: u64,
-    pub(super) digest: u64,
-    pub(super) index: Vec<u8>,
 }
 
 impl ShardWriter {
@@ -60,16 +70,7 @@ impl ShardWriter {
 
     /// Size of the whole tar if it ended after this sample.
     pub(super) fn num_bytes_with(&self, sample: &NewSample<'_>) -> u64 {
-        let name_bytes = sample.key.len() as u64 + 4;
-        // A long name has a header and a content of its own, in both members.
-        let long_name = if name_bytes > 100 {
-            BLOCK + padded(name_bytes + 1)
-        } else {
-            0
-        };
-        let label = sample.label.map_or(0, |_| 2 * BLOCK + long_name);
-        let image = BLOCK + long_name + padded(sample.image.len() as u64);
-        self.num_bytes() + image + label + 2 * BLOCK
+        self.num_bytes() + sample.stored_bytes() + TAR_END_BYTES
     }
 
     pub(super) fn has_room_for(&self, key: &str) -> bool {
@@ -93,23 +94,25 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Ends the tar and waits until it is on disk.
-    pub(super) fn finish(self) -> Result<FinishedShard, FormatError> {
-        let Self {
-            file,
-            path,
-            tar,
-            index,
-        } = self;
-        let (num_bytes, digest) = end_tar(tar).map_err(FormatError::write(path))?;
-        let num_samples = index.num_entries();
-        Ok(FinishedShard {
-            file,
-            num_samples,
+    /// Ends the tar and waits until it is on disk; returns its place in the manifest, and the bytes of its index.
+    pub(super) fn finish(self) -> Result<(ShardManifest, Vec<u8>), FormatError> {
+        let (num_bytes, digest) = end_tar(self.tar).map_err(FormatError::write(self.path))?;
+        let index = self.index.to_bytes(num_bytes, digest);
+        let shard = ShardManifest {
+            num_samples: self.index.num_entries(),
             num_bytes,
-            digest,
-            index: index.to_bytes(num_bytes, digest),
-        })
+            xxh3: format!("{digest:016x}"),
+            index_file: name::index_file(&self.file),
+            index_bytes: index.len() as u64,
+            index_xxh3: format!("{:016x}", xxh3_64(&index)),
+            file: self.file,
+        };
+        Ok((shard, index))
+    }
+
+    /// The name it will have.
+    pub(super) fn file(&self) -> &str {
+        &self.file
     }
 
     fn member(&mut self, key: &str, extension: &str, content: &[u8]) -> Result<(), FormatError> {

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use shard_format::image_header::{Content, identify};
-use shard_format::{FormatError, Manifest, NewSample, SetWriter, ShardSet, WriterOptions, name};
+use shard_format::{
+    FinishedShard, FormatError, Manifest, NewSample, SetWriter, ShardSet, WriterOptions, name,
+};
 
 /// What goes into a set and should come out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,7 @@ pub(crate) struct Item {
 
 pub(crate) const OPTIONS: WriterOptions = WriterOptions {
     shard_bytes: 1 << 20,
+    shard_samples: u64::MAX,
     overwrite: false,
 };
 
@@ -63,7 +66,10 @@ pub(crate) fn classes() -> Vec<String> {
     (0..3).map(|number| format!("class {number}")).collect()
 }
 
-pub(crate) fn append(writer: &mut SetWriter, item: &Item) -> Result<(), FormatError> {
+pub(crate) fn append(
+    writer: &mut SetWriter,
+    item: &Item,
+) -> Result<Option<FinishedShard>, FormatError> {
     let Content::Image(header) = identify(&item.image) else {
         panic!("not an image")
     };
@@ -83,10 +89,11 @@ pub(crate) fn write_with(
     options: WriterOptions,
 ) -> Result<Manifest, FormatError> {
     let mut writer = SetWriter::create(dir, classes(), options)?;
-    writer.begin_split("train")?;
-    items
-        .iter()
-        .try_for_each(|item| append(&mut writer, item))?;
+    writer.begin_split("train");
+    for item in items {
+        append(&mut writer, item)?;
+    }
+    writer.end_split()?;
     writer.finish()
 }
 

@@ -56,6 +56,7 @@ fn shards_are_closed_before_they_grow_too_large() {
     let dir = folder();
     let options = WriterOptions {
         shard_bytes: 16 << 10,
+        shard_samples: u64::MAX,
         overwrite: false,
     };
     let manifest = write_with(dir.path(), &items(40), options).expect("the set is written");
@@ -70,6 +71,7 @@ fn a_sample_larger_than_a_shard_gets_one_of_its_own() {
     let dir = folder();
     let options = WriterOptions {
         shard_bytes: 4 << 10,
+        shard_samples: u64::MAX,
         overwrite: false,
     };
     let all = [
@@ -121,7 +123,7 @@ fn a_dropped_writer_leaves_nothing_behind() {
     let parent = folder();
     let dir = parent.path().join("set");
     let mut writer = SetWriter::create(&dir, classes(), OPTIONS).expect("starts");
-    writer.begin_split("train").expect("begins");
+    writer.begin_split("train");
     append(&mut writer, &items(1)[0]).expect("appends");
     assert_eq!(files_of(&dir).len(), 1);
     drop(writer);
@@ -147,6 +149,70 @@ fn what_a_killed_writer_left_is_removed_by_the_next() {
             "train-000000.tar"
         ]
     );
+}
+
+/// Writes until `stop_at` samples are in, gives up as a killed process would, goes on with a new writer.
+fn write_in_two_parts(dir: &std::path::Path, stop_at: usize, options: WriterOptions) {
+    let (items, mut finished, mut at_last_shard) = (items(40), Vec::new(), 0);
+    let mut writer = SetWriter::create(dir, classes(), options).expect("starts");
+    writer.begin_split("train");
+    for (position, item) in items[..stop_at].iter().enumerate() {
+        if let Some(shard) = append(&mut writer, item).expect("appends") {
+            (at_last_shard, _) = (position, finished.push(shard));
+        }
+    }
+    writer.suspend();
+    assert!(finished.iter().all(|shard| shard.is_in(dir)));
+    let mut writer = SetWriter::resume(dir, classes(), options, finished).expect("goes on");
+    writer.begin_split("train");
+    for item in &items[at_last_shard..] {
+        append(&mut writer, item).expect("appends");
+    }
+    writer.end_split().expect("ends");
+    writer.finish().expect("finishes");
+}
+
+#[test]
+fn a_set_written_in_two_parts_has_the_bytes_of_one_written_at_once() {
+    let options = WriterOptions {
+        shard_bytes: 16 << 10,
+        ..OPTIONS
+    };
+    let whole = folder();
+    write_with(whole.path(), &items(40), options).expect("the set is written");
+    let bytes_of = |dir: &std::path::Path| -> Vec<Vec<u8>> {
+        let read = |path: std::path::PathBuf| fs::read(path).expect("reads");
+        files_of(dir).into_iter().map(read).collect()
+    };
+    for stop_at in [0, 1, 17, 39, 40] {
+        let dir = folder();
+        write_in_two_parts(dir.path(), stop_at, options);
+        assert_eq!(bytes_of(dir.path()), bytes_of(whole.path()), "at {stop_at}");
+    }
+}
+
+#[test]
+fn a_closed_shard_that_was_changed_is_not_adopted() {
+    let dir = folder();
+    let options = WriterOptions {
+        shard_samples: 1,
+        ..OPTIONS
+    };
+    let mut writer = SetWriter::create(dir.path(), classes(), options).expect("starts");
+    writer.begin_split("train");
+    append(&mut writer, &items(2)[0]).expect("appends");
+    let finished = append(&mut writer, &items(2)[1])
+        .expect("appends")
+        .expect("closed");
+    writer.suspend();
+    assert!(finished.is_in(dir.path()));
+    let tar = dir.path().join(".train-000000.tar.partial");
+    fs::OpenOptions::new()
+        .write(true)
+        .open(tar)
+        .and_then(|tar| tar.set_len(512))
+        .expect("cut");
+    assert!(!finished.is_in(dir.path()));
 }
 
 #[test]

@@ -1,80 +1,111 @@
-//! Finds the files of a source folder: `SRC/{train,val}/<class>/...` or `SRC/<class>/...`.
+//! Folders: `SRC/{train,val}/<class>/...`, `SRC/<class>/...`, or images alone.
 //!
 //! It lists names only and opens no file. Links are followed, each folder of a class is visited
 //! once, so that a loop of links ends. SRC counts as split when `SRC/train` or `SRC/val` holds
-//! folders; otherwise a folder `train` would be a class like any other.
+//! folders; otherwise a folder `train` would be a class like any other. Images that lie in no class folder get their
+//! classes from the labels, where there are any.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use shard_format::name;
 
+use super::labels::Labels;
+use super::{Group, Place, Source, TRAIN, VAL};
 use crate::error::ToolError;
-use crate::report::Skips;
+use crate::report::{Skips, counted};
 
-/// The split of a source without split folders.
-pub(crate) const TRAIN: &str = "train";
-/// The split for validation.
-pub(crate) const VAL: &str = "val";
-
-/// A source folder, listed.
-#[derive(Debug, Default)]
-pub(crate) struct Listing {
-    /// One per class and split, by split and then by name.
-    pub(crate) folders: Vec<ClassFolder>,
-    /// Whether SRC has a folder for validation.
-    pub(crate) has_val: bool,
-    /// What was found and is no candidate.
-    pub(crate) skips: Skips,
-    /// Folders beside the split folders, which are left out.
-    pub(crate) ignored_folders: Vec<PathBuf>,
-}
-
-/// The candidates of one class in one split.
-#[derive(Debug)]
-pub(crate) struct ClassFolder {
-    pub(crate) split: &'static str,
-    /// Class name, escaped.
-    pub(crate) class: String,
-    pub(crate) dir: PathBuf,
-    /// Paths below `dir`, in order of their bytes.
-    pub(crate) files: Vec<PathBuf>,
-}
-
-/// Lists the candidates under `src`.
+/// Adds the candidates under `src`.
 ///
 /// # Errors
-/// If `src` is missing, empty, without class folders, or cannot be listed.
-pub(crate) fn list(src: &Path) -> Result<Listing, ToolError> {
+/// If `src` is missing or empty, cannot be listed, or has a flat `val` and there are no labels.
+pub(super) fn add(src: &Path, labels: &Labels, source: &mut Source) -> Result<(), ToolError> {
     check_is_folder(src)?;
-    let mut listing = Listing::default();
-    let (mut folders, files) = entries(src, &mut listing.skips)?;
+    let (folders, files) = entries(src, &mut source.skips)?;
     if folders.is_empty() && files.is_empty() {
         return Err(ToolError::EmptySource(src.to_owned()));
     }
-    skip_strays(src, &files, &mut listing.skips);
+    if folders.is_empty() {
+        return add_flat(TRAIN, src, &files, labels, source);
+    }
+    skip_strays(src, &files, &mut source.skips);
     let splits = split_folders(src)?;
     if splits.is_empty() {
-        add_class_folders(TRAIN, src, folders, &mut listing)?;
-    } else {
-        folders.retain(|folder| splits.iter().all(|split| folder != split));
-        listing.ignored_folders = folders.into_iter().map(|folder| src.join(folder)).collect();
-        for split in splits {
-            let dir = src.join(split);
-            let (folders, files) = entries(&dir, &mut listing.skips)?;
-            skip_strays(&dir, &files, &mut listing.skips);
-            listing.has_val |= split == VAL;
-            add_class_folders(split, &dir, folders, &mut listing)?;
+        return add_class_folders(TRAIN, src, folders, source);
+    }
+    for folder in folders
+        .iter()
+        .filter(|folder| splits.iter().all(|split| folder != split))
+    {
+        let folder = src.join(folder);
+        let note = format!(
+            "left out, since it is beside train and val: {}",
+            folder.display()
+        );
+        source.notes.push(note);
+    }
+    splits
+        .into_iter()
+        .try_for_each(|split| add_split(split, &src.join(split), labels, source))
+}
+
+fn add_split(
+    split: &'static str,
+    dir: &Path,
+    labels: &Labels,
+    source: &mut Source,
+) -> Result<(), ToolError> {
+    let (folders, files) = entries(dir, &mut source.skips)?;
+    if !folders.is_empty() {
+        skip_strays(dir, &files, &mut source.skips);
+        return add_class_folders(split, dir, folders, source);
+    }
+    if labels.is_none() && !files.is_empty() {
+        return Err(ToolError::FlatSplit(dir.to_owned()));
+    }
+    add_flat(split, dir, &files, labels, source)
+}
+
+/// Adds images that lie in no class folder, each to the class that the labels give it.
+fn add_flat(
+    split: &'static str,
+    dir: &Path,
+    files: &[OsString],
+    labels: &Labels,
+    source: &mut Source,
+) -> Result<(), ToolError> {
+    let mut groups = std::collections::BTreeMap::new();
+    for file in files {
+        let class = labels.class_of(file.as_bytes()).map(str::to_owned);
+        if class.is_none() && !labels.is_none() {
+            source
+                .skips
+                .add("not in the file of labels", &dir.join(file));
+            continue;
         }
+        let group = *groups.entry(class.clone()).or_insert_with(|| {
+            let place = Place::Folder(dir.to_owned());
+            source.catalogue.add_group(Group {
+                split,
+                class,
+                place,
+            })
+        });
+        source.catalogue.add_file(group, file.as_bytes());
     }
-    if listing.folders.is_empty() {
-        return Err(ToolError::NoClassFolders(src.to_owned()));
+    if labels.is_none() {
+        let files = counted(files.len() as u64, "file");
+        let note = format!(
+            "no class folders in {}: {files} without labels",
+            dir.display()
+        );
+        source.notes.push(note);
     }
-    Ok(listing)
+    Ok(())
 }
 
 fn check_is_folder(src: &Path) -> Result<(), ToolError> {
@@ -118,27 +149,29 @@ fn add_class_folders(
     split: &'static str,
     dir: &Path,
     folders: Vec<OsString>,
-    listing: &mut Listing,
+    source: &mut Source,
 ) -> Result<(), ToolError> {
     for folder in folders {
-        let class = name::escape_class(folder.as_bytes());
+        let class = Some(name::escape_class(folder.as_bytes()));
         let dir = dir.join(folder);
-        let mut files = Vec::new();
-        let mut seen = HashSet::new();
+        let (mut files, mut seen) = (Vec::new(), HashSet::new());
         walk(
             &dir,
             Path::new(""),
             &mut seen,
             &mut files,
-            &mut listing.skips,
+            &mut source.skips,
         )?;
-        files.sort_unstable_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
-        listing.folders.push(ClassFolder {
+        files.sort_unstable();
+        let place = Place::Folder(dir);
+        let group = source.catalogue.add_group(Group {
             split,
             class,
-            dir,
-            files,
+            place,
         });
+        for file in files {
+            source.catalogue.add_file(group, file.as_bytes());
+        }
     }
     Ok(())
 }
@@ -148,7 +181,7 @@ fn walk(
     root: &Path,
     below: &Path,
     seen: &mut HashSet<(u64, u64)>,
-    found: &mut Vec<PathBuf>,
+    found: &mut Vec<OsString>,
     skips: &mut Skips,
 ) -> Result<(), ToolError> {
     let dir = root.join(below);
@@ -158,7 +191,7 @@ fn walk(
         return Ok(());
     }
     let (folders, files) = entries(&dir, skips)?;
-    found.extend(files.iter().map(|file| below.join(file)));
+    found.extend(files.iter().map(|file| below.join(file).into_os_string()));
     for folder in folders {
         walk(root, &below.join(folder), seen, found, skips)?;
     }
@@ -215,17 +248,21 @@ mod tests {
         folder
     }
 
+    fn list(src: &Path) -> Result<Source, ToolError> {
+        let mut source = Source::default();
+        add(src, &Labels::None, &mut source).map(|()| source)
+    }
+
     fn listed(files: &[&str]) -> Vec<String> {
         let folder = tree(files);
-        let listing = list(folder.path()).expect("lists");
-        let line = |folder: &ClassFolder| {
-            folder
-                .files
-                .iter()
-                .map(|file| format!("{}:{}:{}", folder.split, folder.class, file.display()))
-                .collect::<Vec<_>>()
+        let source = list(folder.path()).expect("lists");
+        let line = |entry: u32| {
+            let group = source.catalogue.group(entry);
+            let class = group.class.as_deref().unwrap_or("?");
+            let name = String::from_utf8_lossy(source.catalogue.name(entry));
+            format!("{}:{class}:{name}", group.split)
         };
-        listing.folders.iter().flat_map(line).collect()
+        (0..source.catalogue.len() as u32).map(line).collect()
     }
 
     #[test]
@@ -264,8 +301,30 @@ mod tests {
     #[test]
     fn files_outside_of_class_folders_and_hidden_ones_are_reported() {
         let folder = tree(&["cat/a.jpg", "readme.txt", "cat/.DS_Store"]);
-        let listing = list(folder.path()).expect("lists");
-        assert_eq!(listing.skips.num_files(), 2);
+        let source = list(folder.path()).expect("lists");
+        assert_eq!(source.skips.num_files(), 2);
+    }
+
+    #[test]
+    fn images_alone_have_no_label() {
+        assert_eq!(
+            listed(&["a.jpg", "b.jpg"]),
+            ["train:?:a.jpg", "train:?:b.jpg"]
+        );
+    }
+
+    #[test]
+    fn a_flat_split_needs_labels_and_gets_its_classes_from_them() {
+        let folder = tree(&["train/cat/a.jpg", "val/b.jpg", "val/c.jpg"]);
+        assert!(matches!(list(folder.path()), Err(ToolError::FlatSplit(_))));
+        let file = folder.path().join("labels");
+        fs::write(&file, "b.jpg,cat").expect("written");
+        let labels = Labels::load(Some(&file), &[]).expect("loads");
+        let mut source = Source::default();
+        add(folder.path(), &labels, &mut source).expect("lists");
+        assert_eq!(source.catalogue.key(1), "cat/b");
+        // `c.jpg` has no label, and the file of labels is in no class folder.
+        assert_eq!(source.skips.num_files(), 2);
     }
 
     #[test]
@@ -275,13 +334,16 @@ mod tests {
         std::os::unix::fs::symlink(&cat, cat.join("again")).expect("linked");
         std::os::unix::fs::symlink(folder.path().join("nowhere"), cat.join("dangling"))
             .expect("linked");
-        let listing = list(folder.path()).expect("lists");
-        assert_eq!(listing.folders[0].files, [PathBuf::from("a.jpg")]);
-        assert_eq!(listing.skips.num_files(), 2);
+        let source = list(folder.path()).expect("lists");
+        assert_eq!(
+            (source.catalogue.len(), source.catalogue.name(0)),
+            (1, &b"a.jpg"[..])
+        );
+        assert_eq!(source.skips.num_files(), 2);
     }
 
     #[test]
-    fn missing_empty_and_flat_folders_are_told_apart() {
+    fn missing_and_empty_folders_are_told_apart() {
         let folder = tree(&["flat/a.jpg", "empty/"]);
         let path = |name: &str| folder.path().join(name);
         assert!(matches!(
@@ -295,10 +357,6 @@ mod tests {
         assert!(matches!(
             list(&path("empty")),
             Err(ToolError::EmptySource(_))
-        ));
-        assert!(matches!(
-            list(&path("flat")),
-            Err(ToolError::NoClassFolders(_))
         ));
     }
 }

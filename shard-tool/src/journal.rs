@@ -1,0 +1,146 @@
+//! What a killed packing had finished, so that the next one goes on from there.
+//!
+//! `OUT/.packing.jsonl` has a line with the digest of the plan, then a line for each shard that is closed and on disk: the
+//! shard, how far into its split it reaches, and a digest of the files it was made from. A journal of another
+//! plan, a shard that is not there any more, or a changed source file end what is adopted.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use shard_format::FinishedShard;
+
+use crate::error::ToolError;
+use crate::report::Skips;
+
+/// One finished shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Milestone {
+    pub(crate) finished: FinishedShard,
+    /// Candidates of the split that lie before the end of this shard.
+    pub(crate) position: usize,
+    /// Digest of size and time of change of the candidates since the milestone before.
+    pub(crate) stamps: u64,
+    /// All that was skipped so far.
+    pub(crate) skips: Skips,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Head {
+    plan: u64,
+}
+
+/// The journal of one output folder, open for writing.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+fn path_in(out: &Path) -> PathBuf {
+    out.join(".packing.jsonl")
+}
+
+/// The milestones of an earlier packing of the same plan into `out`, as far as they are readable.
+pub(crate) fn load(out: &Path, plan: u64) -> Vec<Milestone> {
+    let text = fs::read_to_string(path_in(out)).unwrap_or_default();
+    let mut lines = text.lines();
+    let head = lines
+        .next()
+        .and_then(|line| serde_json::from_str(line).ok());
+    if head != Some(Head { plan }) {
+        return Vec::new();
+    }
+    lines
+        .map_while(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+impl Journal {
+    /// Starts a journal with these milestones; the folder must be there.
+    pub(crate) fn create(out: &Path, plan: u64, adopted: &[Milestone]) -> Result<Self, ToolError> {
+        let path = path_in(out);
+        let partial = path.with_extension("partial");
+        let mut text = line(&Head { plan });
+        adopted
+            .iter()
+            .for_each(|milestone| text.push_str(&line(milestone)));
+        let write = || -> std::io::Result<File> {
+            let mut file = File::create(&partial)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&partial, &path)?;
+            OpenOptions::new().append(true).open(&path)
+        };
+        let file = write().map_err(ToolError::write(&path))?;
+        Ok(Self { path, file })
+    }
+
+    /// Adds a milestone and waits until it is on disk.
+    pub(crate) fn add(&mut self, milestone: &Milestone) -> Result<(), ToolError> {
+        let written = self.file.write_all(line(milestone).as_bytes());
+        let synced = written.and_then(|()| self.file.sync_data());
+        synced.map_err(ToolError::write(&self.path))
+    }
+
+    /// Removes the journal: nothing is left to be resumed.
+    pub(crate) fn remove(self) -> Result<(), ToolError> {
+        fs::remove_file(&self.path).map_err(ToolError::write(&self.path))
+    }
+}
+
+fn line<T: Serialize>(value: &T) -> String {
+    let mut text = serde_json::to_string(value).expect("strings and numbers only");
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn milestone(position: usize) -> Milestone {
+        let shard = serde_json::from_str(
+            r#"{"file":"train-000000.tar","num_samples":1,"num_bytes":2,"xxh3":"a","index_file":"train-000000.idx",
+            "index_bytes":3,"index_xxh3":"b"}"#,
+        );
+        let finished = FinishedShard {
+            split: "train".to_owned(),
+            shard: shard.expect("parses"),
+            num_unlabelled: 0,
+            kinds: Default::default(),
+            colours: Default::default(),
+        };
+        Milestone {
+            finished,
+            position,
+            stamps: u64::MAX,
+            skips: Skips::default(),
+        }
+    }
+
+    #[test]
+    fn milestones_come_back_for_the_same_plan_only() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut journal = Journal::create(folder.path(), 7, &[milestone(1)]).expect("starts");
+        journal.add(&milestone(2)).expect("adds");
+        assert_eq!(load(folder.path(), 7), [milestone(1), milestone(2)]);
+        assert_eq!(load(folder.path(), 8), []);
+        journal.remove().expect("removes");
+        assert_eq!(load(folder.path(), 7), []);
+    }
+
+    #[test]
+    fn a_journal_cut_anywhere_gives_the_milestones_before_the_cut() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let journal = Journal::create(folder.path(), 7, &[milestone(1), milestone(2)]);
+        let path = journal.expect("starts").path;
+        let text = fs::read(&path).expect("reads");
+        for end in 0..text.len() {
+            fs::write(&path, &text[..end]).expect("written");
+            let found = load(folder.path(), 7);
+            assert!(found.len() <= 2 && found.iter().zip(1..).all(|(m, at)| m.position == at));
+        }
+    }
+}

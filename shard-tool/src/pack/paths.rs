@@ -1,0 +1,65 @@
+//! Where the set goes, and that it does not lie inside of its source.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cli::PackOptions;
+use crate::error::ToolError;
+
+/// `--out`, else `SRC-shards` beside SRC.
+pub(super) fn output(options: &PackOptions) -> Result<PathBuf, ToolError> {
+    match (&options.out, options.src.as_slice()) {
+        (Some(out), _) => Ok(out.clone()),
+        (None, [src]) if src.as_os_str() != "-" => beside(src),
+        (None, sources) => Err(ToolError::NoDefaultOut(sources[0].clone())),
+    }
+}
+
+fn beside(src: &Path) -> Result<PathBuf, ToolError> {
+    // `.` and `..` have no name of their own.
+    let named = match src.file_stem() {
+        Some(_) => src.to_owned(),
+        None => fs::canonicalize(src).map_err(|_| ToolError::MissingSource(src.to_owned()))?,
+    };
+    let name = if named.is_dir() {
+        named.file_name()
+    } else {
+        named.file_stem()
+    };
+    let mut name = name
+        .ok_or_else(|| ToolError::NoDefaultOut(src.to_owned()))?
+        .to_owned();
+    name.push("-shards");
+    Ok(named.with_file_name(name))
+}
+
+pub(super) fn check(options: &PackOptions, out: &Path) -> Result<(), ToolError> {
+    let out_resolved = resolved(out)?;
+    for src in options.src.iter().filter(|src| src.as_os_str() != "-") {
+        let found = fs::canonicalize(src).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => ToolError::MissingSource(src.clone()),
+            _ => ToolError::Read {
+                path: src.clone(),
+                source: error,
+            },
+        })?;
+        if out_resolved.starts_with(found) {
+            return Err(ToolError::OutInsideSource(out.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// The path without links, of which the last parts may not exist yet.
+fn resolved(path: &Path) -> Result<PathBuf, ToolError> {
+    let whole = std::path::absolute(path).map_err(ToolError::read(path))?;
+    for ancestor in whole.ancestors() {
+        if let Ok(existing) = fs::canonicalize(ancestor) {
+            let rest = whole
+                .strip_prefix(ancestor)
+                .expect("an ancestor is a prefix");
+            return Ok(existing.join(rest));
+        }
+    }
+    Ok(whole)
+}
