@@ -1,6 +1,6 @@
 //! `loader preview`: a contact sheet of the views that a recipe makes, through the very code that serves them.
 //!
-//! One row per image: the whole image first, then its views, each shown at its true size.
+//! One row per image: the whole image first, then its views, at their true size or, if all are small, magnified alike.
 
 use std::path::{Path, PathBuf};
 
@@ -145,9 +145,26 @@ fn row(worker: &mut Worker, recipe: &Recipe, args: &PreviewArgs, id: u64) -> Row
         };
         let mut canvas = Canvas::new(spec.size, spec.size);
         worker.make_view(key, spec, &mut canvas);
-        row.push((group_of(view), canvas));
+        row.push((group_of(view), magnified(&canvas, magnification(recipe))));
     }
     row
+}
+
+/// Whole times that views are magnified: until the largest is about as large as the thumbnail.
+fn magnification(recipe: &Recipe) -> u32 {
+    let largest = recipe
+        .views
+        .iter()
+        .map(|view| view.size)
+        .max()
+        .unwrap_or(THUMBNAIL);
+    (THUMBNAIL / largest).max(1)
+}
+
+/// Every pixel as a square of `times * times`.
+fn magnified(view: &Canvas, times: u32) -> Canvas {
+    let (width, height) = (view.width() * times, view.height() * times);
+    imageops::resize(view, width, height, imageops::FilterType::Nearest)
 }
 
 fn thumbnail(worker: &Worker) -> Canvas {
@@ -211,6 +228,19 @@ mod tests {
         assert_eq!(
             columns(&row),
             [6, 6 + 224 + 18, 248 + 64 + 6, 318 + 64 + 18, 400 + 32 + 6]
+        );
+    }
+
+    #[test]
+    fn small_views_are_magnified_and_others_are_not() {
+        assert_eq!(magnification(&Recipe::sslight()), 1);
+        assert_eq!(magnification(&Recipe::evaluation(36, 32)), 7);
+        let view = Canvas::from_fn(2, 1, |x, _| image::Rgb([x as u8 * 200, 0, 0]));
+        let large = magnified(&view, 3);
+        assert_eq!((large.width(), large.height()), (6, 3));
+        assert_eq!(
+            (large.get_pixel(2, 2)[0], large.get_pixel(3, 0)[0]),
+            (0, 200)
         );
     }
 
