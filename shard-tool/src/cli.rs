@@ -12,8 +12,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done, 2 usage, 3 data, 4 resources (disk full, folder in use).";
+const EXIT_CODES: &str = "Exit codes: 0 done, 2 usage, 3 data, 4 resources (disk full, folder in use), 75 stopped, goes on when run again.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

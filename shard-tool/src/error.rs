@@ -92,6 +92,11 @@ pub(crate) enum ToolError {
         needed_bytes: u64,
         free_bytes: u64,
     },
+    #[error(
+        "stopped on request; {}; run the same command again to go on after the last finished shard",
+        .0.display()
+    )]
+    Stopped(PathBuf),
     #[error("the output folder is not empty; {}; give another folder", .0.display())]
     OutNotEmpty(PathBuf),
     #[error("cannot read: {source}; {}; check the path and its permissions", path.display())]
@@ -103,7 +108,7 @@ pub(crate) enum ToolError {
 }
 
 impl ToolError {
-    /// 2 usage, 3 data, 4 resources.
+    /// 2 usage, 3 data, 4 resources, 75 stopped and resumable.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::HasVal(_)
@@ -111,6 +116,7 @@ impl ToolError {
             | Self::OutInsideSource(_)
             | Self::NoDefaultOut(_)
             | Self::OutNotEmpty(_) => 2,
+            Self::Stopped(_) => 75,
             Self::DiskFull { .. } | Self::Write { .. } => 4,
             Self::Format(error) => error.exit_code() as u8,
             _ => 3,

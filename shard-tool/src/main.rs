@@ -6,6 +6,7 @@
 mod cli;
 mod error;
 mod feed;
+mod interrupt;
 mod journal;
 mod pack;
 mod plan;

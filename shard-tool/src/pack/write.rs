@@ -9,6 +9,7 @@ use super::{digest, num_empty_classes, transcode};
 use crate::cli::PackOptions;
 use crate::error::ToolError;
 use crate::feed::{self, Outcome, Reading, Stamp};
+use crate::interrupt::Interrupt;
 use crate::journal::{self, Journal, Milestone};
 use crate::plan::{Plan, PlannedSplit};
 use crate::progress::Progress;
@@ -24,6 +25,8 @@ struct Packing<'a> {
     plan: &'a Plan,
     catalogue: &'a Catalogue,
     skips: &'a mut Skips,
+    out: &'a Path,
+    interrupt: Interrupt,
     writer: SetWriter,
     journal: Journal,
     progress: Progress,
@@ -60,6 +63,8 @@ pub(super) fn write(
         plan,
         catalogue,
         skips,
+        out,
+        interrupt: Interrupt::watch().map_err(ToolError::write(out))?,
         writer,
         journal: Journal::create(out, digest, &milestones)?,
         progress: Progress::new("packing", plan.num_entries()),
@@ -69,7 +74,7 @@ pub(super) fn write(
     let written = packing.write_splits(&milestones);
     packing.progress.finish();
     eprint!("{}", packing.skips.to_text());
-    packing.end(written, out, num_empty_classes)
+    packing.end(written, num_empty_classes)
 }
 
 impl Packing<'_> {
@@ -133,6 +138,9 @@ impl Packing<'_> {
         reading: Reading,
         is_begun: &mut bool,
     ) -> Result<(), ToolError> {
+        if self.interrupt.is_wanted() {
+            return Err(ToolError::Stopped(self.out.to_owned()));
+        }
         let entry = split.entries[position];
         match reading.outcome {
             Outcome::Skip(reason) => self.skips.add(&reason, &self.catalogue.shown(entry)),
@@ -174,11 +182,10 @@ impl Packing<'_> {
     fn end(
         self,
         written: Result<(), ToolError>,
-        out: &Path,
         num_empty_classes: usize,
     ) -> Result<Manifest, ToolError> {
         let written = written.and_then(|()| self.check(num_empty_classes));
-        let (plan, catalogue) = (self.plan, self.catalogue);
+        let (out, plan, catalogue) = (self.out, self.plan, self.catalogue);
         let ended = match written {
             Ok(()) => {
                 let manifest = self.writer.finish().map_err(ToolError::Format);

@@ -112,6 +112,38 @@ fn a_source_that_changed_since_is_packed_as_it_is_now() {
 }
 
 #[test]
+fn ctrl_c_ends_with_75_and_the_same_command_goes_on() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    many_images(&src);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_shard-tool"))
+        .arg("pack")
+        .args([src.as_path(), "--out".as_ref(), out.as_path()])
+        .args(OPTIONS)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("shard-tool starts");
+    while !out.join(".packing.jsonl").exists() && child.try_wait().expect("asked").is_none() {
+        std::hint::spin_loop();
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).ok();
+    let outcome = crate::harness::Outcome::from(child.wait_with_output().expect("it ends"));
+    assert!(matches!(outcome.code, 0 | 75), "{outcome:?}");
+    if outcome.code == 75 {
+        assert!(
+            outcome.stderr.contains("run the same command again"),
+            "{outcome:?}"
+        );
+        pack(&src, &out, &OPTIONS, 0);
+    }
+    let fresh = dir.path().join("fresh");
+    pack(&src, &fresh, &OPTIONS, 0);
+    assert!(tree(&out) == tree(&fresh));
+}
+
+#[test]
 fn other_options_start_anew() {
     let dir = folder();
     let (src, out) = (dir.path().join("src"), dir.path().join("out"));

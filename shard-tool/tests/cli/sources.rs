@@ -211,6 +211,46 @@ fn an_archive_or_a_stream_of_class_folders_gives_the_bytes_of_the_folders() {
 }
 
 #[test]
+fn hdf5_files_of_the_reference_are_streamed_in() {
+    let Some(python) = python() else { return };
+    let dir = folder();
+    let (src, file) = (dir.path().join("src"), dir.path().join("train.h5"));
+    cats_and_dogs(&src.join("train"));
+    let script = "
+import sys, pathlib, h5py, numpy
+source = pathlib.Path(sys.argv[1])
+with h5py.File(sys.argv[2], 'w') as file:
+    for image in sorted(source.glob('*/*')):
+        group = file.require_group(image.parent.name)
+        group.create_dataset(image.name, data=numpy.frombuffer(image.read_bytes(), dtype='uint8'))";
+    let arguments = [src.join("train"), file.clone()];
+    let written = Command::new(&python)
+        .args(["-c", script])
+        .args(arguments)
+        .status();
+    assert!(written.expect("python runs").success());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/hdf5-to-tar");
+    let mut stream = Command::new(&python)
+        .arg(script)
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the script starts");
+    let packed = Command::new(env!("CARGO_BIN_EXE_shard-tool"))
+        .args(["pack", "-", "--out"])
+        .arg(dir.path().join("stream"))
+        .stdin(stream.stdout.take().expect("a pipe"))
+        .output()
+        .expect("shard-tool runs");
+    assert!(
+        packed.status.success() && stream.wait().expect("it ends").success(),
+        "{packed:?}"
+    );
+    pack(&src, &dir.path().join("folders"), &[], 0);
+    assert!(tree(&dir.path().join("stream")) == tree(&dir.path().join("folders")));
+}
+
+#[test]
 fn a_damaged_archive_is_named_with_its_last_good_member() {
     let dir = folder();
     let archive = downloads(dir.path()).join("ILSVRC2012_img_train.tar");
