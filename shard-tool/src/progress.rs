@@ -17,6 +17,8 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     total: u64,
     done: u64,
+    /// Bytes that were written before the start.
+    bytes_before: u64,
     started: Instant,
     last_line: Instant,
 }
@@ -31,6 +33,7 @@ impl Progress {
             bar,
             total,
             done: 0,
+            bytes_before: 0,
             started: now,
             last_line: now,
         }
@@ -39,6 +42,7 @@ impl Progress {
     /// One more image is done; `num_bytes` have been written in all.
     pub(crate) fn step(&mut self, num_bytes: u64) {
         self.done += 1;
+        let num_bytes = num_bytes - self.bytes_before;
         if let Some(bar) = &self.bar {
             bar.set_message(rate(self.done, num_bytes, self.started.elapsed()));
             bar.inc(1);
@@ -48,9 +52,10 @@ impl Progress {
         }
     }
 
-    /// So many images were done before.
-    pub(crate) fn skip(&mut self, num_images: u64) {
+    /// So many images, of so many bytes, were done before.
+    pub(crate) fn skip(&mut self, num_images: u64, num_bytes: u64) {
         self.total -= num_images;
+        self.bytes_before = num_bytes;
         if let Some(bar) = &self.bar {
             bar.set_length(self.total);
         }

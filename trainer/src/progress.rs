@@ -1,15 +1,18 @@
 //! What a person sees while a run goes on: a live line on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The screen of a run.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
     log_step: u64,
+    started: Instant,
+    /// Steps that were done before the start.
+    done_before: u64,
 }
 
 /// One step as shown.
@@ -49,7 +52,12 @@ impl Progress {
             bar.reset_eta();
             bar
         });
-        Progress { bar, log_step }
+        Progress {
+            bar,
+            log_step,
+            started: Instant::now(),
+            done_before: done,
+        }
     }
 
     /// A line that stays.
@@ -68,10 +76,23 @@ impl Progress {
                 bar.set_message(shown.to_string());
             }
             None if shown.step.is_multiple_of(self.log_step) || shown.step == 1 => {
-                println!("step {}/{} {shown}", shown.step, shown.total_steps);
+                let left = HumanDuration(self.time_left(shown));
+                println!(
+                    "step {}/{} {shown} left {left:#}",
+                    shown.step, shown.total_steps
+                );
             }
             None => {}
         }
+    }
+
+    /// At the mean speed since the start, validations included.
+    fn time_left(&self, shown: &Shown) -> Duration {
+        let num_done = shown.step.saturating_sub(self.done_before).max(1);
+        let num_left = shown.total_steps.saturating_sub(shown.step);
+        self.started
+            .elapsed()
+            .mul_f64(num_left as f64 / num_done as f64)
     }
 
     /// Takes the live line away.

@@ -96,7 +96,7 @@ impl Packing<'_> {
                 thousands(num_done),
                 thousands(self.plan.num_entries())
             );
-            self.progress.skip(num_done);
+            self.progress.skip(num_done, self.writer.num_bytes());
         }
         let plan = self.plan;
         plan.splits
