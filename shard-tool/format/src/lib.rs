@@ -64,11 +64,14 @@
 //! The samples of a split are numbered from 0 through its shards, in the order of the manifest.
 
 mod error;
+pub mod grouping;
 pub mod image_header;
 mod index;
 mod manifest;
 mod mapping;
+pub mod members;
 pub mod name;
+pub mod pattern;
 mod reader;
 mod sample;
 mod writer;
