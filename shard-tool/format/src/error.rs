@@ -180,6 +180,22 @@ pub enum FormatError {
         /// The folder.
         dir: PathBuf,
     },
+    /// The folder has a manifest already.
+    #[error("the folder has a manifest.json already; {}; give --overwrite to replace it", dir.display())]
+    Indexed {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A file has the name that an index needs, and is none.
+    #[error(
+        "there is another file where the index goes; {}; \
+         move it away, or give --overwrite to replace it",
+        path.display()
+    )]
+    NotOurIndex {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process is writing into the folder.
     #[error("another process is packing into this folder; {}; wait for it or use another --out", dir.display())]
     Locked {
@@ -216,7 +232,7 @@ impl FormatError {
     /// Exit code of a program that ends for this reason: 2 usage, 4 resources, else 3 (data).
     pub fn exit_code(&self) -> i32 {
         match self {
-            Self::Exists { .. } => 2,
+            Self::Exists { .. } | Self::Indexed { .. } | Self::NotOurIndex { .. } => 2,
             Self::Locked { .. } | Self::Write { .. } => 4,
             _ => 3,
         }

@@ -27,7 +27,11 @@
 //! A member name is split at the first dot after its last slash, hence keys have no dot there
 //! ([`name`] states how keys are made and how to get the source name back).
 //!
-//! ## Index (`<split>-<number>.idx`)
+//! A set may also be made of tars that someone else wrote, of which only index and manifest are ours
+//! ([`SetIndexer`]). They have any plain file name, any keys up to 65,535 bytes and any members;
+//! [`members`] and [`grouping`] state which of these are samples.
+//!
+//! ## Index (`<split>-<number>.idx`, or the name of the tar with `.idx` in place of `.tar`)
 //!
 //! Little endian throughout; `header | entries | keys`, nothing after.
 //!
@@ -67,6 +71,7 @@ mod error;
 pub mod grouping;
 pub mod image_header;
 mod index;
+mod indexer;
 mod manifest;
 mod mapping;
 pub mod members;
@@ -77,8 +82,10 @@ mod sample;
 mod writer;
 
 pub use error::FormatError;
-pub use index::{ENTRY_BYTES, HEADER_BYTES, UNLABELLED, VERSION};
+pub use index::{ENTRY_BYTES, HEADER_BYTES, UNLABELLED, VERSION, check_index};
+pub use indexer::{FoundSample, SetIndexer, ShardIndexer};
 pub use manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest};
+pub use mapping::MappedTar;
 pub use reader::ShardSet;
 pub use sample::{ColourModel, ImageHeader, ImageKind, Sample};
 pub use writer::{NewSample, SetWriter, WriterOptions};

@@ -1,7 +1,7 @@
 //! The manifest: what a packed set consists of. Read once, checked for contradictions, then trusted
 //! for names and sizes; digests are for whoever wants to compare whole files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -48,7 +48,7 @@ pub struct SplitManifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardManifest {
-    /// File name of the tar.
+    /// File name of the tar: a plain name, usually `<split>-<number>.tar`.
     pub file: String,
     /// Its samples.
     pub num_samples: u64,
@@ -56,7 +56,7 @@ pub struct ShardManifest {
     pub num_bytes: u64,
     /// Its XXH3-64, 16 hexadecimal digits.
     pub xxh3: String,
-    /// File name of the index.
+    /// File name of the index: that of the tar with `.idx` in place of `.tar`.
     pub index_file: String,
     /// Size of the index, bytes.
     pub index_bytes: u64,
@@ -103,7 +103,11 @@ impl Manifest {
         text
     }
 
-    fn parse(text: &[u8], path: &Path) -> Result<Self, FormatError> {
+    /// Reads and checks the text of a manifest. `path` is what an error names.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &[u8], path: &Path) -> Result<Self, FormatError> {
         let syntax = |source| FormatError::ManifestSyntax {
             path: path.to_owned(),
             source,
@@ -133,6 +137,13 @@ impl Manifest {
         if let Some(twice) = classes.windows(2).find(|pair| pair[0] == pair[1]) {
             return Some(format!("class `{}` is listed twice", twice[0]));
         }
+        let mut files = HashSet::new();
+        let shards = self.splits.values().flat_map(|split| &split.shards);
+        for file in shards.flat_map(|shard| [&shard.file, &shard.index_file]) {
+            if !files.insert(file) {
+                return Some(format!("`{file}` is listed twice"));
+            }
+        }
         self.splits
             .iter()
             .find_map(|(name, split)| split.contradiction(name))
@@ -145,11 +156,12 @@ impl SplitManifest {
             return Some(format!("`{split}` is not a name for a split"));
         }
         for (number, shard) in self.shards.iter().enumerate() {
-            let file = name::shard_file(split, number);
-            if shard.file != file || shard.index_file != name::index_file(&file) {
+            let fits = name::is_plain_file(&shard.file)
+                && shard.index_file == name::index_file(&shard.file);
+            if !fits {
                 return Some(format!(
-                    "shard {number} of `{split}` is called `{}`",
-                    shard.file
+                    "shard {number} of `{split}` is called `{}` and its index `{}`",
+                    shard.file, shard.index_file
                 ));
             }
         }
@@ -297,6 +309,40 @@ mod tests {
     fn a_shard_outside_of_the_folder_is_refused() {
         let mut lying = manifest();
         lying.splits.get_mut("train").expect("train").shards[0].file = "../../etc/passwd".into();
+        assert!(matches!(
+            parse(&lying),
+            Err(FormatError::ManifestInvalid { .. })
+        ));
+    }
+
+    #[test]
+    fn a_shard_may_have_any_plain_name_with_its_index_beside_it() {
+        let named = |file: &str, index_file: &str| {
+            let mut manifest = manifest();
+            let shard = &mut manifest.splits.get_mut("train").expect("train").shards[0];
+            (shard.file, shard.index_file) = (file.into(), index_file.into());
+            parse(&manifest)
+        };
+        assert!(named("imagenet 0.v2.tar", "imagenet 0.v2.idx").is_ok());
+        assert!(named("shard", "shard.idx").is_ok());
+        let wrong = [
+            ("a.tar", "b.idx"),
+            ("../a.tar", "../a.idx"),
+            ("a/b.tar", "a/b.idx"),
+            (".a.tar", ".a.idx"),
+            ("", ".idx"),
+            ("manifest.json", "manifest.json.idx"),
+        ];
+        for (file, index_file) in wrong {
+            assert!(named(file, index_file).is_err(), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_file_listed_twice_is_refused() {
+        let mut lying = manifest();
+        let val = lying.splits["train"].clone();
+        lying.splits.insert("val".into(), val);
         assert!(matches!(
             parse(&lying),
             Err(FormatError::ManifestInvalid { .. })
