@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use shard_format::FormatError;
 
+use crate::index::IndexError;
 use crate::report::counted;
 
 /// The failure of a command.
@@ -67,6 +68,8 @@ pub(crate) enum ToolError {
     Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Format(#[from] FormatError),
+    #[error(transparent)]
+    Index(#[from] IndexError),
 }
 
 impl ToolError {
@@ -79,6 +82,7 @@ impl ToolError {
             | Self::OutNotEmpty(_) => 2,
             Self::DiskFull { .. } | Self::Write { .. } => 4,
             Self::Format(error) => error.exit_code() as u8,
+            Self::Index(error) => error.exit_code(),
             _ => 3,
         }
     }

@@ -1,4 +1,5 @@
-//! `shard-tool`: turns folders of images into packed sets, and makes synthetic ones.
+//! `shard-tool`: turns folders of images into packed sets, indexes shards that are there already, and
+//! makes synthetic sets.
 //!
 //! Results go to stdout, everything else to stderr. This file maps the outcome to an exit code and
 //! knows nothing else.
@@ -7,6 +8,7 @@ mod cli;
 mod error;
 mod feed;
 mod imagenet;
+mod index;
 mod pack;
 mod plan;
 mod progress;
@@ -20,6 +22,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::Pack(options) => pack::run(&options),
+        cli::Command::Index(options) => index::run(&options),
         cli::Command::Synth(options) => synth::run(&options),
     };
     match outcome {
