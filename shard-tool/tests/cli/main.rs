@@ -3,5 +3,6 @@
 mod harness;
 mod index;
 mod index_damage;
+mod interop;
 mod pack;
 mod synth;
