@@ -39,7 +39,7 @@ first JPEG or PNG among its .jpg, .jpeg, .png, ...; its label is the decimal tex
 
 const EXAMPLES_INDEX: &str = "Examples:
   shard-tool index '/data/imagenet/train-{000000..000146}.tar' --classes names.txt
-  shard-tool index --split train='in1k/train-{0000..1023}.tar' --split val='in1k/val-{00..63}.tar' --json
+  shard-tool index --split train='in1k/train-{0000..1023}.tar' --split val='in1k/val-{00..63}.tar'
 
 Exit codes: 0 done, 2 usage, 3 data, 4 resources (disk full, folder in use).";
 

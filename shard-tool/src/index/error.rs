@@ -58,9 +58,9 @@ pub(crate) enum IndexError {
     #[error("the list of classes is unusable: {problem}; {}; give one name per line", path.display())]
     Classes { path: PathBuf, problem: String },
     #[error(
-        "label {label} has no class, there are {num_classes}; {} key {key} at offset {offset}; \
+        "label {label} has no class, there are {num_classes}; {} key {} at offset {offset}; \
          give a longer list with --classes",
-        shard.display()
+        shard.display(), key.escape_debug()
     )]
     LabelWithoutClass {
         label: u64,
@@ -91,7 +91,12 @@ impl IndexError {
 /// Where the last whole member is.
 pub(super) fn last_good(damage: &Damage) -> String {
     match &damage.last_good {
-        Some((name, offset)) => format!("last good member {name} at offset {offset}"),
+        Some((name, offset)) => {
+            format!(
+                "last good member {} at offset {offset}",
+                name.escape_debug()
+            )
+        }
         None => "no good member before it".to_owned(),
     }
 }

@@ -8,12 +8,16 @@ const IMAGE_EXTENSIONS: [&str; 9] = [
     "jpg", "jpeg", "png", "ppm", "pgm", "bmp", "gif", "webp", "tiff",
 ];
 
+/// Extensions of what may hold a label.
+const LABEL_EXTENSIONS: [&str; 2] = ["cls", "json"];
+
 /// The members with one key.
 #[derive(Debug)]
 pub(super) struct OpenSample<'a> {
     pub(super) key: String,
     /// Header offset of its first member, bytes.
     pub(super) offset: u64,
+    /// Those that may be its image or label; hence a few at most.
     fields: Vec<Field<'a>>,
 }
 
@@ -58,9 +62,13 @@ impl<'a> OpenSample<'a> {
         }
     }
 
-    /// Adds a member, unless there is one of the same extension; then gives the offset of that.
+    /// Adds a member if it may be image or label, unless there is one of the same extension; then
+    /// gives the offset of that.
     pub(super) fn add(&mut self, extension: &str, member: &Member<'a>) -> Result<(), u64> {
         let extension = extension.to_lowercase();
+        if !is_image(&extension) && !LABEL_EXTENSIONS.contains(&extension.as_str()) {
+            return Ok(());
+        }
         let same = self
             .fields
             .iter()
@@ -79,8 +87,9 @@ impl<'a> OpenSample<'a> {
 
     /// The fields that are called like an image, in the order of the tar.
     pub(super) fn images(&self) -> impl Iterator<Item = &Field<'a>> {
-        let is_image = |field: &&Field<'_>| IMAGE_EXTENSIONS.contains(&field.extension.as_str());
-        self.fields.iter().filter(is_image)
+        self.fields
+            .iter()
+            .filter(|field| is_image(&field.extension))
     }
 
     /// The content of the field of this extension.
@@ -92,16 +101,11 @@ impl<'a> OpenSample<'a> {
 
     /// Whether a member for its label has come.
     pub(super) fn has_label(&self) -> bool {
-        self.content("cls").or(self.content("json")).is_some()
+        let mut labels = LABEL_EXTENSIONS.iter();
+        labels.any(|extension| self.content(extension).is_some())
     }
+}
 
-    /// Its extensions, for a message.
-    pub(super) fn extensions(&self) -> String {
-        let extensions: Vec<&str> = self
-            .fields
-            .iter()
-            .map(|field| field.extension.as_str())
-            .collect();
-        extensions.join(", ")
-    }
+fn is_image(extension: &str) -> bool {
+    IMAGE_EXTENSIONS.contains(&extension)
 }

@@ -175,7 +175,6 @@ impl Scan<'_> {
                 }
             };
         }
-        let at = format!("{at} with {}", sample.extensions());
         self.note(&format!("samples skipped: {problem}"), &at);
         None
     }
@@ -244,3 +243,6 @@ impl Scanned {
         self.num_digested = position;
     }
 }
+
+#[cfg(test)]
+mod tests;
