@@ -13,7 +13,7 @@ pub const MAX_NAMES: usize = 1_000_000;
 /// Most braces inside of each other.
 const MAX_DEPTH: usize = 32;
 /// Most bytes of all names together.
-const MAX_BYTES: usize = 256 << 20;
+const MAX_BYTES: usize = 128 << 20;
 
 /// Why a pattern stands for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +22,7 @@ pub enum PatternError {
     #[error("a brace is not closed or not opened")]
     Unbalanced,
     /// It stands for more names than [`MAX_NAMES`], or they are too long.
-    #[error("it stands for more than 1,000,000 names")]
+    #[error("it stands for more than 1,000,000 names, or more than 128 MiB of names")]
     TooMany,
     /// Too many braces inside of each other.
     #[error("it has more than 32 braces inside of each other")]
@@ -68,14 +68,10 @@ fn product(
     literal: &str,
     choices: &[String],
 ) -> Result<Vec<String>, PatternError> {
-    let sum = |strings: &[String]| strings.iter().map(String::len).sum::<usize>();
-    // In 128 bits, since this is what bounds the rest.
-    let num_names = names.len() as u128 * choices.len() as u128;
-    let num_bytes = sum(names) as u128 * choices.len() as u128
-        + (sum(choices) + literal.len() * choices.len()) as u128 * names.len() as u128;
-    if num_names > MAX_NAMES as u128 || num_bytes > MAX_BYTES as u128 {
-        return Err(PatternError::TooMany);
-    }
+    let (num_names, num_choices) = (names.len() as u128, choices.len() as u128);
+    let literals = literal.len() as u128 * num_names * num_choices;
+    let num_bytes = num_bytes(names) * num_choices + num_bytes(choices) * num_names + literals;
+    check_bounds(num_names * num_choices, num_bytes)?;
     let with_choices = |name| {
         choices
             .iter()
@@ -88,6 +84,18 @@ fn product(
         .collect())
 }
 
+/// In 128 bits, since a product of 64 bits may be asked for.
+fn num_bytes(names: &[String]) -> u128 {
+    names.iter().map(|name| name.len() as u128).sum()
+}
+
+fn check_bounds(num_names: u128, num_bytes: u128) -> Result<(), PatternError> {
+    if num_names > MAX_NAMES as u128 || num_bytes > MAX_BYTES as u128 {
+        return Err(PatternError::TooMany);
+    }
+    Ok(())
+}
+
 /// What the inside of a pair of braces stands for.
 fn choices(inside: &str, depth: usize) -> Result<Vec<String>, PatternError> {
     if let Some(range) = number_range(inside).or_else(|| letter_range(inside)) {
@@ -95,12 +103,12 @@ fn choices(inside: &str, depth: usize) -> Result<Vec<String>, PatternError> {
     }
     match parts(inside) {
         Some(parts) => {
-            let mut all = Vec::new();
+            let (mut all, mut size) = (Vec::new(), 0);
             for part in parts {
-                all.extend(expand_at(part, depth)?);
-                if all.len() > MAX_NAMES {
-                    return Err(PatternError::TooMany);
-                }
+                let names = expand_at(part, depth)?;
+                size += num_bytes(&names);
+                all.extend(names);
+                check_bounds(all.len() as u128, size)?;
             }
             Ok(all)
         }
@@ -236,6 +244,10 @@ mod tests {
         ] {
             assert_eq!(expand(pattern), Err(error), "{pattern}");
         }
+        let wide = format!("{{{}}}{{0..9}}", ",".repeat(100_000));
+        assert_eq!(expand(&wide), Err(PatternError::TooMany));
+        let long = format!("{{0..99999}}{}", "x".repeat(10_000));
+        assert_eq!(expand(&long), Err(PatternError::TooMany));
         let deep = format!("{}a{}", "{".repeat(100_000), "}".repeat(100_000));
         assert_eq!(expand(&deep), Err(PatternError::TooDeep));
     }
