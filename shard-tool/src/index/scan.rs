@@ -86,10 +86,14 @@ impl Scan<'_> {
         open: &mut Option<OpenSample<'a>>,
         scanned: &mut Scanned,
     ) -> Result<(), ToolError> {
-        if member.kind == MemberKind::Other {
+        if member.kind == MemberKind::Folder {
             return Ok(());
         }
         let name = self.name_of(member)?;
+        if member.kind == MemberKind::Other {
+            self.note("links and devices, which readers pass over", name);
+            return Ok(());
+        }
         let (key, extension) = match place(name) {
             Place::Sample(key, extension) => (key, extension),
             Place::Metadata => return Ok(()),

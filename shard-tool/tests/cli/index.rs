@@ -6,39 +6,10 @@ use std::path::Path;
 
 use shard_format::{FormatError, Manifest, ShardSet};
 
-use crate::harness::{Outcome, cats_and_dogs, folder, jpeg, names_in, pack, put, shard_tool, tree};
-
-/// A tar of these members, of plain headers.
-pub(crate) fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut tar = tar::Builder::new(Vec::new());
-    for (name, content) in members {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, name, *content).expect("added");
-    }
-    tar.into_inner().expect("ended")
-}
-
-/// Runs `shard-tool index DIR/PATTERN` with more arguments, and expects this exit code.
-pub(crate) fn index(dir: &Path, pattern: &str, more: &[&str], code: i32) -> Outcome {
-    let mut arguments: Vec<OsString> = vec!["index".into(), dir.join(pattern).into()];
-    arguments.extend(more.iter().map(OsString::from));
-    let outcome = shard_tool(&arguments);
-    assert_eq!(outcome.code, code, "{outcome:#?}");
-    outcome
-}
-
-/// Key and label of each sample, after its checksum was compared.
-pub(crate) fn keys_and_labels(dir: &Path, split: &str) -> Vec<(String, Option<u32>)> {
-    let set = ShardSet::open(dir, split).expect("the set opens");
-    let of = |id| {
-        let sample = set.sample(id).expect("the sample is there");
-        sample.check().expect("the bytes are sound");
-        (sample.key.to_owned(), sample.label)
-    };
-    (0..set.num_samples()).map(of).collect()
-}
+use crate::harness::{
+    cats_and_dogs, folder, index, jpeg, keys_and_labels, names_in, pack, put, shard_tool, tar_of,
+    tree,
+};
 
 fn two_shards(dir: &Path) {
     let (first, second) = (jpeg(1), jpeg(2));
@@ -203,6 +174,44 @@ fn what_is_no_sample_is_told_with_its_reason() {
         outcome.stderr.contains(", and in a.tar at offset "),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn tars_of_stock_tar_are_indexed_in_each_of_its_formats() {
+    let dir = folder();
+    let src = dir.path().join("src");
+    let class = "d".repeat(90);
+    for number in 0..3u8 {
+        let sample = src.join(&class).join(format!("{number}{}", "x".repeat(30)));
+        put(sample.with_extension("jpg"), &jpeg(number));
+        put(sample.with_extension("cls"), number.to_string().as_bytes());
+    }
+    std::os::unix::fs::symlink("0.jpg", src.join("link.jpg")).expect("linked");
+    for format in ["ustar", "gnu", "oldgnu", "posix"] {
+        let mut tar = std::process::Command::new("tar");
+        tar.arg(format!("--format={format}")).arg("--sort=name");
+        tar.arg("-C")
+            .arg(&src)
+            .arg("-cf")
+            .arg(dir.path().join("a.tar"))
+            .arg(".");
+        assert!(tar.status().expect("tar runs").success());
+        let outcome = index(dir.path(), "a.tar", &["--overwrite"], 0);
+        assert!(
+            outcome
+                .stderr
+                .contains("pass over: 1\n    a.tar ./link.jpg\n"),
+            "{outcome:?}"
+        );
+        let expected = (0..3).map(|number| {
+            (
+                format!("./{class}/{number}{}", "x".repeat(30)),
+                Some(number),
+            )
+        });
+        let found = keys_and_labels(dir.path(), "train");
+        assert_eq!(found, expected.collect::<Vec<_>>(), "{format}");
+    }
 }
 
 #[test]

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{folder, jpeg, names_in, put};
-use crate::index::{index, keys_and_labels, tar_of};
+use crate::harness::{folder, index, jpeg, keys_and_labels, names_in, put, tar_of};
 
 /// Three labelled samples; each takes four blocks.
 fn three_samples() -> Vec<u8> {

@@ -14,8 +14,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use shard_format::{ShardSet, grouping, pattern};
 
-use crate::harness::{encoded, folder, jpeg, pack, put};
-use crate::index::index;
+use crate::harness::{encoded, folder, index, jpeg, pack, put};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

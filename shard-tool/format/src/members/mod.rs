@@ -30,7 +30,9 @@ pub enum MemberKind {
     Regular,
     /// A file with holes: the tar holds a map and the parts between the holes.
     Sparse,
-    /// A folder, link, device, or something unknown.
+    /// A folder.
+    Folder,
+    /// A link, device, or something unknown.
     Other,
 }
 
@@ -272,7 +274,8 @@ fn kind_of(kind: EntryType, name: &[u8], extensions: &Extensions<'_>) -> MemberK
         EntryType::GNUSparse => MemberKind::Sparse,
         EntryType::Regular | EntryType::Continuous if extensions.is_sparse() => MemberKind::Sparse,
         // Before ustar a folder was a file with a slash at the end.
-        EntryType::Regular if name.ends_with(b"/") => MemberKind::Other,
+        EntryType::Regular if name.ends_with(b"/") => MemberKind::Folder,
+        EntryType::Directory => MemberKind::Folder,
         EntryType::Regular | EntryType::Continuous => MemberKind::Regular,
         _ => MemberKind::Other,
     }

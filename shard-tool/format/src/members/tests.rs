@@ -118,8 +118,8 @@ fn folders_and_links_have_no_content_and_sparse_files_are_told_apart() {
         .iter()
         .map(|member| member.kind)
         .collect();
-    use MemberKind::{Other, Regular, Sparse};
-    assert_eq!(kinds, [Other, Other, Sparse, Sparse, Other, Regular]);
+    use MemberKind::{Folder, Other, Regular, Sparse};
+    assert_eq!(kinds, [Folder, Other, Sparse, Sparse, Folder, Regular]);
 }
 
 #[test]
