@@ -29,6 +29,16 @@ pub enum FormatError {
         /// The folder asked for.
         dir: PathBuf,
     },
+    /// The folder holds tars but no manifest.
+    #[error(
+        "the folder holds tars without a manifest.json; {dir}; \
+         index them, with the range of their numbers: shard-tool index '{dir}/NAME-{{000000..000146}}.tar'",
+        dir = dir.display()
+    )]
+    NotIndexed {
+        /// The folder asked for.
+        dir: PathBuf,
+    },
     /// The folder holds neither a manifest nor images.
     #[error(
         "there is no manifest.json and no image; {}; \

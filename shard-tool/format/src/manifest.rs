@@ -73,8 +73,8 @@ impl Manifest {
     /// Reads and checks the manifest of the set in `dir`.
     ///
     /// # Errors
-    /// [`FormatError::MissingFolder`], [`FormatError::NotPacked`] or [`FormatError::NoManifest`] if
-    /// there is none; else what is wrong with it.
+    /// [`FormatError::MissingFolder`], [`FormatError::NotPacked`], [`FormatError::NotIndexed`] or
+    /// [`FormatError::NoManifest`] if there is none; else what is wrong with it.
     pub fn load(dir: &Path) -> Result<Self, FormatError> {
         let path = dir.join(MANIFEST_FILE);
         let text = match fs::read(&path) {
@@ -201,6 +201,9 @@ fn explain_absence(dir: &Path) -> FormatError {
     if holds_images(&dir, 3, &mut 5_000) {
         return FormatError::NotPacked { dir };
     }
+    if holds_tars(&dir) {
+        return FormatError::NotIndexed { dir };
+    }
     FormatError::NoManifest { dir }
 }
 
@@ -222,6 +225,14 @@ fn holds_images(dir: &Path, depth: u32, budget: &mut u32) -> bool {
         }
     }
     false
+}
+
+fn holds_tars(dir: &Path) -> bool {
+    let Ok(mut entries) = fs::read_dir(dir) else {
+        return false;
+    };
+    let is_tar = |path: &Path| path.extension().is_some_and(|extension| extension == "tar");
+    entries.any(|entry| entry.is_ok_and(|entry| is_tar(&entry.path())))
 }
 
 fn is_named_like_an_image(path: &Path) -> bool {
@@ -370,6 +381,14 @@ mod tests {
             message.ends_with(&format!("shard-tool pack {}", dir.display())),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_folder_of_tars_gets_the_line_that_indexes_them() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("a-0.tar"), b"").expect("written");
+        let error = Manifest::load(folder.path()).unwrap_err();
+        assert!(matches!(error, FormatError::NotIndexed { .. }), "{error}");
     }
 
     #[test]
