@@ -17,6 +17,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 2 usage, 3 data, 4 resources (disk
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Pack(PackOptions),
+    Index(IndexOptions),
     Synth(SynthOptions),
 }
 
@@ -36,6 +37,21 @@ const EXAMPLES_PACK: &str = "Examples:
   shard-tool pack imagenet --labels val_labels.csv  val/ is flat, its classes are in a list `file,class`
   shard-tool pack photos --val-fraction 0.1 --resize-short 256
   shard-tool pack files.tsv --list --out shards     lines `path<tab>class`";
+
+const ABOUT_INDEX: &str = "Index WebDataset shards where they are, so that the loader serves them.
+
+PATTERN names tars by path, with braces as in Python: {000000..000146}, {a,b}; several patterns are joined by \
+`::`. All tars of a set lie in one folder; each gets an index beside it, then the folder a manifest.json. The tars \
+are only read, and must not be written into while the set is in use.
+
+Consecutive members that differ only behind the first dot of the file name are a sample. Its image is the \
+first JPEG or PNG among its .jpg, .jpeg, .png, ...; its label is the decimal text in .cls, or a field of .json.";
+
+const EXAMPLES_INDEX: &str = "Examples:
+  shard-tool index '/data/imagenet/train-{000000..000146}.tar' --classes names.txt
+  shard-tool index --split train='in1k/train-{0000..1023}.tar' --split val='in1k/val-{00..63}.tar'
+
+Exit codes: 0 done, 2 usage, 3 data, 4 resources (disk full, folder in use).";
 
 const ABOUT_SYNTH: &str = "Make a small labelled set of JPEGs: shapes with textures in random poses, \
 colours and clutter.
@@ -114,6 +130,39 @@ impl PackOptions {
     }
 }
 
+/// Index WebDataset shards where they are, so that the loader serves them.
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT_INDEX, after_help = EXAMPLES_INDEX)]
+pub(crate) struct IndexOptions {
+    /// The shards of split `train`.
+    #[arg(
+        value_name = "PATTERN",
+        required_unless_present = "split",
+        conflicts_with = "split"
+    )]
+    pub(crate) pattern: Option<String>,
+    /// The shards of a split; may be given again, for this split or another.
+    #[arg(long, value_name = "NAME=PATTERN", value_parser = split_pattern)]
+    pub(crate) split: Vec<(String, String)>,
+    /// File with the names of the classes, one per line, in the order of the labels [default: the
+    /// labels themselves].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) classes: Option<PathBuf>,
+    /// Take the label from this field of the .json, not from the .cls [default: .cls, else the
+    /// field `label` or `cls` of the .json].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) label_field: Option<String>,
+    /// Use what comes before the damage in a damaged shard, with a warning.
+    #[arg(long)]
+    pub(crate) allow_damaged: bool,
+    /// Replace the manifest, and any file where an index goes.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Print the summary as one line of JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Make a small labelled set of JPEGs.
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT_SYNTH)]
@@ -138,5 +187,18 @@ fn fraction(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
         _ => Err("give a number between 0 and 1, such as 0.1".to_owned()),
+    }
+}
+
+fn split_pattern(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((split, pattern)) if shard_format::name::is_split_name(split) => {
+            Ok((split.to_owned(), pattern.to_owned()))
+        }
+        _ => Err(
+            "give a split of lower-case letters, digits and _, and its shards: \
+                  train='train-{000..146}.tar'"
+                .to_owned(),
+        ),
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use shard_format::FormatError;
 
+use crate::index::IndexError;
 use crate::report::counted;
 
 /// The failure of a command.
@@ -105,6 +106,8 @@ pub(crate) enum ToolError {
     Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Format(#[from] FormatError),
+    #[error(transparent)]
+    Index(#[from] IndexError),
 }
 
 impl ToolError {
@@ -119,6 +122,7 @@ impl ToolError {
             Self::Stopped(_) => 75,
             Self::DiskFull { .. } | Self::Write { .. } => 4,
             Self::Format(error) => error.exit_code() as u8,
+            Self::Index(error) => error.exit_code(),
             _ => 3,
         }
     }

@@ -1,4 +1,5 @@
-//! `shard-tool`: turns folders of images into packed sets, and makes synthetic ones.
+//! `shard-tool`: turns folders of images into packed sets, indexes shards that are there already, and
+//! makes synthetic sets.
 //!
 //! Results go to stdout, everything else to stderr. This file maps the outcome to an exit code and
 //! knows nothing else.
@@ -6,6 +7,7 @@
 mod cli;
 mod error;
 mod feed;
+mod index;
 mod interrupt;
 mod journal;
 mod pack;
@@ -23,6 +25,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::Pack(options) => pack::run(&options),
+        cli::Command::Index(options) => index::run(&options),
         cli::Command::Synth(options) => synth::run(&options),
     };
     match outcome {

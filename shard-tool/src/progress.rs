@@ -10,12 +10,19 @@ use crate::report::thousands;
 /// Time between two plain lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Progress through a known number of images.
+/// What is known beforehand.
+#[derive(Debug, Clone, Copy)]
+enum Total {
+    Images(u64),
+    Bytes(u64),
+}
+
+/// Progress through a known number of images, or of bytes.
 #[derive(Debug)]
 pub(crate) struct Progress {
     verb: &'static str,
     bar: Option<ProgressBar>,
-    total: u64,
+    total: Total,
     done: u64,
     /// Bytes that were written before the start.
     bytes_before: u64,
@@ -26,6 +33,15 @@ pub(crate) struct Progress {
 impl Progress {
     /// `verb` says what is being done: `packing`.
     pub(crate) fn new(verb: &'static str, total: u64) -> Self {
+        Self::over(verb, Total::Images(total))
+    }
+
+    /// Like [`Progress::new`], where only the size of all images is known.
+    pub(crate) fn over_bytes(verb: &'static str, num_bytes: u64) -> Self {
+        Self::over(verb, Total::Bytes(num_bytes))
+    }
+
+    fn over(verb: &'static str, total: Total) -> Self {
         let now = Instant::now();
         let bar = std::io::stderr().is_terminal().then(|| bar(verb, total));
         Self {
@@ -39,25 +55,25 @@ impl Progress {
         }
     }
 
-    /// One more image is done; `num_bytes` have been written in all.
+    /// So many bytes were written before this progress started.
+    pub(crate) fn after_bytes(mut self, num_bytes: u64) -> Self {
+        self.bytes_before = num_bytes;
+        self
+    }
+
+    /// One more image is done; `num_bytes` have been written, or read, in all.
     pub(crate) fn step(&mut self, num_bytes: u64) {
         self.done += 1;
         let num_bytes = num_bytes - self.bytes_before;
         if let Some(bar) = &self.bar {
             bar.set_message(rate(self.done, num_bytes, self.started.elapsed()));
-            bar.inc(1);
+            bar.set_position(match self.total {
+                Total::Images(_) => self.done,
+                Total::Bytes(_) => num_bytes,
+            });
         } else if self.last_line.elapsed() >= LINE_INTERVAL {
             self.last_line = Instant::now();
             eprintln!("{}", self.line(num_bytes, self.started.elapsed()));
-        }
-    }
-
-    /// So many images, of so many bytes, were done before.
-    pub(crate) fn skip(&mut self, num_images: u64, num_bytes: u64) {
-        self.total -= num_images;
-        self.bytes_before = num_bytes;
-        if let Some(bar) = &self.bar {
-            bar.set_length(self.total);
         }
     }
 
@@ -69,22 +85,38 @@ impl Progress {
     }
 
     fn line(&self, num_bytes: u64, elapsed: Duration) -> String {
-        let per_image = elapsed.as_secs_f64() / self.done.max(1) as f64;
-        let seconds_left = (per_image * self.total.saturating_sub(self.done) as f64).ceil() as u64;
+        let (done, of_total) = match self.total {
+            Total::Images(total) => (share(self.done, total), format!("/{}", thousands(total))),
+            Total::Bytes(total) => (share(num_bytes, total), String::new()),
+        };
+        let seconds_left = (elapsed.as_secs_f64() * (1.0 - done) / done).ceil() as u64;
         format!(
-            "{} {}/{} images, {}, {seconds_left} s left",
+            "{} {}{of_total} images, {}, {seconds_left} s left",
             self.verb,
             thousands(self.done),
-            thousands(self.total),
             rate(self.done, num_bytes, elapsed),
         )
     }
 }
 
-fn bar(verb: &'static str, total: u64) -> ProgressBar {
-    let template = "{prefix} {bar:30} {human_pos}/{human_len} images, {msg}, {eta} left";
+/// The part that is done, more than 0 and at most 1.
+fn share(done: u64, total: u64) -> f64 {
+    (done.max(1) as f64 / total.max(1) as f64).min(1.0)
+}
+
+fn bar(verb: &'static str, total: Total) -> ProgressBar {
+    let (template, length) = match total {
+        Total::Images(total) => (
+            "{prefix} {bar:30} {human_pos}/{human_len} images, {msg}, {eta} left",
+            total,
+        ),
+        Total::Bytes(total) => (
+            "{prefix} {bar:30} {bytes}/{total_bytes}, {msg}, {eta} left",
+            total,
+        ),
+    };
     let style = ProgressStyle::with_template(template).expect("the template is valid");
-    ProgressBar::new(total).with_style(style).with_prefix(verb)
+    ProgressBar::new(length).with_style(style).with_prefix(verb)
 }
 
 fn rate(num_images: u64, num_bytes: u64, elapsed: Duration) -> String {
@@ -104,7 +136,6 @@ mod tests {
     fn a_line_tells_count_rate_and_time_left() {
         let progress = Progress {
             done: 2_000,
-            total: 5_000,
             bar: None,
             ..Progress::new("packing", 5_000)
         };
@@ -112,6 +143,20 @@ mod tests {
         assert_eq!(
             line,
             "packing 2,000/5,000 images, 500 images/s, 2.0 MB/s, 6 s left"
+        );
+    }
+
+    #[test]
+    fn the_time_left_may_be_told_by_bytes() {
+        let progress = Progress {
+            done: 2_000,
+            bar: None,
+            ..Progress::over_bytes("indexing", 20_000_000)
+        };
+        let line = progress.line(8_000_000, Duration::from_secs(4));
+        assert_eq!(
+            line,
+            "indexing 2,000 images, 500 images/s, 2.0 MB/s, 6 s left"
         );
     }
 }

@@ -29,6 +29,16 @@ pub enum FormatError {
         /// The folder asked for.
         dir: PathBuf,
     },
+    /// The folder holds tars but no manifest.
+    #[error(
+        "the folder holds tars without a manifest.json; {dir}; \
+         index them, with the range of their numbers: shard-tool index '{dir}/NAME-{{000000..000146}}.tar'",
+        dir = dir.display()
+    )]
+    NotIndexed {
+        /// The folder asked for.
+        dir: PathBuf,
+    },
     /// The folder holds neither a manifest nor images.
     #[error(
         "there is no manifest.json and no image; {}; \
@@ -180,6 +190,31 @@ pub enum FormatError {
         /// The folder.
         dir: PathBuf,
     },
+    /// The folder has a manifest already.
+    #[error("the folder has a manifest.json already; {}; give --overwrite to replace it", dir.display())]
+    Indexed {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A file has the name that an index needs, and is none.
+    #[error(
+        "there is another file where the index goes; {}; \
+         move it away, or give --overwrite to replace it",
+        path.display()
+    )]
+    NotOurIndex {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The set in the folder consists of shards that were indexed where they lie.
+    #[error(
+        "the shards of this set were there before it was indexed and are not removed; {}; use another --out",
+        dir.display()
+    )]
+    IndexedInPlace {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// Another process is writing into the folder.
     #[error("another process is packing into this folder; {}; wait for it or use another --out", dir.display())]
     Locked {
@@ -216,7 +251,10 @@ impl FormatError {
     /// Exit code of a program that ends for this reason: 2 usage, 4 resources, else 3 (data).
     pub fn exit_code(&self) -> i32 {
         match self {
-            Self::Exists { .. } => 2,
+            Self::IndexedInPlace { .. }
+            | Self::Exists { .. }
+            | Self::Indexed { .. }
+            | Self::NotOurIndex { .. } => 2,
             Self::Locked { .. } | Self::Write { .. } => 4,
             _ => 3,
         }

@@ -3,6 +3,7 @@
 //! It knows the layout (see the crate's documentation) and checks it; it does not know the manifest
 //! nor the shard's bytes. Any thread may read it.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -20,7 +21,7 @@ pub const ENTRY_BYTES: usize = 40;
 /// The label of an unlabelled sample.
 pub const UNLABELLED: u32 = u32::MAX;
 
-const MAGIC: &[u8; 8] = b"\x89SHIDX\r\n";
+pub(crate) const MAGIC: &[u8; 8] = b"\x89SHIDX\r\n";
 
 /// One entry, as in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,14 +96,25 @@ impl IndexBuilder {
     }
 }
 
-/// A mapped index whose header has been checked.
+/// Checks the bytes of an index, whole: header, checksums, and that every entry makes sense.
+/// Gives the number of its entries. `path` is what an error names.
+///
+/// # Errors
+/// What is wrong with it; whether entries lie inside of the shard is not known here.
+pub fn check_index(bytes: &[u8], path: &Path) -> Result<u64, FormatError> {
+    let index = Index::new(bytes, path)?;
+    (0..index.num_entries()).try_for_each(|number| index.entry(number).map(drop))?;
+    Ok(index.num_entries())
+}
+
+/// An index, usually mapped, whose header has been checked.
 ///
 /// The checksum over entries and keys is taken when the first entry is asked for, so that opening
 /// a set touches one page of each index.
 #[derive(Debug)]
-pub(crate) struct Index {
+pub(crate) struct Index<B = Mmap> {
     path: PathBuf,
-    map: Mmap,
+    bytes: B,
     num_entries: u64,
     shard_bytes: u64,
     shard_digest: u64,
@@ -112,15 +124,20 @@ pub(crate) struct Index {
 impl Index {
     /// Maps the index and checks its header against its checksum and the size of the file.
     pub(crate) fn open(path: &Path) -> Result<Self, FormatError> {
-        let map = mapping::map(path)?;
-        let header = checked_header(&map, path)?;
+        Self::new(mapping::map(path)?, path)
+    }
+}
+
+impl<B: Deref<Target = [u8]>> Index<B> {
+    fn new(bytes: B, path: &Path) -> Result<Self, FormatError> {
+        let header = checked_header(&bytes, path)?;
         let index = Self {
             path: path.to_owned(),
             num_entries: u64_at(header, 16),
             shard_bytes: u64_at(header, 24),
             shard_digest: u64_at(header, 40),
             body_is_sound: OnceLock::new(),
-            map,
+            bytes,
         };
         index.check_length(u64_at(index.header(), 32))?;
         Ok(index)
@@ -142,7 +159,7 @@ impl Index {
 
     /// Size of the index file, bytes.
     pub(crate) fn file_bytes(&self) -> u64 {
-        self.map.len() as u64
+        self.bytes.len() as u64
     }
 
     /// Entry `number` and its key.
@@ -179,7 +196,7 @@ impl Index {
     }
 
     fn header(&self) -> &[u8] {
-        &self.map[..HEADER_BYTES]
+        &self.bytes[..HEADER_BYTES]
     }
 
     fn check_length(&self, key_bytes: u64) -> Result<(), FormatError> {
@@ -205,7 +222,7 @@ impl Index {
     }
 
     fn check_body(&self) -> Result<(), FormatError> {
-        let compare = || crc32fast::hash(&self.map[HEADER_BYTES..]) == u32_at(self.header(), 48);
+        let compare = || crc32fast::hash(&self.bytes[HEADER_BYTES..]) == u32_at(self.header(), 48);
         if *self.body_is_sound.get_or_init(compare) {
             return Ok(());
         }
@@ -220,14 +237,14 @@ impl Index {
             return None;
         }
         let start = HEADER_BYTES + number as usize * ENTRY_BYTES;
-        self.map.get(start..start + ENTRY_BYTES)
+        self.bytes.get(start..start + ENTRY_BYTES)
     }
 
     fn key(&self, entry: &[u8]) -> Option<&str> {
         let keys = HEADER_BYTES + self.num_entries as usize * ENTRY_BYTES;
         let start = keys + u32_at(entry, 28) as usize;
         let length = usize::from(u16::from_le_bytes([entry[32], entry[33]]));
-        std::str::from_utf8(self.map.get(start..start + length)?).ok()
+        std::str::from_utf8(self.bytes.get(start..start + length)?).ok()
     }
 
     fn invalid(&self, number: u64, problem: &str) -> FormatError {
@@ -238,9 +255,9 @@ impl Index {
     }
 }
 
-fn checked_header<'a>(map: &'a [u8], path: &Path) -> Result<&'a [u8], FormatError> {
+fn checked_header<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a [u8], FormatError> {
     let path = path.to_owned();
-    let Some(header) = map
+    let Some(header) = bytes
         .get(..HEADER_BYTES)
         .filter(|header| header.starts_with(MAGIC))
     else {

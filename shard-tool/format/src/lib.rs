@@ -27,7 +27,11 @@
 //! A member name is split at the first dot after its last slash, hence keys have no dot there
 //! ([`name`] states how keys are made and how to get the source name back).
 //!
-//! ## Index (`<split>-<number>.idx`)
+//! A set may also be made of tars that someone else wrote, of which only index and manifest are ours
+//! ([`SetIndexer`]). They have any plain file name, any keys up to 65,535 bytes and any members;
+//! [`members`] and [`grouping`] state which of these are samples.
+//!
+//! ## Index (`<split>-<number>.idx`, or the name of the tar with `.idx` in place of `.tar`)
 //!
 //! Little endian throughout; `header | entries | keys`, nothing after.
 //!
@@ -64,18 +68,25 @@
 //! The samples of a split are numbered from 0 through its shards, in the order of the manifest.
 
 mod error;
+mod folder;
+pub mod grouping;
 pub mod image_header;
 mod index;
+mod indexer;
 mod manifest;
 mod mapping;
+pub mod members;
 pub mod name;
+pub mod pattern;
 mod reader;
 mod sample;
 mod writer;
 
 pub use error::FormatError;
-pub use index::{ENTRY_BYTES, HEADER_BYTES, UNLABELLED, VERSION};
+pub use index::{ENTRY_BYTES, HEADER_BYTES, UNLABELLED, VERSION, check_index};
+pub use indexer::{FoundSample, SetIndexer, ShardIndexer};
 pub use manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest};
+pub use mapping::MappedTar;
 pub use reader::ShardSet;
 pub use sample::{ColourModel, ImageHeader, ImageKind, Sample};
 pub use writer::{FinishedShard, NewSample, SetWriter, TAR_END_BYTES, WriterOptions};

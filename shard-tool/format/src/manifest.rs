@@ -1,7 +1,7 @@
 //! The manifest: what a packed set consists of. Read once, checked for contradictions, then trusted
 //! for names and sizes; digests are for whoever wants to compare whole files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -24,6 +24,9 @@ pub struct Manifest {
     pub classes: Vec<String>,
     /// The splits by name (`train`, `val`).
     pub splits: BTreeMap<String, SplitManifest>,
+    /// The shards were there before and were only indexed: nothing of ours may remove them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub indexed_in_place: bool,
 }
 
 /// One split of a set.
@@ -48,7 +51,7 @@ pub struct SplitManifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardManifest {
-    /// File name of the tar.
+    /// File name of the tar: a plain name, usually `<split>-<number>.tar`.
     pub file: String,
     /// Its samples.
     pub num_samples: u64,
@@ -56,7 +59,7 @@ pub struct ShardManifest {
     pub num_bytes: u64,
     /// Its XXH3-64, 16 hexadecimal digits.
     pub xxh3: String,
-    /// File name of the index.
+    /// File name of the index: that of the tar with `.idx` in place of `.tar`.
     pub index_file: String,
     /// Size of the index, bytes.
     pub index_bytes: u64,
@@ -73,8 +76,8 @@ impl Manifest {
     /// Reads and checks the manifest of the set in `dir`.
     ///
     /// # Errors
-    /// [`FormatError::MissingFolder`], [`FormatError::NotPacked`] or [`FormatError::NoManifest`] if
-    /// there is none; else what is wrong with it.
+    /// [`FormatError::MissingFolder`], [`FormatError::NotPacked`], [`FormatError::NotIndexed`] or
+    /// [`FormatError::NoManifest`] if there is none; else what is wrong with it.
     pub fn load(dir: &Path) -> Result<Self, FormatError> {
         let path = dir.join(MANIFEST_FILE);
         let text = match fs::read(&path) {
@@ -103,7 +106,11 @@ impl Manifest {
         text
     }
 
-    fn parse(text: &[u8], path: &Path) -> Result<Self, FormatError> {
+    /// Reads and checks the text of a manifest. `path` is what an error names.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &[u8], path: &Path) -> Result<Self, FormatError> {
         let syntax = |source| FormatError::ManifestSyntax {
             path: path.to_owned(),
             source,
@@ -133,23 +140,59 @@ impl Manifest {
         if let Some(twice) = classes.windows(2).find(|pair| pair[0] == pair[1]) {
             return Some(format!("class `{}` is listed twice", twice[0]));
         }
+        let mut files = HashSet::new();
+        let shards = self.splits.values().flat_map(|split| &split.shards);
+        for file in shards.flat_map(|shard| [&shard.file, &shard.index_file]) {
+            if !files.insert(file) {
+                return Some(format!("`{file}` is listed twice"));
+            }
+        }
         self.splits
             .iter()
             .find_map(|(name, split)| split.contradiction(name))
     }
 }
 
+/// Adds to one of the counts by name.
+pub(crate) fn count(counts: &mut BTreeMap<String, u64>, name: &str, more: u64) {
+    match counts.get_mut(name) {
+        Some(count) => *count += more,
+        None => drop(counts.insert(name.to_owned(), more)),
+    }
+}
+
 impl SplitManifest {
+    /// Adds a shard, with the counts of its samples.
+    pub(crate) fn add(
+        &mut self,
+        shard: &ShardManifest,
+        num_unlabelled: u64,
+        kinds: &BTreeMap<String, u64>,
+        colours: &BTreeMap<String, u64>,
+    ) {
+        self.num_samples += shard.num_samples;
+        self.num_bytes += shard.num_bytes;
+        self.num_unlabelled += num_unlabelled;
+        kinds
+            .iter()
+            .for_each(|(name, more)| count(&mut self.kinds, name, *more));
+        colours
+            .iter()
+            .for_each(|(name, more)| count(&mut self.colours, name, *more));
+        self.shards.push(shard.clone());
+    }
+
     fn contradiction(&self, split: &str) -> Option<String> {
         if !name::is_split_name(split) {
             return Some(format!("`{split}` is not a name for a split"));
         }
         for (number, shard) in self.shards.iter().enumerate() {
-            let file = name::shard_file(split, number);
-            if shard.file != file || shard.index_file != name::index_file(&file) {
+            let fits = name::is_plain_file(&shard.file)
+                && shard.index_file == name::index_file(&shard.file);
+            if !fits {
                 return Some(format!(
-                    "shard {number} of `{split}` is called `{}`",
-                    shard.file
+                    "shard {number} of `{split}` is called `{}` and its index `{}`",
+                    shard.file, shard.index_file
                 ));
             }
         }
@@ -189,6 +232,9 @@ fn explain_absence(dir: &Path) -> FormatError {
     if holds_images(&dir, 3, &mut 5_000) {
         return FormatError::NotPacked { dir };
     }
+    if holds_tars(&dir) {
+        return FormatError::NotIndexed { dir };
+    }
     FormatError::NoManifest { dir }
 }
 
@@ -210,6 +256,14 @@ fn holds_images(dir: &Path, depth: u32, budget: &mut u32) -> bool {
         }
     }
     false
+}
+
+fn holds_tars(dir: &Path) -> bool {
+    let Ok(mut entries) = fs::read_dir(dir) else {
+        return false;
+    };
+    let is_tar = |path: &Path| path.extension().is_some_and(|extension| extension == "tar");
+    entries.any(|entry| entry.is_ok_and(|entry| is_tar(&entry.path())))
 }
 
 fn is_named_like_an_image(path: &Path) -> bool {
@@ -248,6 +302,7 @@ mod tests {
             version: VERSION,
             classes,
             splits: [("train".into(), split)].into(),
+            indexed_in_place: false,
         }
     }
 
@@ -304,6 +359,40 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_may_have_any_plain_name_with_its_index_beside_it() {
+        let named = |file: &str, index_file: &str| {
+            let mut manifest = manifest();
+            let shard = &mut manifest.splits.get_mut("train").expect("train").shards[0];
+            (shard.file, shard.index_file) = (file.into(), index_file.into());
+            parse(&manifest)
+        };
+        assert!(named("imagenet 0.v2.tar", "imagenet 0.v2.idx").is_ok());
+        assert!(named("shard", "shard.idx").is_ok());
+        let wrong = [
+            ("a.tar", "b.idx"),
+            ("../a.tar", "../a.idx"),
+            ("a/b.tar", "a/b.idx"),
+            (".a.tar", ".a.idx"),
+            ("", ".idx"),
+            ("manifest.json", "manifest.json.idx"),
+        ];
+        for (file, index_file) in wrong {
+            assert!(named(file, index_file).is_err(), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_file_listed_twice_is_refused() {
+        let mut lying = manifest();
+        let val = lying.splits["train"].clone();
+        lying.splits.insert("val".into(), val);
+        assert!(matches!(
+            parse(&lying),
+            Err(FormatError::ManifestInvalid { .. })
+        ));
+    }
+
+    #[test]
     fn a_class_listed_twice_is_refused() {
         let mut lying = manifest();
         lying.classes.push("cat".into());
@@ -324,6 +413,14 @@ mod tests {
             message.ends_with(&format!("shard-tool pack {}", dir.display())),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_folder_of_tars_gets_the_line_that_indexes_them() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("a-0.tar"), b"").expect("written");
+        let error = Manifest::load(folder.path()).unwrap_err();
+        assert!(matches!(error, FormatError::NotIndexed { .. }), "{error}");
     }
 
     #[test]

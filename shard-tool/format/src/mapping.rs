@@ -32,6 +32,27 @@ fn map_file(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: the bytes must not change, nor the file shrink, while they are borrowed. Files of a
     // packed set are only ever made under a temporary name and renamed into place, replaced by
     // unlinking and never by writing (`SetWriter` upholds it), so a mapping keeps the bytes it had.
+    // Tars that were indexed where they lay are their owner's, who must not write into them while
+    // they are read; that is asked of whoever indexes a set (`SetIndexer`).
     // Sizes are compared with the manifest after mapping.
     unsafe { Mmap::map(file) }
+}
+
+/// A tar mapped for reading, of whoever wrote it. Nobody may write into it meanwhile.
+#[derive(Debug)]
+pub struct MappedTar(Mmap);
+
+impl MappedTar {
+    /// Maps the tar.
+    ///
+    /// # Errors
+    /// [`FormatError::MissingFile`], or [`FormatError::Read`].
+    pub fn open(path: &Path) -> Result<Self, FormatError> {
+        map(path).map(Self)
+    }
+
+    /// All of its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }

@@ -82,7 +82,16 @@ pub fn shard_file(split: &str, number: usize) -> String {
 
 /// File name of the index beside a shard.
 pub fn index_file(shard_file: &str) -> String {
-    format!("{}.idx", shard_file.trim_end_matches(".tar"))
+    let stem = shard_file.strip_suffix(".tar").unwrap_or(shard_file);
+    format!("{stem}.idx")
+}
+
+/// Whether a shard may be called this: no folder, not hidden, not the manifest.
+pub fn is_plain_file(file: &str) -> bool {
+    !file.is_empty()
+        && !file.starts_with('.')
+        && !file.contains(['/', '\0'])
+        && file != crate::MANIFEST_FILE
 }
 
 /// The name a file has until it is whole.

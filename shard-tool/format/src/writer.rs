@@ -8,7 +8,6 @@
 //! [`SetWriter::resume`]. What a killed process left behind is adopted by `resume` or removed by the next writer in the
 //! same folder.
 
-mod folder;
 mod shard;
 
 use std::collections::BTreeMap;
@@ -17,13 +16,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::index::UNLABELLED;
-use crate::manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest};
-use crate::{FormatError, ImageHeader, VERSION, name};
-use folder::{
-    check_holds_no_set, files_of_old_set, files_where, holds_shard, lock_folder, remove,
+use crate::folder::{
+    self, check_holds_no_set, files_of_old_set, files_where, holds_shard, lock_folder, remove,
     write_partial,
 };
+use crate::index::UNLABELLED;
+use crate::manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, count};
+use crate::{FormatError, ImageHeader, VERSION, name};
 use shard::ShardWriter;
 pub use shard::TAR_END_BYTES;
 
@@ -74,6 +73,10 @@ impl FinishedShard {
     pub fn is_in(&self, dir: &Path) -> bool {
         holds_shard(dir, &self.shard)
     }
+
+    fn add_to(&self, split: &mut SplitManifest) {
+        split.add(&self.shard, self.num_unlabelled, &self.kinds, &self.colours);
+    }
 }
 
 /// Writes one set into one folder.
@@ -116,7 +119,8 @@ impl SetWriter {
     /// Starts a set in `dir`, which is made if it is not there.
     ///
     /// # Errors
-    /// [`FormatError::Exists`] if a complete set is there and is not to be overwritten,
+    /// [`FormatError::Exists`] if a complete set is there and is not to be overwritten, [`FormatError::IndexedInPlace`] if its
+    /// shards are not ours to remove,
     /// [`FormatError::Locked`] if another process writes there, or the system's refusal.
     pub fn create(
         dir: &Path,
@@ -148,7 +152,7 @@ impl SetWriter {
         if !options.overwrite {
             check_holds_no_set(dir, &made)?;
         }
-        let replaced = files_of_old_set(dir);
+        let replaced = files_of_old_set(dir)?;
         let kept: Vec<String> = made.iter().map(|file| name::partial_file(file)).collect();
         for file in files_where(dir, name::is_partial)? {
             if !kept.contains(&file) {
@@ -159,10 +163,11 @@ impl SetWriter {
             version: VERSION,
             classes,
             splits: Default::default(),
+            indexed_in_place: false,
         };
         let mut adopted: BTreeMap<String, SplitManifest> = BTreeMap::new();
         for shard in finished {
-            adopted.entry(shard.split.clone()).or_default().add(&shard);
+            shard.add_to(adopted.entry(shard.split.clone()).or_default());
         }
         Ok(Self {
             dir: dir.to_owned(),
@@ -281,16 +286,16 @@ impl SetWriter {
         let old_manifest = self.dir.join(MANIFEST_FILE);
         if old_manifest.exists() {
             remove(&old_manifest)?;
-            self.sync_folder()?;
+            folder::sync(&self.dir)?;
         }
         for file in &self.made {
             self.publish(file)?;
         }
-        self.sync_folder()?;
+        folder::sync(&self.dir)?;
         let json = self.manifest.to_json();
         write_partial(&self.dir, MANIFEST_FILE, json.as_bytes())?;
         self.publish(MANIFEST_FILE)?;
-        self.sync_folder()?;
+        folder::sync(&self.dir)?;
         self.remove_files_of_the_old_set()?;
         self.made.clear();
         self.made_dir = false;
@@ -340,7 +345,7 @@ impl SetWriter {
         let (finished, index) = shard.finish(&split.name)?;
         write_partial(&self.dir, &finished.shard.index_file, &index)?;
         self.made.push(finished.shard.index_file.clone());
-        split.manifest.add(&finished);
+        finished.add_to(&mut split.manifest);
         Ok(Some(finished))
     }
 
@@ -350,13 +355,7 @@ impl SetWriter {
         if !self.dir.join(name::partial_file(file)).exists() && path.exists() {
             return Ok(());
         }
-        fs::rename(self.dir.join(name::partial_file(file)), &path).map_err(FormatError::write(path))
-    }
-
-    fn sync_folder(&self) -> Result<(), FormatError> {
-        File::open(&self.dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(FormatError::write(&self.dir))
+        folder::publish(&self.dir, file)
     }
 
     fn remove_files_of_the_old_set(&self) -> Result<(), FormatError> {
@@ -397,8 +396,8 @@ impl OpenShard {
         self.writer.append(sample)?;
         self.num_samples += 1;
         self.num_unlabelled += u64::from(sample.label.is_none());
-        add_to(&mut self.kinds, sample.header.kind.name(), 1);
-        add_to(&mut self.colours, sample.header.colour.name(), 1);
+        count(&mut self.kinds, sample.header.kind.name(), 1);
+        count(&mut self.colours, sample.header.colour.name(), 1);
         Ok(())
     }
 
@@ -413,28 +412,6 @@ impl OpenShard {
             colours: self.colours,
         };
         Ok((finished, index))
-    }
-}
-
-impl SplitManifest {
-    fn add(&mut self, finished: &FinishedShard) {
-        self.num_samples += finished.shard.num_samples;
-        self.num_unlabelled += finished.num_unlabelled;
-        self.num_bytes += finished.shard.num_bytes;
-        for (name, count) in &finished.kinds {
-            add_to(&mut self.kinds, name, *count);
-        }
-        for (name, count) in &finished.colours {
-            add_to(&mut self.colours, name, *count);
-        }
-        self.shards.push(finished.shard.clone());
-    }
-}
-
-fn add_to(counts: &mut BTreeMap<String, u64>, name: &str, more: u64) {
-    match counts.get_mut(name) {
-        Some(count) => *count += more,
-        None => drop(counts.insert(name.to_owned(), more)),
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) fn write(
         .map(|milestone| milestone.finished.clone())
         .collect();
     let writer = SetWriter::resume(out, plan.classes.clone(), writer_options, finished)?;
+    let num_done = starts(plan, &milestones).iter().sum::<usize>() as u64;
+    let progress = Progress::new("packing", plan.num_entries() - num_done);
     let mut packing = Packing {
         options,
         plan,
@@ -65,9 +67,9 @@ pub(super) fn write(
         skips,
         out,
         interrupt: Interrupt::watch().map_err(ToolError::write(out))?,
+        progress: progress.after_bytes(writer.num_bytes()),
         writer,
         journal: Journal::create(out, digest, &milestones)?,
-        progress: Progress::new("packing", plan.num_entries()),
         stamps: Xxh3::new(),
         num_finished: milestones.len(),
     };
@@ -82,21 +84,14 @@ impl Packing<'_> {
         if let Some(last) = milestones.last() {
             *self.skips = last.skips.clone();
         }
-        let starts: Vec<usize> = self
-            .plan
-            .splits
-            .iter()
-            .map(|split| start_of(split, milestones))
-            .collect();
-        let num_done = starts.iter().sum::<usize>() as u64;
+        let starts = starts(self.plan, milestones);
         if !milestones.is_empty() {
             eprintln!(
                 "note: going on after {} that an earlier packing finished, at {} of {} files",
                 counted(milestones.len() as u64, "shard"),
-                thousands(num_done),
+                thousands(starts.iter().sum::<usize>() as u64),
                 thousands(self.plan.num_entries())
             );
-            self.progress.skip(num_done, self.writer.num_bytes());
         }
         let plan = self.plan;
         plan.splits
@@ -254,7 +249,14 @@ fn adoptable(
     milestones
 }
 
-/// How many candidates of the split the milestones cover.
+/// How many candidates of each split the milestones cover.
+fn starts(plan: &Plan, milestones: &[Milestone]) -> Vec<usize> {
+    plan.splits
+        .iter()
+        .map(|split| start_of(split, milestones))
+        .collect()
+}
+
 fn start_of(split: &PlannedSplit, milestones: &[Milestone]) -> usize {
     let of_split = milestones
         .iter()

@@ -1,11 +1,13 @@
 //! Runs the binary and makes the files it is run on.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use image::{DynamicImage, ImageFormat};
+use shard_format::ShardSet;
 
 /// What a run left: exit code, stdout, stderr.
 #[derive(Debug)]
@@ -120,4 +122,36 @@ pub(crate) fn tree(dir: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
         }
     }
     files
+}
+
+/// A tar of these members, of plain headers.
+pub(crate) fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, *content).expect("added");
+    }
+    tar.into_inner().expect("ended")
+}
+
+/// Runs `shard-tool index DIR/PATTERN` with more arguments, and expects this exit code.
+pub(crate) fn index(dir: &Path, pattern: &str, more: &[&str], code: i32) -> Outcome {
+    let mut arguments: Vec<OsString> = vec!["index".into(), dir.join(pattern).into()];
+    arguments.extend(more.iter().map(OsString::from));
+    let outcome = shard_tool(&arguments);
+    assert_eq!(outcome.code, code, "{outcome:#?}");
+    outcome
+}
+
+/// Key and label of each sample, after its checksum was compared.
+pub(crate) fn keys_and_labels(dir: &Path, split: &str) -> Vec<(String, Option<u32>)> {
+    let set = ShardSet::open(dir, split).expect("the set opens");
+    let of = |id| {
+        let sample = set.sample(id).expect("the sample is there");
+        sample.check().expect("the bytes are sound");
+        (sample.key.to_owned(), sample.label)
+    };
+    (0..set.num_samples()).map(of).collect()
 }

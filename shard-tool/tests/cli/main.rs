@@ -1,6 +1,9 @@
 //! The real binary, run on real folders.
 
 mod harness;
+mod index;
+mod index_damage;
+mod interop;
 mod pack;
 mod restart;
 mod sources;

@@ -1,4 +1,4 @@
-//! What the writer does to the output folder: locks it, looks at what is there, writes small files whole.
+//! What writers do to the folder of a set: lock it, look at what is there, write small files whole, give files their names.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::manifest::{MANIFEST_FILE, Manifest, ShardManifest};
 use crate::{FormatError, name};
 
 /// Shards without a manifest may be someone else's; they are not overwritten unasked.
-pub(super) fn check_holds_no_set(dir: &Path, ours: &[String]) -> Result<(), FormatError> {
+pub(crate) fn check_holds_no_set(dir: &Path, ours: &[String]) -> Result<(), FormatError> {
     let is_of_a_set = |file: &str| file == MANIFEST_FILE || name::is_set_file(file);
     let found = files_where(dir, is_of_a_set)?;
     if found.iter().all(|file| ours.contains(file)) {
@@ -23,17 +23,25 @@ pub(super) fn check_holds_no_set(dir: &Path, ours: &[String]) -> Result<(), Form
 }
 
 /// What the manifest in `dir` names; nothing if there is none that can be read.
-pub(super) fn files_of_old_set(dir: &Path) -> Vec<String> {
+///
+/// # Errors
+/// [`FormatError::IndexedInPlace`] if the shards were only indexed: they are someone's originals.
+pub(crate) fn files_of_old_set(dir: &Path) -> Result<Vec<String>, FormatError> {
     let Ok(manifest) = Manifest::load(dir) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
+    if manifest.indexed_in_place {
+        return Err(FormatError::IndexedInPlace {
+            dir: dir.to_owned(),
+        });
+    }
     let shards = manifest.splits.into_values().flat_map(|split| split.shards);
-    shards
+    Ok(shards
         .flat_map(|shard| [shard.file, shard.index_file])
-        .collect()
+        .collect())
 }
 
-pub(super) fn lock_folder(dir: &Path) -> Result<File, FormatError> {
+pub(crate) fn lock_folder(dir: &Path) -> Result<File, FormatError> {
     let folder = File::open(dir).map_err(FormatError::read(dir))?;
     match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(folder),
@@ -47,7 +55,7 @@ pub(super) fn lock_folder(dir: &Path) -> Result<File, FormatError> {
     }
 }
 
-pub(super) fn files_where(
+pub(crate) fn files_where(
     dir: &Path,
     wanted: fn(&str) -> bool,
 ) -> Result<Vec<String>, FormatError> {
@@ -65,12 +73,12 @@ pub(super) fn files_where(
     Ok(files)
 }
 
-pub(super) fn remove(path: &Path) -> Result<(), FormatError> {
+pub(crate) fn remove(path: &Path) -> Result<(), FormatError> {
     fs::remove_file(path).map_err(FormatError::write(path))
 }
 
 /// Writes and syncs a file under its partial name. A failure removes it again.
-pub(super) fn write_partial(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), FormatError> {
+pub(crate) fn write_partial(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), FormatError> {
     let path = dir.join(name::partial_file(file));
     let written = File::create(&path).and_then(|mut file| {
         file.write_all(bytes)?;
@@ -82,9 +90,21 @@ pub(super) fn write_partial(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), 
     })
 }
 
+/// Gives a file its final name.
+pub(crate) fn publish(dir: &Path, file: &str) -> Result<(), FormatError> {
+    let path = dir.join(file);
+    fs::rename(dir.join(name::partial_file(file)), &path).map_err(FormatError::write(path))
+}
+
+/// Waits until the names in the folder are on disk.
+pub(crate) fn sync(dir: &Path) -> Result<(), FormatError> {
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(FormatError::write(dir))
+}
+
 /// Whether the shard and its index are in `dir`, both under their partial or both under their final names, as they were when
 /// they were closed. Its size tells the shard, its digest the index, which holds the digest of the shard.
-pub(super) fn holds_shard(dir: &Path, shard: &ShardManifest) -> bool {
+pub(crate) fn holds_shard(dir: &Path, shard: &ShardManifest) -> bool {
     let on_disk = |file: &str| {
         let partial = dir.join(name::partial_file(file));
         if partial.exists() {

@@ -1,0 +1,215 @@
+//! Writes index and manifest for tars that are there already, and leaves the tars alone.
+//!
+//! It runs on the caller's thread and holds the entries of one shard in memory. It does not look
+//! into the tars: whoever walks through them says where the images are.
+//!
+//! Nothing bears its final name before [`SetIndexer::finish`]; dropping the indexer removes what it
+//! made. Since readers map the tars, their owner must replace them by renaming, never write into
+//! them; a changed size is noticed when the set is opened.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::folder;
+use crate::index::{Entry, IndexBuilder, MAGIC, UNLABELLED};
+use crate::manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, count};
+use crate::{FormatError, ImageHeader, VERSION, name};
+
+/// An image found in a tar.
+#[derive(Debug, Clone, Copy)]
+pub struct FoundSample<'a> {
+    /// Its key, whole.
+    pub key: &'a str,
+    /// Offset of the image in the tar, bytes.
+    pub offset: u64,
+    /// Size of the image, bytes.
+    pub length: u32,
+    /// CRC-32 of the image.
+    pub crc: u32,
+    /// What [`crate::image_header::identify`] says of the image.
+    pub header: ImageHeader,
+    /// Its label; `None` leaves it unlabelled.
+    pub label: Option<u32>,
+}
+
+/// Collects the samples of one tar.
+#[derive(Debug, Default)]
+pub struct ShardIndexer {
+    index: IndexBuilder,
+    counts: SplitManifest,
+}
+
+impl ShardIndexer {
+    /// Adds a sample, in the order of the tar.
+    ///
+    /// # Errors
+    /// [`FormatError::Unstorable`] if the key, or all keys together, are too long for an index.
+    pub fn append(&mut self, sample: &FoundSample<'_>) -> Result<(), FormatError> {
+        if sample.key.len() > name::MAX_KEY_BYTES || !self.index.has_room_for(sample.key) {
+            return Err(FormatError::Unstorable {
+                key: sample.key.to_owned(),
+                problem: "the key is longer than 65,535 bytes, or all keys than 4 GiB".to_owned(),
+            });
+        }
+        let entry = Entry {
+            offset: sample.offset,
+            length: sample.length,
+            crc: sample.crc,
+            label: sample.label.unwrap_or(UNLABELLED),
+            header: sample.header,
+        };
+        self.index.push(&entry, sample.key);
+        self.count(sample);
+        Ok(())
+    }
+
+    fn count(&mut self, sample: &FoundSample<'_>) {
+        let counts = &mut self.counts;
+        counts.num_unlabelled += u64::from(sample.label.is_none());
+        count(&mut counts.kinds, sample.header.kind.name(), 1);
+        count(&mut counts.colours, sample.header.colour.name(), 1);
+    }
+}
+
+/// Makes the tars of one folder a set.
+#[derive(Debug)]
+pub struct SetIndexer {
+    dir: PathBuf,
+    overwrite: bool,
+    manifest: Manifest,
+    /// Indexes made so far, by final name; on disk they still have their partial names.
+    made: Vec<String>,
+    /// Holds the lock on the folder.
+    _lock: File,
+}
+
+impl SetIndexer {
+    /// Starts a set in `dir`, where the tars are.
+    ///
+    /// # Errors
+    /// [`FormatError::Indexed`] if there is a manifest that is not to be overwritten,
+    /// [`FormatError::Locked`] if another process writes there, or the system's refusal.
+    pub fn create(dir: &Path, overwrite: bool) -> Result<Self, FormatError> {
+        let lock = folder::lock_folder(dir)?;
+        if !overwrite && dir.join(MANIFEST_FILE).exists() {
+            return Err(FormatError::Indexed {
+                dir: dir.to_owned(),
+            });
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            overwrite,
+            manifest: Manifest {
+                version: VERSION,
+                classes: Vec::new(),
+                splits: Default::default(),
+                indexed_in_place: true,
+            },
+            made: Vec::new(),
+            _lock: lock,
+        })
+    }
+
+    /// Adds a shard to a split, after those that were added before. `file` is its name in the
+    /// folder, `num_bytes` its size and `digest` its XXH3-64.
+    ///
+    /// # Errors
+    /// [`FormatError::NotOurIndex`] if a file of the name of the index is there that is none and is
+    /// not to be overwritten, or the system's refusal.
+    pub fn add_shard(
+        &mut self,
+        split: &str,
+        file: &str,
+        num_bytes: u64,
+        digest: u64,
+        found: ShardIndexer,
+    ) -> Result<(), FormatError> {
+        let index_file = name::index_file(file);
+        self.check_may_replace(&index_file)?;
+        let index = found.index.to_bytes(num_bytes, digest);
+        self.write_partial(&index_file, &index)?;
+        let shard = ShardManifest {
+            file: file.to_owned(),
+            num_samples: found.index.num_entries(),
+            num_bytes,
+            xxh3: format!("{digest:016x}"),
+            index_bytes: index.len() as u64,
+            index_xxh3: format!("{:016x}", xxh3_64(&index)),
+            index_file,
+        };
+        let (splits, counts) = (&mut self.manifest.splits, found.counts);
+        let split = splits.entry(split.to_owned()).or_default();
+        split.add(
+            &shard,
+            counts.num_unlabelled,
+            &counts.kinds,
+            &counts.colours,
+        );
+        Ok(())
+    }
+
+    /// Gives all indexes their names and writes the manifest last.
+    ///
+    /// # Errors
+    /// [`FormatError::ManifestInvalid`] if a name of a class, shard or split cannot be, or is there
+    /// twice, or the system's refusal. Then no manifest is in the folder, or still the old one.
+    pub fn finish(mut self, classes: Vec<String>) -> Result<Manifest, FormatError> {
+        self.manifest.classes = classes;
+        let path = self.dir.join(MANIFEST_FILE);
+        let json = self.manifest.to_json();
+        Manifest::parse(json.as_bytes(), &path)?;
+        self.write_partial(MANIFEST_FILE, json.as_bytes())?;
+        if path.exists() {
+            fs::remove_file(&path).map_err(FormatError::write(&path))?;
+            folder::sync(&self.dir)?;
+        }
+        let (manifest, indexes) = self.made.split_last().expect("the manifest was made");
+        indexes
+            .iter()
+            .try_for_each(|file| folder::publish(&self.dir, file))?;
+        folder::sync(&self.dir)?;
+        folder::publish(&self.dir, manifest)?;
+        folder::sync(&self.dir)?;
+        self.made.clear();
+        Ok(self.manifest.clone())
+    }
+
+    /// An index of ours that has no manifest was left by an indexer that was killed.
+    fn check_may_replace(&self, index_file: &str) -> Result<(), FormatError> {
+        let path = self.dir.join(index_file);
+        if self.overwrite || is_absent_or_index(&path).map_err(FormatError::read(&path))? {
+            return Ok(());
+        }
+        Err(FormatError::NotOurIndex { path })
+    }
+
+    fn write_partial(&mut self, file: &str, bytes: &[u8]) -> Result<(), FormatError> {
+        self.made.push(file.to_owned());
+        folder::write_partial(&self.dir, file, bytes)
+    }
+}
+
+impl Drop for SetIndexer {
+    /// Removes what was not finished.
+    fn drop(&mut self) {
+        for file in &self.made {
+            drop(fs::remove_file(self.dir.join(name::partial_file(file))));
+        }
+    }
+}
+
+fn is_absent_or_index(path: &Path) -> std::io::Result<bool> {
+    let mut magic = [0; MAGIC.len()];
+    match File::open(path).and_then(|mut file| file.read_exact(&mut magic)) {
+        Ok(()) => Ok(&magic == MAGIC),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

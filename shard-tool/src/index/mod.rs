@@ -1,0 +1,88 @@
+//! `shard-tool index`: makes WebDataset shards a set, without rewriting them.
+//!
+//! Each tar is walked through once, in the order of the list; its digest and the checksums of its
+//! images are taken on the way. Index and manifest are written beside the tars.
+
+mod error;
+mod labels;
+mod report;
+mod sample;
+mod scan;
+mod shards;
+
+use std::time::Instant;
+
+use shard_format::{Manifest, MappedTar, SetIndexer};
+
+use crate::cli::IndexOptions;
+use crate::error::ToolError;
+use crate::progress::Progress;
+pub(crate) use error::IndexError;
+use labels::Labels;
+use report::{Notes, Summary};
+use scan::{Keys, Scan};
+use shards::ShardList;
+
+/// Indexes what `options` name and prints the summary.
+pub(crate) fn run(options: &IndexOptions) -> Result<(), ToolError> {
+    let started = Instant::now();
+    let shards = ShardList::find(options)?;
+    let mut labels = Labels::new(options)?;
+    let mut notes = Notes::default();
+    let mut progress = Progress::over_bytes("indexing", shards.num_bytes());
+    let written = write(options, &shards, &mut labels, &mut notes, &mut progress);
+    progress.finish();
+    eprint!("{}", notes.to_text());
+    let summary = Summary {
+        manifest: &written?,
+        dir: &shards.dir,
+        notes: &notes,
+        elapsed: started.elapsed(),
+    };
+    print!(
+        "{}",
+        if options.json {
+            summary.to_json()
+        } else {
+            summary.to_text()
+        }
+    );
+    Ok(())
+}
+
+fn write(
+    options: &IndexOptions,
+    shards: &ShardList,
+    labels: &mut Labels,
+    notes: &mut Notes,
+    progress: &mut Progress,
+) -> Result<Manifest, ToolError> {
+    let mut indexer = SetIndexer::create(&shards.dir, options.overwrite)?;
+    let (mut num_samples, mut bytes_before) = (0, 0);
+    for split in &shards.splits {
+        let mut keys = Keys::default();
+        for file in &split.files {
+            let mut scan = Scan {
+                dir: &shards.dir,
+                file,
+                bytes_before,
+                allow_damaged: options.allow_damaged,
+                labels,
+                keys: &mut keys,
+                notes,
+                progress,
+            };
+            let tar = MappedTar::open(&shards.dir.join(file))?;
+            let scanned = scan.run(tar.bytes())?;
+            num_samples += scanned.num_samples;
+            let num_bytes = tar.bytes().len() as u64;
+            bytes_before += num_bytes;
+            let digest = scanned.digest.digest();
+            indexer.add_shard(&split.name, file, num_bytes, digest, scanned.found)?;
+        }
+    }
+    if num_samples == 0 {
+        return Err(IndexError::NoSample(shards.dir.clone()).into());
+    }
+    Ok(indexer.finish(labels.classes())?)
+}

@@ -1,0 +1,252 @@
+//! One tar, from its first byte to its last.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use shard_format::image_header::{Content, identify};
+use shard_format::members::{Damage, Fault, Member, MemberKind, Members};
+use shard_format::name::MAX_KEY_BYTES;
+use shard_format::{FoundSample, ImageHeader, ShardIndexer};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+use super::labels::{LabelFault, Labels};
+use super::report::Notes;
+use super::sample::{Field, OpenSample, Place, place};
+use super::{IndexError, error};
+use crate::error::ToolError;
+use crate::progress::Progress;
+
+/// Where each key of a split was first met, by digest of the key: shard and offset.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    files: Vec<String>,
+    first: HashMap<u128, (u32, u64)>,
+}
+
+/// What walking through one tar needs.
+#[derive(Debug)]
+pub(super) struct Scan<'s> {
+    pub(super) dir: &'s Path,
+    pub(super) file: &'s str,
+    /// Size of the tars before this one, bytes.
+    pub(super) bytes_before: u64,
+    pub(super) allow_damaged: bool,
+    pub(super) labels: &'s mut Labels,
+    pub(super) keys: &'s mut Keys,
+    pub(super) notes: &'s mut Notes,
+    pub(super) progress: &'s mut Progress,
+}
+
+/// What comes of one tar.
+#[derive(Default)]
+pub(super) struct Scanned {
+    pub(super) found: ShardIndexer,
+    pub(super) num_samples: u64,
+    pub(super) digest: Xxh3,
+    /// Bytes that are in the digest.
+    num_digested: usize,
+}
+
+impl Scan<'_> {
+    /// Walks through the tar.
+    pub(super) fn run(&mut self, tar: &[u8]) -> Result<Scanned, ToolError> {
+        let mut scanned = Scanned::default();
+        self.keys.files.push(self.file.to_owned());
+        let mut members = Members::new(tar);
+        let mut open: Option<OpenSample<'_>> = None;
+        let mut is_whole = true;
+        while let Some(member) = members.next() {
+            match member {
+                Ok(member) => self.take(&member, &mut open, &mut scanned)?,
+                Err(damage) => {
+                    self.bear(damage)?;
+                    is_whole = false;
+                    // What was cut off may have been its label.
+                    open = open.filter(OpenSample::has_label);
+                }
+            }
+            scanned.digest_up_to(members.position(), tar);
+        }
+        self.close(open, &mut scanned)?;
+        let rest = &tar[members.position() as usize..];
+        if is_whole && rest.iter().any(|byte| *byte != 0) {
+            self.note(
+                "shards with bytes after the end marker, which are not read",
+                "",
+            );
+        }
+        scanned.digest_up_to(tar.len() as u64, tar);
+        Ok(scanned)
+    }
+
+    /// Adds a member to the open sample, or ends that and opens another.
+    fn take<'a>(
+        &mut self,
+        member: &Member<'a>,
+        open: &mut Option<OpenSample<'a>>,
+        scanned: &mut Scanned,
+    ) -> Result<(), ToolError> {
+        if member.kind == MemberKind::Folder {
+            return Ok(());
+        }
+        let name = self.name_of(member)?;
+        if member.kind == MemberKind::Other {
+            self.note("links and devices, which readers pass over", name);
+            return Ok(());
+        }
+        let (key, extension) = match place(name) {
+            Place::Sample(key, extension) => (key, extension),
+            Place::Metadata => return Ok(()),
+            Place::Nowhere => {
+                self.note("members without extension, which belong to no sample", name);
+                return Ok(());
+            }
+        };
+        if member.kind == MemberKind::Sparse {
+            self.note("members with holes, which cannot be mapped", name);
+            return Ok(());
+        }
+        if open.as_ref().is_none_or(|sample| sample.key != key) {
+            let before = open.replace(OpenSample::new(key, member.header_offset));
+            self.close(before, scanned)?;
+        }
+        let sample = open.as_mut().expect("was opened");
+        if let Err(first) = sample.add(extension, member) {
+            let offsets = format!("{name} at offsets {first} and {}", member.header_offset);
+            self.note(
+                "members twice in a sample, of which the first counts",
+                &offsets,
+            );
+        }
+        Ok(())
+    }
+
+    fn name_of<'m>(&self, member: &'m Member<'_>) -> Result<&'m str, IndexError> {
+        std::str::from_utf8(&member.name).map_err(|_| IndexError::MemberName {
+            shard: self.dir.join(self.file),
+            offset: member.header_offset,
+            name: member.name.escape_ascii().to_string(),
+        })
+    }
+
+    /// Adds a sample that has all of its members.
+    fn close(
+        &mut self,
+        sample: Option<OpenSample<'_>>,
+        scanned: &mut Scanned,
+    ) -> Result<(), ToolError> {
+        let Some(sample) = sample else {
+            return Ok(());
+        };
+        let Some((field, header, length)) = self.image_of(&sample) else {
+            return Ok(());
+        };
+        self.note_if_known(&sample);
+        scanned.found.append(&FoundSample {
+            key: &sample.key,
+            offset: field.data_offset,
+            length,
+            crc: crc32fast::hash(field.data),
+            header,
+            label: self.label_of(&sample)?,
+        })?;
+        scanned.num_samples += 1;
+        let num_bytes = self.bytes_before + scanned.num_digested as u64;
+        self.progress.step(num_bytes);
+        Ok(())
+    }
+
+    /// The first usable image; what hinders is noted.
+    fn image_of<'f, 'a>(
+        &mut self,
+        sample: &'f OpenSample<'a>,
+    ) -> Option<(&'f Field<'a>, ImageHeader, u32)> {
+        let at = format!("{} at offset {}", sample.key, sample.offset);
+        if sample.key.len() > MAX_KEY_BYTES {
+            self.note("samples skipped: the key is longer than 65,535 bytes", &at);
+            return None;
+        }
+        let mut problem = "without image".to_owned();
+        for field in sample.images() {
+            problem = match (identify(field.data), u32::try_from(field.data.len())) {
+                (_, Err(_)) => "the image is larger than 4 GiB".to_owned(),
+                (Content::Image(header), Ok(length)) => return Some((field, header, length)),
+                (Content::Damaged { detected, problem }, _) => {
+                    format!("{detected} with an unusable header ({problem})")
+                }
+                (Content::Other(detected), _) => {
+                    format!("not a JPEG or PNG (detected: {detected})")
+                }
+            };
+        }
+        self.note(&format!("samples skipped: {problem}"), &at);
+        None
+    }
+
+    fn label_of(&mut self, sample: &OpenSample<'_>) -> Result<Option<u32>, ToolError> {
+        let (cls, json) = (sample.content("cls"), sample.content("json"));
+        let reason = match self.labels.label_of(cls, json) {
+            Ok(label) => return Ok(label),
+            Err(LabelFault::NoClass { label, num_classes }) => {
+                return Err(IndexError::LabelWithoutClass {
+                    label,
+                    num_classes,
+                    shard: self.dir.join(self.file),
+                    key: sample.key.clone(),
+                    offset: sample.offset,
+                }
+                .into());
+            }
+            Err(LabelFault::Unusable) => "samples left unlabelled: the label is no class",
+            Err(LabelFault::Json) => "samples left unlabelled: the .json has no such field",
+        };
+        let at = format!("{} at offset {}", sample.key, sample.offset);
+        self.note(reason, &at);
+        Ok(None)
+    }
+
+    /// A key that comes again is another sample, as for every reader, but hardly meant.
+    fn note_if_known(&mut self, sample: &OpenSample<'_>) {
+        let here = (self.keys.files.len() as u32 - 1, sample.offset);
+        let digest = xxh3_128(sample.key.as_bytes());
+        let Some((file, offset)) = self.keys.first.insert(digest, here) else {
+            return;
+        };
+        let file = &self.keys.files[file as usize];
+        let offsets = format!(
+            "{} at offset {}, and in {file} at offset {offset}",
+            sample.key, sample.offset
+        );
+        self.note("keys that occur again, each counted as a sample", &offsets);
+    }
+
+    /// Goes on with what is whole, if that was asked for.
+    fn bear(&mut self, damage: Damage) -> Result<(), ToolError> {
+        if !self.allow_damaged || damage.fault == Fault::Compressed {
+            let shard = self.dir.join(self.file);
+            return Err(IndexError::Damaged { shard, damage }.into());
+        }
+        let (fault, last_good) = (damage.fault, error::last_good(&damage));
+        let at = format!("{fault}, at offset {}, {last_good}", damage.offset);
+        self.note(
+            "damaged shards, of which the part before the damage is used",
+            &at,
+        );
+        Ok(())
+    }
+
+    fn note(&mut self, reason: &str, what: &str) {
+        self.notes.add(reason, self.file, what);
+    }
+}
+
+impl Scanned {
+    fn digest_up_to(&mut self, position: u64, tar: &[u8]) {
+        let position = position as usize;
+        self.digest.update(&tar[self.num_digested..position]);
+        self.num_digested = position;
+    }
+}
+
+#[cfg(test)]
+mod tests;

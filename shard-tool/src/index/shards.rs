@@ -1,0 +1,200 @@
+//! From patterns to the tars of each split, all in one folder.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use shard_format::{name, pattern};
+
+use super::IndexError;
+use crate::cli::IndexOptions;
+use crate::error::ToolError;
+use crate::source::TRAIN;
+
+/// The tars to be indexed.
+#[derive(Debug)]
+pub(super) struct ShardList {
+    pub(super) dir: PathBuf,
+    /// By first mention on the command line.
+    pub(super) splits: Vec<SplitList>,
+    num_bytes: u64,
+}
+
+/// The tars of one split.
+#[derive(Debug)]
+pub(super) struct SplitList {
+    pub(super) name: String,
+    /// Names in the folder, in the order of the patterns.
+    pub(super) files: Vec<String>,
+}
+
+impl ShardList {
+    /// Expands the patterns and checks that every tar is there.
+    pub(super) fn find(options: &IndexOptions) -> Result<Self, ToolError> {
+        let mut paths = Vec::new();
+        let positional = options.pattern.iter().map(|pattern| (TRAIN, pattern));
+        let by_split = options.split.iter();
+        for (split, pattern) in
+            positional.chain(by_split.map(|(split, pattern)| (split.as_str(), pattern)))
+        {
+            paths.extend(expand(pattern)?.into_iter().map(|path| (split, path)));
+        }
+        let num_bytes = total_size(&paths)?;
+        let mut list = Self {
+            dir: common_folder(&paths)?,
+            splits: Vec::new(),
+            num_bytes,
+        };
+        let mut seen = HashSet::new();
+        for (split, path) in paths {
+            let file = plain_name(&path)?;
+            if !seen.insert(file.clone()) {
+                return Err(IndexError::ListedTwice(path).into());
+            }
+            list.files_of(split).push(file);
+        }
+        Ok(list)
+    }
+
+    /// Size of all tars.
+    pub(super) fn num_bytes(&self) -> u64 {
+        self.num_bytes
+    }
+
+    fn files_of(&mut self, split: &str) -> &mut Vec<String> {
+        let known = self.splits.iter().position(|known| known.name == split);
+        let at = known.unwrap_or(self.splits.len());
+        if known.is_none() {
+            self.splits.push(SplitList {
+                name: split.to_owned(),
+                files: Vec::new(),
+            });
+        }
+        &mut self.splits[at].files
+    }
+}
+
+/// The local paths that a list of patterns, joined by `::`, stands for.
+fn expand(pattern: &str) -> Result<Vec<PathBuf>, IndexError> {
+    let mut paths = Vec::new();
+    for part in pattern.split("::") {
+        let names = pattern::expand(part).map_err(|source| IndexError::Pattern {
+            pattern: pattern.to_owned(),
+            source,
+        })?;
+        for name in names {
+            paths.push(local_path(&name)?);
+        }
+    }
+    Ok(paths)
+}
+
+fn local_path(url: &str) -> Result<PathBuf, IndexError> {
+    let path = match url.split_once(':') {
+        Some(("file", path)) => path.strip_prefix("//localhost").unwrap_or(path),
+        Some(("pipe", _)) => "",
+        Some((_, path)) if path.starts_with("//") => "",
+        _ => url,
+    };
+    if path.is_empty() {
+        return Err(IndexError::NotLocal {
+            url: url.to_owned(),
+        });
+    }
+    // `file:///a` has two slashes before the path.
+    let path = match path.strip_prefix("//") {
+        Some(absolute) if url.starts_with("file:") && absolute.starts_with('/') => absolute,
+        _ => path,
+    };
+    Ok(PathBuf::from(path))
+}
+
+fn total_size(paths: &[(&str, PathBuf)]) -> Result<u64, ToolError> {
+    let (mut num_bytes, mut missing) = (0, Vec::new());
+    for (_, path) in paths {
+        match fs::metadata(path) {
+            Ok(metadata) => num_bytes += metadata.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => missing.push(path),
+            Err(error) => return Err(ToolError::read(path)(error)),
+        }
+    }
+    match missing.first() {
+        None => Ok(num_bytes),
+        Some(path) => Err(IndexError::MissingShard {
+            path: (*path).clone(),
+            num_missing: missing.len(),
+            num_shards: paths.len(),
+        }
+        .into()),
+    }
+}
+
+/// The folder of all tars.
+fn common_folder(paths: &[(&str, PathBuf)]) -> Result<PathBuf, ToolError> {
+    let first = folder_of(&paths[0].1);
+    let resolved = |dir: &Path| fs::canonicalize(dir).map_err(ToolError::read(dir));
+    let expected = resolved(first)?;
+    let mut last = first;
+    for (_, path) in paths {
+        let other = folder_of(path);
+        if other != last && resolved(other)? != expected {
+            let (first, other) = (first.to_owned(), other.to_owned());
+            return Err(IndexError::TwoFolders { first, other }.into());
+        }
+        last = other;
+    }
+    Ok(first.to_owned())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn plain_name(path: &Path) -> Result<String, IndexError> {
+    let file = path.file_name().and_then(|file| file.to_str());
+    let plain = file.filter(|file| name::is_plain_file(file));
+    plain
+        .map(str::to_owned)
+        .ok_or_else(|| IndexError::ShardName(path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_file_urls_are_local_and_nothing_else_is() {
+        for (url, expected) in [
+            ("a/b.tar", "a/b.tar"),
+            ("/a/b.tar", "/a/b.tar"),
+            ("file:///a/b.tar", "/a/b.tar"),
+            ("file://localhost/a/b.tar", "/a/b.tar"),
+            ("file:a/b.tar", "a/b.tar"),
+            ("12:30.tar", "12:30.tar"),
+        ] {
+            assert_eq!(
+                local_path(url).expect("local"),
+                Path::new(expected),
+                "{url}"
+            );
+        }
+        for url in [
+            "https://a/b.tar",
+            "s3://a/b.tar",
+            "pipe:cat a.tar",
+            "",
+            "file:",
+        ] {
+            assert!(local_path(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn lists_are_joined_by_two_colons() {
+        let paths = expand("a-{0..1}.tar::b.tar").expect("expands");
+        assert_eq!(paths, ["a-0.tar", "a-1.tar", "b.tar"].map(PathBuf::from));
+    }
+}
