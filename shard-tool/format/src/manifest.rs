@@ -77,12 +77,30 @@ impl Manifest {
     /// there is none; else what is wrong with it.
     pub fn load(dir: &Path) -> Result<Self, FormatError> {
         let path = dir.join(MANIFEST_FILE);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(source) if is_absent(&source) => return Err(explain_absence(dir)),
-            Err(source) => return Err(FormatError::Read { path, source }),
-        };
-        Self::parse(&text, &path)
+        Self::parse(&text_of(dir)?, &path)
+    }
+
+    /// Reads the manifest of the set in `dir` without asking whether it contradicts itself, for
+    /// those who report [`Manifest::contradictions`]. File names in it are not to be trusted.
+    ///
+    /// # Errors
+    /// As [`Manifest::load`], without [`FormatError::ManifestInvalid`].
+    pub fn load_unchecked(dir: &Path) -> Result<Self, FormatError> {
+        Self::parse_unchecked(&text_of(dir)?, &dir.join(MANIFEST_FILE))
+    }
+
+    /// Everything in which the manifest contradicts itself or the naming of files.
+    pub fn contradictions(&self) -> Vec<String> {
+        let mut classes: Vec<&String> = self.classes.iter().collect();
+        classes.sort();
+        let twice = classes.windows(2).filter(|pair| pair[0] == pair[1]);
+        let mut problems: Vec<String> = twice
+            .map(|pair| format!("class `{}` is listed twice", pair[0]))
+            .collect();
+        for (name, split) in &self.splits {
+            split.add_contradictions(name, &mut problems);
+        }
+        problems
     }
 
     /// The splits there are, in order of name.
@@ -97,13 +115,24 @@ impl Manifest {
     }
 
     /// The text of `manifest.json`.
-    pub(crate) fn to_json(&self) -> String {
+    pub fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).expect("strings and numbers only");
         text.push('\n');
         text
     }
 
     fn parse(text: &[u8], path: &Path) -> Result<Self, FormatError> {
+        let manifest = Self::parse_unchecked(text, path)?;
+        match manifest.contradictions().into_iter().next() {
+            Some(problem) => Err(FormatError::ManifestInvalid {
+                path: path.to_owned(),
+                problem,
+            }),
+            None => Ok(manifest),
+        }
+    }
+
+    fn parse_unchecked(text: &[u8], path: &Path) -> Result<Self, FormatError> {
         let syntax = |source| FormatError::ManifestSyntax {
             path: path.to_owned(),
             source,
@@ -117,41 +146,23 @@ impl Manifest {
                 expected,
             });
         }
-        let manifest: Self = serde_json::from_slice(text).map_err(syntax)?;
-        match manifest.contradiction() {
-            Some(problem) => Err(FormatError::ManifestInvalid {
-                path: path.to_owned(),
-                problem,
-            }),
-            None => Ok(manifest),
-        }
-    }
-
-    fn contradiction(&self) -> Option<String> {
-        let mut classes: Vec<&String> = self.classes.iter().collect();
-        classes.sort();
-        if let Some(twice) = classes.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Some(format!("class `{}` is listed twice", twice[0]));
-        }
-        self.splits
-            .iter()
-            .find_map(|(name, split)| split.contradiction(name))
+        serde_json::from_slice(text).map_err(syntax)
     }
 }
 
 impl SplitManifest {
-    fn contradiction(&self, split: &str) -> Option<String> {
+    fn add_contradictions(&self, split: &str, problems: &mut Vec<String>) {
         if !name::is_split_name(split) {
-            return Some(format!("`{split}` is not a name for a split"));
+            problems.push(format!("`{split}` is not a name for a split"));
         }
-        for (number, shard) in self.shards.iter().enumerate() {
-            let file = name::shard_file(split, number);
-            if shard.file != file || shard.index_file != name::index_file(&file) {
-                return Some(format!(
-                    "shard {number} of `{split}` is called `{}`",
-                    shard.file
-                ));
+        let mut last = None;
+        for (position, shard) in self.shards.iter().enumerate() {
+            let number = shard.number_in(split);
+            if number.is_none() || number <= last {
+                let file = &shard.file;
+                problems.push(format!("shard {position} of `{split}` is called `{file}`"));
             }
+            last = number.or(last);
         }
         let sum = |field: fn(&ShardManifest) -> u64| {
             self.shards
@@ -159,14 +170,32 @@ impl SplitManifest {
                 .try_fold(0u64, |sum, shard| sum.checked_add(field(shard)))
         };
         if sum(|shard| shard.num_samples) != Some(self.num_samples) {
-            return Some(format!(
+            problems.push(format!(
                 "the shards of `{split}` do not sum to its number of samples"
             ));
         }
         if sum(|shard| shard.num_bytes) != Some(self.num_bytes) {
-            return Some(format!("the shards of `{split}` do not sum to its size"));
+            problems.push(format!("the shards of `{split}` do not sum to its size"));
         }
-        None
+    }
+}
+
+impl ShardManifest {
+    /// The number in the file name, if shard and index are named as files of `split` are; such names
+    /// lead to no other folder.
+    pub fn number_in(&self, split: &str) -> Option<usize> {
+        let number = name::shard_number(&self.file, split)?;
+        (self.index_file == name::index_file(&self.file)).then_some(number)
+    }
+}
+
+/// What is in the manifest of the set in `dir`, or why there is none.
+fn text_of(dir: &Path) -> Result<Vec<u8>, FormatError> {
+    let path = dir.join(MANIFEST_FILE);
+    match fs::read(&path) {
+        Ok(text) => Ok(text),
+        Err(source) if is_absent(&source) => Err(explain_absence(dir)),
+        Err(source) => Err(FormatError::Read { path, source }),
     }
 }
 
@@ -301,6 +330,22 @@ mod tests {
             parse(&lying),
             Err(FormatError::ManifestInvalid { .. })
         ));
+    }
+
+    #[test]
+    fn a_number_may_be_left_out_but_not_go_back() {
+        let mut manifest = manifest();
+        let train = manifest.splits.get_mut("train").expect("train");
+        train.shards[0].file = "train-000002.tar".into();
+        train.shards[0].index_file = "train-000002.idx".into();
+        assert_eq!(manifest.contradictions(), [""; 0]);
+        let train = manifest.splits.get_mut("train").expect("train");
+        train.shards.push(train.shards[0].clone());
+        (train.num_samples, train.num_bytes) = (6, 20_480);
+        assert_eq!(
+            manifest.contradictions(),
+            ["shard 1 of `train` is called `train-000002.tar`"]
+        );
     }
 
     #[test]
