@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cat::CatOptions;
+use crate::list::ListOptions;
+use crate::stat::StatOptions;
+
 /// Packs folders of images into indexed WebDataset tar shards.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
@@ -19,6 +23,9 @@ const EXIT_CODES: &str =
 pub(crate) enum Command {
     Pack(PackOptions),
     Synth(SynthOptions),
+    List(ListOptions),
+    Stat(StatOptions),
+    Cat(CatOptions),
 }
 
 const ABOUT_PACK: &str = "Pack a folder of class folders into shards that the loader serves.

@@ -65,6 +65,14 @@ pub(crate) enum ToolError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write: {source}; {}; check free space and permissions", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("there is no sample `{key}`; {}; {}", place.display(), did_you_mean(near))]
+    UnknownKey {
+        key: String,
+        place: PathBuf,
+        near: Vec<String>,
+    },
+    #[error("this is no tar: {problem}; {}; give a folder with manifest.json, or a tar", path.display())]
+    NotATar { path: PathBuf, problem: String },
     #[error(transparent)]
     Format(#[from] FormatError),
 }
@@ -83,6 +91,11 @@ impl ToolError {
         }
     }
 
+    pub(crate) fn not_a_tar(path: impl Into<PathBuf>, problem: String) -> Self {
+        let path = path.into();
+        Self::NotATar { path, problem }
+    }
+
     /// For `map_err` on a read of `path`.
     pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
@@ -98,4 +111,11 @@ impl ToolError {
 
 fn mib_up(num_bytes: u64) -> u64 {
     num_bytes.div_ceil(1 << 20)
+}
+
+fn did_you_mean(near: &[String]) -> String {
+    if near.is_empty() {
+        return "see `shard-tool list` for the keys there are".to_owned();
+    }
+    format!("did you mean {}?", near.join(", "))
 }

@@ -1,17 +1,24 @@
-//! `shard-tool`: turns folders of images into packed sets, and makes synthetic ones.
+//! `shard-tool`: turns folders of images into packed sets, looks into them, and makes synthetic ones.
 //!
 //! Results go to stdout, everything else to stderr. This file maps the outcome to an exit code and
 //! knows nothing else.
 
+mod cat;
 mod cli;
 mod error;
 mod feed;
 mod imagenet;
+mod list;
+mod near;
+mod output;
 mod pack;
 mod plan;
 mod progress;
 mod report;
+mod set;
+mod stat;
 mod synth;
+mod tally;
 
 use std::process::ExitCode;
 
@@ -21,6 +28,9 @@ fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::Pack(options) => pack::run(&options),
         cli::Command::Synth(options) => synth::run(&options),
+        cli::Command::List(options) => list::run(&options),
+        cli::Command::Stat(options) => stat::run(&options),
+        cli::Command::Cat(options) => cat::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

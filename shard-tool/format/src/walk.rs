@@ -119,8 +119,10 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The first line: the others repeat what the tar holds.
 fn text(error: std::io::Error) -> String {
-    error.to_string()
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 fn kind(entry_type: tar::EntryType) -> MemberKind {

@@ -1,5 +1,6 @@
 //! The real binary, run on real folders.
 
 mod harness;
+mod look;
 mod pack;
 mod synth;
