@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cat::CatOptions;
 use crate::list::ListOptions;
 use crate::stat::StatOptions;
+use crate::verify::VerifyOptions;
 
 /// Packs folders of images into indexed WebDataset tar shards.
 #[derive(Debug, Parser)]
@@ -26,6 +27,7 @@ pub(crate) enum Command {
     List(ListOptions),
     Stat(StatOptions),
     Cat(CatOptions),
+    Verify(VerifyOptions),
 }
 
 const ABOUT_PACK: &str = "Pack a folder of class folders into shards that the loader serves.

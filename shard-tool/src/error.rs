@@ -73,6 +73,17 @@ pub(crate) enum ToolError {
     },
     #[error("this is no tar: {problem}; {}; give a folder with manifest.json, or a tar", path.display())]
     NotATar { path: PathBuf, problem: String },
+    #[error(
+        "{}, {}; {}; see the list on stdout, and leave them out with --repair",
+        counted(*num_defects, "defect"), counted(*num_bad_samples, "bad sample"), set.display()
+    )]
+    Defects {
+        set: PathBuf,
+        num_defects: u64,
+        num_bad_samples: u64,
+    },
+    #[error("the set cannot be repaired: {problem}; {}; pack it again (nothing was changed)", set.display())]
+    BeyondRepair { set: PathBuf, problem: String },
     #[error(transparent)]
     Format(#[from] FormatError),
 }

@@ -1,4 +1,4 @@
-//! `shard-tool`: turns folders of images into packed sets, looks into them, and makes synthetic ones.
+//! `shard-tool`: turns folders of images into packed sets, looks into them, checks them, and makes synthetic ones.
 //!
 //! Results go to stdout, everything else to stderr. This file maps the outcome to an exit code and
 //! knows nothing else.
@@ -19,6 +19,7 @@ mod set;
 mod stat;
 mod synth;
 mod tally;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         cli::Command::List(options) => list::run(&options),
         cli::Command::Stat(options) => stat::run(&options),
         cli::Command::Cat(options) => cat::run(&options),
+        cli::Command::Verify(options) => verify::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

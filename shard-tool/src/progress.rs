@@ -38,10 +38,15 @@ impl Progress {
 
     /// One more image is done; `num_bytes` have been written in all.
     pub(crate) fn step(&mut self, num_bytes: u64) {
-        self.done += 1;
+        self.advance(1, num_bytes);
+    }
+
+    /// So many more images are done; `num_bytes` have passed in all.
+    pub(crate) fn advance(&mut self, num_images: u64, num_bytes: u64) {
+        self.done += num_images;
         if let Some(bar) = &self.bar {
             bar.set_message(rate(self.done, num_bytes, self.started.elapsed()));
-            bar.inc(1);
+            bar.inc(num_images);
         } else if self.last_line.elapsed() >= LINE_INTERVAL {
             self.last_line = Instant::now();
             eprintln!("{}", self.line(num_bytes, self.started.elapsed()));

@@ -54,6 +54,19 @@ impl Tally {
         self.sizes.push(num_bytes);
     }
 
+    /// Takes over what another part has counted.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.num_images += other.num_images;
+        self.num_unlabelled += other.num_unlabelled;
+        self.num_bytes += other.num_bytes;
+        add_counts(&mut self.kinds, other.kinds);
+        add_counts(&mut self.colours, other.colours);
+        add_counts(&mut self.labels, other.labels);
+        self.widths.extend(other.widths);
+        self.heights.extend(other.heights);
+        self.sizes.extend(other.sizes);
+    }
+
     /// Smallest, middle and largest width, height and size.
     pub(crate) fn spreads(&mut self) -> Spreads {
         Spreads {
@@ -87,6 +100,12 @@ impl Spreads {
 pub(crate) fn counts_text(counts: &BTreeMap<&'static str, u64>) -> String {
     let part = |(name, count): (&&str, &u64)| format!("{} {name}", thousands(*count));
     counts.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+fn add_counts<K: Ord>(counts: &mut BTreeMap<K, u64>, more: BTreeMap<K, u64>) {
+    for (name, count) in more {
+        *counts.entry(name).or_default() += count;
+    }
 }
 
 fn spread(values: &mut [u32]) -> Option<Spread> {

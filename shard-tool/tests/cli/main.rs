@@ -4,3 +4,4 @@ mod harness;
 mod look;
 mod pack;
 mod synth;
+mod verify;
