@@ -84,6 +84,26 @@ pub(crate) enum ToolError {
     },
     #[error("the set cannot be repaired: {problem}; {}; pack it again (nothing was changed)", set.display())]
     BeyondRepair { set: PathBuf, problem: String },
+    #[error(
+        "a member is refused: `{member}`: {problem}; {} offset {offset}; \
+         unpack it with another program if you trust it (nothing was written)", tar.display()
+    )]
+    UnsafeMember {
+        tar: PathBuf,
+        member: String,
+        offset: u64,
+        problem: &'static str,
+    },
+    #[error("the tar is damaged: {problem}; {} offset {offset}; copy it again (nothing was written)", path.display())]
+    DamagedTar {
+        path: PathBuf,
+        offset: u64,
+        problem: String,
+    },
+    #[error("two images would become the same file; {}; unpack splits or shards apart (nothing was written)", .0.display())]
+    SamePath(PathBuf),
+    #[error("the new set would replace the old one; {}; give another --out", .0.display())]
+    OutIsSet(PathBuf),
     #[error(transparent)]
     Format(#[from] FormatError),
 }
@@ -95,7 +115,8 @@ impl ToolError {
             Self::HasVal(_)
             | Self::OutInsideSource(_)
             | Self::NoDefaultOut(_)
-            | Self::OutNotEmpty(_) => 2,
+            | Self::OutNotEmpty(_)
+            | Self::OutIsSet(_) => 2,
             Self::DiskFull { .. } | Self::Write { .. } => 4,
             Self::Format(error) => error.exit_code() as u8,
             _ => 3,

@@ -16,9 +16,11 @@ mod plan;
 mod progress;
 mod report;
 mod set;
+mod split;
 mod stat;
 mod synth;
 mod tally;
+mod unpack;
 mod verify;
 
 use std::process::ExitCode;
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
         cli::Command::List(options) => list::run(&options),
         cli::Command::Stat(options) => stat::run(&options),
         cli::Command::Cat(options) => cat::run(&options),
+        cli::Command::Unpack(options) => unpack::run(&options),
+        cli::Command::Split(options) => split::run(&options),
         cli::Command::Verify(options) => verify::run(&options),
     };
     match outcome {

@@ -3,5 +3,7 @@
 mod harness;
 mod look;
 mod pack;
+mod split;
 mod synth;
+mod unpack;
 mod verify;
