@@ -1,6 +1,8 @@
 //! The manifest: what a packed set consists of. Read once, checked for contradictions, then trusted
 //! for names and sizes; digests are for whoever wants to compare whole files.
 
+mod contradictions;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -9,7 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{FormatError, VERSION, name};
+use crate::{FormatError, VERSION};
 
 /// File name of the manifest in a packed set.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -89,20 +91,6 @@ impl Manifest {
         Self::parse_unchecked(&text_of(dir)?, &dir.join(MANIFEST_FILE))
     }
 
-    /// Everything in which the manifest contradicts itself or the naming of files.
-    pub fn contradictions(&self) -> Vec<String> {
-        let mut classes: Vec<&String> = self.classes.iter().collect();
-        classes.sort();
-        let twice = classes.windows(2).filter(|pair| pair[0] == pair[1]);
-        let mut problems: Vec<String> = twice
-            .map(|pair| format!("class `{}` is listed twice", pair[0]))
-            .collect();
-        for (name, split) in &self.splits {
-            split.add_contradictions(name, &mut problems);
-        }
-        problems
-    }
-
     /// The splits there are, in order of name.
     pub fn split_names(&self) -> Vec<String> {
         self.splits.keys().cloned().collect()
@@ -147,45 +135,6 @@ impl Manifest {
             });
         }
         serde_json::from_slice(text).map_err(syntax)
-    }
-}
-
-impl SplitManifest {
-    fn add_contradictions(&self, split: &str, problems: &mut Vec<String>) {
-        if !name::is_split_name(split) {
-            problems.push(format!("`{split}` is not a name for a split"));
-        }
-        let mut last = None;
-        for (position, shard) in self.shards.iter().enumerate() {
-            let number = shard.number_in(split);
-            if number.is_none() || number <= last {
-                let file = &shard.file;
-                problems.push(format!("shard {position} of `{split}` is called `{file}`"));
-            }
-            last = number.or(last);
-        }
-        let sum = |field: fn(&ShardManifest) -> u64| {
-            self.shards
-                .iter()
-                .try_fold(0u64, |sum, shard| sum.checked_add(field(shard)))
-        };
-        if sum(|shard| shard.num_samples) != Some(self.num_samples) {
-            problems.push(format!(
-                "the shards of `{split}` do not sum to its number of samples"
-            ));
-        }
-        if sum(|shard| shard.num_bytes) != Some(self.num_bytes) {
-            problems.push(format!("the shards of `{split}` do not sum to its size"));
-        }
-    }
-}
-
-impl ShardManifest {
-    /// The number in the file name, if shard and index are named as files of `split` are; such names
-    /// lead to no other folder.
-    pub fn number_in(&self, split: &str) -> Option<usize> {
-        let number = name::shard_number(&self.file, split)?;
-        (self.index_file == name::index_file(&self.file)).then_some(number)
     }
 }
 
@@ -256,7 +205,7 @@ fn is_named_like_an_image(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn manifest() -> Manifest {
+    pub(super) fn manifest() -> Manifest {
         let shard = ShardManifest {
             file: "train-000000.tar".into(),
             num_samples: 3,
@@ -280,7 +229,7 @@ mod tests {
         }
     }
 
-    fn parse(manifest: &Manifest) -> Result<Manifest, FormatError> {
+    pub(super) fn parse(manifest: &Manifest) -> Result<Manifest, FormatError> {
         Manifest::parse(manifest.to_json().as_bytes(), Path::new("manifest.json"))
     }
 
@@ -309,52 +258,6 @@ mod tests {
                 expected: VERSION,
                 ..
             }
-        ));
-    }
-
-    #[test]
-    fn counts_that_do_not_add_up_are_refused() {
-        let mut lying = manifest();
-        lying.splits.get_mut("train").expect("train").num_samples = 4;
-        assert!(matches!(
-            parse(&lying),
-            Err(FormatError::ManifestInvalid { .. })
-        ));
-    }
-
-    #[test]
-    fn a_shard_outside_of_the_folder_is_refused() {
-        let mut lying = manifest();
-        lying.splits.get_mut("train").expect("train").shards[0].file = "../../etc/passwd".into();
-        assert!(matches!(
-            parse(&lying),
-            Err(FormatError::ManifestInvalid { .. })
-        ));
-    }
-
-    #[test]
-    fn a_number_may_be_left_out_but_not_go_back() {
-        let mut manifest = manifest();
-        let train = manifest.splits.get_mut("train").expect("train");
-        train.shards[0].file = "train-000002.tar".into();
-        train.shards[0].index_file = "train-000002.idx".into();
-        assert_eq!(manifest.contradictions(), [""; 0]);
-        let train = manifest.splits.get_mut("train").expect("train");
-        train.shards.push(train.shards[0].clone());
-        (train.num_samples, train.num_bytes) = (6, 20_480);
-        assert_eq!(
-            manifest.contradictions(),
-            ["shard 1 of `train` is called `train-000002.tar`"]
-        );
-    }
-
-    #[test]
-    fn a_class_listed_twice_is_refused() {
-        let mut lying = manifest();
-        lying.classes.push("cat".into());
-        assert!(matches!(
-            parse(&lying),
-            Err(FormatError::ManifestInvalid { .. })
         ));
     }
 
