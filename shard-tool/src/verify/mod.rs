@@ -36,6 +36,8 @@ of the tars, and every image with its checksum and header. Finds the same bytes 
 train and in another split. Goes on behind a defect, lists all of them, and ends with exit code 3 if \
 there is any. Works on all processors and reads each byte once from the disk.
 
+An arithmetic-coded JPEG is not decoded, since this program cannot and the loader can.
+
 --repair writes new indexes and a new manifest without the bad samples; shards stay as they are. \
 Of the same bytes in two classes every copy is dropped, of the same bytes in train and another split \
 the copy in train. A damaged index is made anew from a sound shard. A member of a shard that is not in \

@@ -21,7 +21,11 @@ pub(super) fn of(header: &ImageHeader, image: &[u8]) -> impl Iterator<Item = &'s
     let alpha = matches!(header.colour, ColourModel::GreyAlpha | ColourModel::Rgba);
     let tests = [
         (header.kind == ImageKind::JpegProgressive, "progressive"),
-        (is_rare(header.kind), "arithmetic, lossless or hierarchical"),
+        (
+            is_arithmetic(header.kind),
+            "arithmetic coding (not decoded)",
+        ),
+        (is_rare(header.kind), "lossless or hierarchical"),
         (four_inks, "four inks"),
         (alpha, "alpha"),
         (header.colour == ColourModel::Palette, "palette"),
@@ -42,14 +46,16 @@ pub(super) fn of(header: &ImageHeader, image: &[u8]) -> impl Iterator<Item = &'s
     named.chain(end_oddity(header.kind, image))
 }
 
-fn is_rare(kind: ImageKind) -> bool {
+/// The decoder at hand cannot read these, while libjpeg-turbo can: it tells nothing of them.
+pub(super) fn is_arithmetic(kind: ImageKind) -> bool {
     matches!(
         kind,
-        ImageKind::JpegArithmetic
-            | ImageKind::JpegArithmeticProgressive
-            | ImageKind::JpegLossless
-            | ImageKind::JpegHierarchical
+        ImageKind::JpegArithmetic | ImageKind::JpegArithmeticProgressive
     )
+}
+
+fn is_rare(kind: ImageKind) -> bool {
+    matches!(kind, ImageKind::JpegLossless | ImageKind::JpegHierarchical)
 }
 
 fn end_oddity(kind: ImageKind, image: &[u8]) -> Option<&'static str> {

@@ -108,6 +108,7 @@ fn image_fault(image: &[u8], stated: &ImageHeader, decode: bool) -> Option<(Caus
             return Some((Cause::Header, format!("no image (detected: {detected})")));
         }
     }
+    let decode = decode && !oddity::is_arithmetic(stated.kind);
     let error = decode.then(|| decode_error(image, stated)).flatten()?;
     Some((Cause::Undecodable, format!("cannot be decoded: {error}")))
 }

@@ -9,6 +9,7 @@ use shard_format::{
 };
 
 use super::defect::{Cause, Defect, reason};
+use crate::report::counted;
 
 /// A shard and its index, as far as they are there.
 #[derive(Debug)]
@@ -52,7 +53,9 @@ impl<'a> Shard<'a> {
         match MappedFile::open(&dir.join(&manifest.file)) {
             Ok(tar) => self.tar = Some(tar),
             Err(error) => {
-                defects.push(Defect::of_file(Cause::File, &manifest.file, reason(&error)))
+                let lost = counted(manifest.num_samples, "sample");
+                let reason = format!("{}, and {lost} with it", reason(&error));
+                defects.push(Defect::of_file(Cause::File, &manifest.file, reason));
             }
         }
         let path = dir.join(&manifest.index_file);
