@@ -4,6 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cat::CatOptions;
+use crate::list::ListOptions;
+use crate::split::SplitOptions;
+use crate::stat::StatOptions;
+use crate::unpack::UnpackOptions;
+use crate::verify::VerifyOptions;
+
 /// Packs folders of images into indexed WebDataset tar shards.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
@@ -19,6 +26,12 @@ pub(crate) enum Command {
     Pack(PackOptions),
     Index(IndexOptions),
     Synth(SynthOptions),
+    List(ListOptions),
+    Stat(StatOptions),
+    Cat(CatOptions),
+    Unpack(UnpackOptions),
+    Split(SplitOptions),
+    Verify(VerifyOptions),
 }
 
 const ABOUT_PACK: &str = "Pack images into shards that the loader serves.
@@ -183,7 +196,7 @@ pub(crate) struct SynthOptions {
     pub(crate) seed: u64,
 }
 
-fn fraction(text: &str) -> Result<f64, String> {
+pub(crate) fn fraction(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
         _ => Err("give a number between 0 and 1, such as 0.1".to_owned()),

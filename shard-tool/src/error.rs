@@ -104,6 +104,45 @@ pub(crate) enum ToolError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write: {source}; {}; check free space and permissions", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("there is no sample `{key}`; {}; {}", place.display(), did_you_mean(near))]
+    UnknownKey {
+        key: String,
+        place: PathBuf,
+        near: Vec<String>,
+    },
+    #[error("this is no tar: {problem}; {}; give a folder with manifest.json, or a tar", path.display())]
+    NotATar { path: PathBuf, problem: String },
+    #[error(
+        "{}, {}; {}; see the list on stdout, and leave them out with --repair",
+        counted(*num_defects, "defect"), counted(*num_bad_samples, "bad sample"), set.display()
+    )]
+    Defects {
+        set: PathBuf,
+        num_defects: u64,
+        num_bad_samples: u64,
+    },
+    #[error("the set cannot be repaired: {problem}; {}; pack it again (nothing was changed)", set.display())]
+    BeyondRepair { set: PathBuf, problem: String },
+    #[error(
+        "a member is refused: `{member}`: {problem}; {} offset {offset}; \
+         unpack it with another program if you trust it (nothing was written)", tar.display()
+    )]
+    UnsafeMember {
+        tar: PathBuf,
+        member: String,
+        offset: u64,
+        problem: &'static str,
+    },
+    #[error("the tar is damaged: {problem}; {} offset {offset}; copy it again (nothing was written)", path.display())]
+    DamagedTar {
+        path: PathBuf,
+        offset: u64,
+        problem: String,
+    },
+    #[error("two images would become the same file; {}; unpack splits or shards apart (nothing was written)", .0.display())]
+    SamePath(PathBuf),
+    #[error("the new set would replace the old one; {}; give another --out", .0.display())]
+    OutIsSet(PathBuf),
     #[error(transparent)]
     Format(#[from] FormatError),
     #[error(transparent)]
@@ -118,7 +157,8 @@ impl ToolError {
             | Self::FlatSplit(_)
             | Self::OutInsideSource(_)
             | Self::NoDefaultOut(_)
-            | Self::OutNotEmpty(_) => 2,
+            | Self::OutNotEmpty(_)
+            | Self::OutIsSet(_) => 2,
             Self::Stopped(_) => 75,
             Self::DiskFull { .. } | Self::Write { .. } => 4,
             Self::Format(error) => error.exit_code() as u8,
@@ -130,6 +170,11 @@ impl ToolError {
     /// Whether the source is to blame, so that what was written of it is of no use.
     pub(crate) fn is_of_the_source(&self) -> bool {
         matches!(self, Self::Strict { .. } | Self::NoImages { .. })
+    }
+
+    pub(crate) fn not_a_tar(path: impl Into<PathBuf>, problem: String) -> Self {
+        let path = path.into();
+        Self::NotATar { path, problem }
     }
 
     /// For `map_err` on a read of `path`.
@@ -147,4 +192,11 @@ impl ToolError {
 
 fn mib_up(num_bytes: u64) -> u64 {
     num_bytes.div_ceil(1 << 20)
+}
+
+fn did_you_mean(near: &[String]) -> String {
+    if near.is_empty() {
+        return "see `shard-tool list` for the keys there are".to_owned();
+    }
+    format!("did you mean {}?", near.join(", "))
 }

@@ -1,22 +1,32 @@
-//! `shard-tool`: turns folders of images into packed sets, indexes shards that are there already, and
-//! makes synthetic sets.
+//! `shard-tool`: turns images into packed sets, indexes shards that are there already, looks into sets, checks them, and makes
+//! synthetic ones.
 //!
 //! Results go to stdout, everything else to stderr. This file maps the outcome to an exit code and
 //! knows nothing else.
 
+mod cat;
 mod cli;
 mod error;
 mod feed;
 mod index;
 mod interrupt;
 mod journal;
+mod list;
+mod near;
+mod output;
 mod pack;
 mod plan;
 mod progress;
 mod report;
+mod set;
 mod source;
+mod split;
+mod stat;
 mod synth;
+mod tally;
 mod transcode;
+mod unpack;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -27,6 +37,12 @@ fn main() -> ExitCode {
         cli::Command::Pack(options) => pack::run(&options),
         cli::Command::Index(options) => index::run(&options),
         cli::Command::Synth(options) => synth::run(&options),
+        cli::Command::List(options) => list::run(&options),
+        cli::Command::Stat(options) => stat::run(&options),
+        cli::Command::Cat(options) => cat::run(&options),
+        cli::Command::Unpack(options) => unpack::run(&options),
+        cli::Command::Split(options) => split::run(&options),
+        cli::Command::Verify(options) => verify::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -63,7 +63,12 @@ impl Progress {
 
     /// One more image is done; `num_bytes` have been written, or read, in all.
     pub(crate) fn step(&mut self, num_bytes: u64) {
-        self.done += 1;
+        self.advance(1, num_bytes);
+    }
+
+    /// So many more images are done; `num_bytes` have passed in all.
+    pub(crate) fn advance(&mut self, num_images: u64, num_bytes: u64) {
+        self.done += num_images;
         let num_bytes = num_bytes - self.bytes_before;
         if let Some(bar) = &self.bar {
             bar.set_message(rate(self.done, num_bytes, self.started.elapsed()));

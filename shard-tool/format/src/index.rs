@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 
 use crate::sample::{ColourModel, ImageHeader, ImageKind};
 use crate::{FormatError, mapping};
@@ -25,33 +25,40 @@ pub(crate) const MAGIC: &[u8; 8] = b"\x89SHIDX\r\n";
 
 /// One entry, as in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) offset: u64,
-    pub(crate) length: u32,
-    pub(crate) crc: u32,
-    pub(crate) label: u32,
-    pub(crate) header: ImageHeader,
+pub struct Entry {
+    /// Offset of the image in the shard, bytes.
+    pub offset: u64,
+    /// Size of the image, bytes.
+    pub length: u32,
+    /// CRC-32 of the image.
+    pub crc: u32,
+    /// Position in the list of classes, or [`UNLABELLED`].
+    pub label: u32,
+    /// What the image header says.
+    pub header: ImageHeader,
 }
 
 /// Collects the entries of one shard and turns them into the bytes of its index.
 #[derive(Debug, Default)]
-pub(crate) struct IndexBuilder {
+pub struct IndexBuilder {
     entries: Vec<u8>,
     keys: Vec<u8>,
 }
 
 impl IndexBuilder {
-    pub(crate) fn num_entries(&self) -> u64 {
+    /// Entries so far.
+    pub fn num_entries(&self) -> u64 {
         (self.entries.len() / ENTRY_BYTES) as u64
     }
 
     /// Whether offsets into the key bytes still fit after a key of this length.
-    pub(crate) fn has_room_for(&self, key: &str) -> bool {
+    pub fn has_room_for(&self, key: &str) -> bool {
         u32::try_from(self.keys.len() + key.len()).is_ok()
     }
 
-    /// The caller has checked `has_room_for` and [`crate::name::MAX_KEY_BYTES`].
-    pub(crate) fn push(&mut self, entry: &Entry, key: &str) {
+    /// Adds an entry. The caller has checked [`Self::has_room_for`] and
+    /// [`crate::name::MAX_KEY_BYTES`].
+    pub fn push(&mut self, entry: &Entry, key: &str) {
         let header = &entry.header;
         self.entries.extend(entry.offset.to_le_bytes());
         for field in [
@@ -71,7 +78,7 @@ impl IndexBuilder {
     }
 
     /// The whole index of a shard of this size and digest.
-    pub(crate) fn to_bytes(&self, shard_bytes: u64, shard_digest: u64) -> Vec<u8> {
+    pub fn to_bytes(&self, shard_bytes: u64, shard_digest: u64) -> Vec<u8> {
         let mut body_crc = crc32fast::Hasher::new();
         body_crc.update(&self.entries);
         body_crc.update(&self.keys);
@@ -112,7 +119,7 @@ pub fn check_index(bytes: &[u8], path: &Path) -> Result<u64, FormatError> {
 /// The checksum over entries and keys is taken when the first entry is asked for, so that opening
 /// a set touches one page of each index.
 #[derive(Debug)]
-pub(crate) struct Index<B = Mmap> {
+pub struct Index<B = Mmap> {
     path: PathBuf,
     bytes: B,
     num_entries: u64,
@@ -123,8 +130,22 @@ pub(crate) struct Index<B = Mmap> {
 
 impl Index {
     /// Maps the index and checks its header against its checksum and the size of the file.
-    pub(crate) fn open(path: &Path) -> Result<Self, FormatError> {
+    ///
+    /// # Errors
+    /// If it is not there, cannot be mapped, or its header is damaged or of another version.
+    pub fn open(path: &Path) -> Result<Self, FormatError> {
         Self::new(mapping::map(path)?, path)
+    }
+
+    /// An index in memory, made by [`IndexBuilder::to_bytes`]; `path` is where it would lie.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, FormatError> {
+        let mut memory = MmapMut::map_anon(bytes.len()).map_err(FormatError::read(path))?;
+        memory.copy_from_slice(bytes);
+        let map = memory.make_read_only().map_err(FormatError::read(path))?;
+        Self::new(map, path)
     }
 }
 
@@ -143,30 +164,44 @@ impl<B: Deref<Target = [u8]>> Index<B> {
         Ok(index)
     }
 
-    pub(crate) fn num_entries(&self) -> u64 {
+    /// How many entries there are.
+    pub fn num_entries(&self) -> u64 {
         self.num_entries
     }
 
     /// Size of the shard when it was packed, bytes.
-    pub(crate) fn shard_bytes(&self) -> u64 {
+    pub fn shard_bytes(&self) -> u64 {
         self.shard_bytes
     }
 
     /// XXH3-64 of the shard when it was packed.
-    pub(crate) fn shard_digest(&self) -> u64 {
+    pub fn shard_digest(&self) -> u64 {
         self.shard_digest
     }
 
     /// Size of the index file, bytes.
-    pub(crate) fn file_bytes(&self) -> u64 {
+    pub fn file_bytes(&self) -> u64 {
         self.bytes.len() as u64
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Compares the checksum over entries and keys; the first call reads them all.
+    ///
+    /// # Errors
+    /// [`FormatError::IndexChecksum`].
+    pub fn check(&self) -> Result<(), FormatError> {
+        self.check_body()
     }
 
     /// Entry `number` and its key.
     ///
     /// # Errors
     /// If the body is damaged, or there is no such entry, or the entry makes no sense.
-    pub(crate) fn entry(&self, number: u64) -> Result<(Entry, &str), FormatError> {
+    pub fn entry(&self, number: u64) -> Result<(Entry, &str), FormatError> {
         self.check_body()?;
         let bytes = self
             .entry_bytes(number)
@@ -342,6 +377,13 @@ mod tests {
             index.entry(2),
             Err(FormatError::IndexInvalid { .. })
         ));
+    }
+
+    #[test]
+    fn an_index_in_memory_reads_like_one_on_disk() {
+        let index = Index::from_bytes(&two_entries(), Path::new("x.idx")).expect("opens");
+        assert_eq!(index.entry(0).expect("entry"), (entry(512), "a/b"));
+        assert_eq!(index.bytes(), two_entries());
     }
 
     #[test]

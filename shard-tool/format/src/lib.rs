@@ -24,6 +24,10 @@
 //! then `<key>.cls` with the label in decimal. An unlabelled sample has no `.cls`.
 //! Headers are GNU tar with mode 0644, owner 0 and time 0; names over 100 bytes use
 //! the GNU long-name member, so that stock `tar` and WebDataset readers see them whole.
+//! What is in a set is what its indexes list: a member of a shard that no entry names is not part of
+//! the set. So samples are dropped by writing a new index and manifest, shards untouched
+//! (`shard-tool verify --repair`); the digests in the manifest tell such an index from a damaged one.
+//!
 //! A member name is split at the first dot after its last slash, hence keys have no dot there
 //! ([`name`] states how keys are made and how to get the source name back).
 //!
@@ -66,6 +70,7 @@
 //!
 //! [`Manifest`] is its schema. A label is the position of a name in `classes`.
 //! The samples of a split are numbered from 0 through its shards, in the order of the manifest.
+//! The numbers in the names of the shards rise in that order; some may be left out.
 
 mod error;
 mod folder;
@@ -80,13 +85,16 @@ pub mod name;
 pub mod pattern;
 mod reader;
 mod sample;
+pub mod walk;
 mod writer;
 
 pub use error::FormatError;
-pub use index::{ENTRY_BYTES, HEADER_BYTES, UNLABELLED, VERSION, check_index};
+pub use index::{
+    ENTRY_BYTES, Entry, HEADER_BYTES, Index, IndexBuilder, UNLABELLED, VERSION, check_index,
+};
 pub use indexer::{FoundSample, SetIndexer, ShardIndexer};
 pub use manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest};
-pub use mapping::MappedTar;
+pub use mapping::MappedFile;
 pub use reader::ShardSet;
 pub use sample::{ColourModel, ImageHeader, ImageKind, Sample};
 pub use writer::{FinishedShard, NewSample, SetWriter, TAR_END_BYTES, WriterOptions};

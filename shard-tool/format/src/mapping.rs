@@ -1,11 +1,36 @@
 //! A file mapped for reading: the only unsafe line of the crate.
 
 use std::fs::File;
+use std::ops::Deref;
 use std::path::Path;
 
 use memmap2::Mmap;
 
 use crate::FormatError;
+
+/// A whole file, mapped for reading, for those who look at a shard without its index.
+///
+/// Nobody may shorten the file meanwhile: touching pages that are gone ends the process.
+#[derive(Debug)]
+pub struct MappedFile(Mmap);
+
+impl MappedFile {
+    /// Maps the file at `path`.
+    ///
+    /// # Errors
+    /// [`FormatError::MissingFile`], or [`FormatError::Read`] if it cannot be opened or mapped.
+    pub fn open(path: &Path) -> Result<Self, FormatError> {
+        map(path).map(Self)
+    }
+}
+
+impl Deref for MappedFile {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// Maps a whole file. The mapping outlives the file handle, and also the file's name.
 ///
@@ -36,23 +61,4 @@ fn map_file(file: &File) -> std::io::Result<Mmap> {
     // they are read; that is asked of whoever indexes a set (`SetIndexer`).
     // Sizes are compared with the manifest after mapping.
     unsafe { Mmap::map(file) }
-}
-
-/// A tar mapped for reading, of whoever wrote it. Nobody may write into it meanwhile.
-#[derive(Debug)]
-pub struct MappedTar(Mmap);
-
-impl MappedTar {
-    /// Maps the tar.
-    ///
-    /// # Errors
-    /// [`FormatError::MissingFile`], or [`FormatError::Read`].
-    pub fn open(path: &Path) -> Result<Self, FormatError> {
-        map(path).map(Self)
-    }
-
-    /// All of its bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
 }

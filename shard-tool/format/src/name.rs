@@ -80,6 +80,16 @@ pub fn shard_file(split: &str, number: usize) -> String {
     format!("{split}-{number:06}.tar")
 }
 
+/// The number of the shard of `split` that is called `file`.
+pub fn shard_number(file: &str, split: &str) -> Option<usize> {
+    let digits = file
+        .strip_prefix(split)?
+        .strip_prefix('-')?
+        .strip_suffix(".tar")?;
+    let number = digits.parse().ok()?;
+    (is_split_name(split) && shard_file(split, number) == file).then_some(number)
+}
+
 /// File name of the index beside a shard.
 pub fn index_file(shard_file: &str) -> String {
     let stem = shard_file.strip_suffix(".tar").unwrap_or(shard_file);
@@ -117,7 +127,7 @@ pub fn is_split_name(split: &str) -> bool {
 }
 
 /// Whether this is the name of some shard or index.
-pub(crate) fn is_set_file(file: &str) -> bool {
+pub fn is_set_file(file: &str) -> bool {
     let stem = file
         .strip_suffix(".tar")
         .or_else(|| file.strip_suffix(".idx"));

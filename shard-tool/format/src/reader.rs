@@ -81,6 +81,11 @@ impl ShardSet {
         &self.manifest
     }
 
+    /// All samples in order, each as [`ShardSet::sample`] gives it.
+    pub fn samples(&self) -> impl Iterator<Item = Result<Sample<'_>, FormatError>> {
+        (0..self.num_samples).map(|id| self.sample(id))
+    }
+
     /// Sample `id`, in the order of the manifest. Touches the index, not the image.
     ///
     /// # Errors

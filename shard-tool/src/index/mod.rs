@@ -12,7 +12,7 @@ mod shards;
 
 use std::time::Instant;
 
-use shard_format::{Manifest, MappedTar, SetIndexer};
+use shard_format::{Manifest, MappedFile, SetIndexer};
 
 use crate::cli::IndexOptions;
 use crate::error::ToolError;
@@ -72,10 +72,10 @@ fn write(
                 notes,
                 progress,
             };
-            let tar = MappedTar::open(&shards.dir.join(file))?;
-            let scanned = scan.run(tar.bytes())?;
+            let tar = MappedFile::open(&shards.dir.join(file))?;
+            let scanned = scan.run(&tar)?;
             num_samples += scanned.num_samples;
-            let num_bytes = tar.bytes().len() as u64;
+            let num_bytes = tar.len() as u64;
             bytes_before += num_bytes;
             let digest = scanned.digest.digest();
             indexer.add_shard(&split.name, file, num_bytes, digest, scanned.found)?;

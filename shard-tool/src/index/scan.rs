@@ -90,7 +90,7 @@ impl Scan<'_> {
             return Ok(());
         }
         let name = self.name_of(member)?;
-        if member.kind == MemberKind::Other {
+        if matches!(member.kind, MemberKind::Special(_)) {
             self.note("links and devices, which readers pass over", name);
             return Ok(());
         }

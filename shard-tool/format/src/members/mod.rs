@@ -32,8 +32,8 @@ pub enum MemberKind {
     Sparse,
     /// A folder.
     Folder,
-    /// A link, device, or something unknown.
-    Other,
+    /// Anything else, by name: `symbolic link`, `hard link`, `device`, ...
+    Special(&'static str),
 }
 
 /// One member of a tar.
@@ -112,9 +112,14 @@ pub struct Members<'a> {
 impl<'a> Members<'a> {
     /// The members of this tar, from its first byte on.
     pub fn new(tar: &'a [u8]) -> Self {
+        Self::starting_at(tar, 0)
+    }
+
+    /// The members of this tar from the header at this offset on.
+    pub(crate) fn starting_at(tar: &'a [u8], at: usize) -> Self {
         Self {
             tar,
-            at: 0,
+            at,
             ended: false,
             last_good: None,
         }
@@ -183,9 +188,8 @@ impl<'a> Members<'a> {
         if block.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
-        let header = Header::from_byte_slice(block);
-        if header.cksum().ok() == Some(checksum(block)) {
-            return Ok(Some(header));
+        if is_header(block) {
+            return Ok(Some(Header::from_byte_slice(block)));
         }
         Err(Fault::HeaderChecksum)
     }
@@ -277,8 +281,17 @@ fn kind_of(kind: EntryType, name: &[u8], extensions: &Extensions<'_>) -> MemberK
         EntryType::Regular if name.ends_with(b"/") => MemberKind::Folder,
         EntryType::Directory => MemberKind::Folder,
         EntryType::Regular | EntryType::Continuous => MemberKind::Regular,
-        _ => MemberKind::Other,
+        EntryType::Symlink => MemberKind::Special("symbolic link"),
+        EntryType::Link => MemberKind::Special("hard link"),
+        EntryType::Char | EntryType::Block => MemberKind::Special("device"),
+        EntryType::Fifo => MemberKind::Special("pipe"),
+        _ => MemberKind::Special("member of an unusual type"),
     }
+}
+
+/// Whether the checksum of a header holds.
+pub(crate) fn is_header(block: &[u8]) -> bool {
+    Header::from_byte_slice(block).cksum().ok() == Some(checksum(block))
 }
 
 /// The sum of the bytes of a header, with blanks in place of the checksum itself.
@@ -290,9 +303,7 @@ fn checksum(block: &[u8]) -> u32 {
 fn is_compressed(bytes: &[u8]) -> bool {
     let magics: [&[u8]; 4] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\0"];
     // A tar could begin with a member that is called like one of these; its header has a checksum.
-    let is_header = bytes
-        .get(..BLOCK)
-        .is_some_and(|block| Header::from_byte_slice(block).cksum().ok() == Some(checksum(block)));
+    let is_header = bytes.get(..BLOCK).is_some_and(is_header);
     !is_header && magics.iter().any(|magic| bytes.starts_with(magic))
 }
 

@@ -118,8 +118,9 @@ fn folders_and_links_have_no_content_and_sparse_files_are_told_apart() {
         .iter()
         .map(|member| member.kind)
         .collect();
-    use MemberKind::{Folder, Other, Regular, Sparse};
-    assert_eq!(kinds, [Folder, Other, Sparse, Sparse, Folder, Regular]);
+    use MemberKind::{Folder, Regular, Sparse, Special};
+    let link = Special("symbolic link");
+    assert_eq!(kinds, [Folder, link, Sparse, Sparse, Folder, Regular]);
 }
 
 #[test]

@@ -1,0 +1,107 @@
+//! `shard-tool cat`: the bytes of one image, from a set or from any tar.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use shard_format::members::Member;
+use shard_format::walk::{Step, walk};
+use shard_format::{MappedFile, Sample};
+
+use crate::error::ToolError;
+use crate::{near, output, set};
+
+const ABOUT: &str = "Write the bytes of one image to stdout, as they were packed.
+
+SET_OR_SHARD is a folder that holds manifest.json, or any tar. KEY is <class>/<stem>, as \
+`shard-tool list` shows it; in a tar the whole name of any member does as well.";
+
+const EXAMPLE: &str = "Example:
+  shard-tool cat imagenet-shards n01440764/n01440764_10026 > fish.jpg";
+
+/// Write the bytes of one image to stdout.
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLE)]
+pub(crate) struct CatOptions {
+    /// Folder that holds manifest.json, or a tar.
+    set_or_shard: PathBuf,
+    /// Which image: <class>/<stem>.
+    key: String,
+    /// Look in this split of a set only.
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
+}
+
+/// Writes the image.
+pub(crate) fn run(options: &CatOptions) -> Result<(), ToolError> {
+    if options.set_or_shard.is_file() {
+        cat_member(&options.set_or_shard, &options.key)
+    } else {
+        cat_sample(options)
+    }
+}
+
+fn cat_sample(options: &CatOptions) -> Result<(), ToolError> {
+    let splits = set::open(&options.set_or_shard, options.split.as_deref())?;
+    let mut found: Option<Sample<'_>> = None;
+    for sample in splits.iter().flat_map(|split| split.samples()) {
+        let sample = sample?;
+        match &found {
+            _ if sample.key != options.key => {}
+            Some(first) => eprintln!(
+                "warning: {} is also in {}; this is the one in {}; give --split",
+                options.key, sample.shard, first.shard
+            ),
+            None => found = Some(sample),
+        }
+    }
+    let Some(sample) = found else {
+        let keys = splits.iter().flat_map(|split| split.samples().flatten());
+        let near = near::matches(&options.key, keys.map(|sample| sample.key));
+        return Err(unknown(&options.set_or_shard, &options.key, near));
+    };
+    output::print(|out| out.bytes(sample.image))?;
+    Ok(sample.check()?)
+}
+
+fn cat_member(path: &Path, key: &str) -> Result<(), ToolError> {
+    let tar = MappedFile::open(path)?;
+    let mut names = Vec::new();
+    for step in walk(&tar) {
+        match step {
+            Step::Member(member) if is_called(&member, key) => {
+                return output::print(|out| out.bytes(member.data));
+            }
+            Step::Member(member) => names.push(String::from_utf8_lossy(&member.name).into_owned()),
+            Step::Damage { offset: 0, problem } => return Err(ToolError::not_a_tar(path, problem)),
+            Step::Damage { offset, problem } => {
+                eprintln!("warning: {problem}; {} offset {offset}", path.display());
+            }
+        }
+    }
+    let near = near::matches(key, names.iter().map(|name| key_of(name)));
+    Err(unknown(path, key, near))
+}
+
+/// The name up to the first dot after its last slash.
+fn key_of(name: &str) -> &str {
+    let file = name.rfind('/').map_or(0, |slash| slash + 1);
+    let dot = name[file..].find('.');
+    dot.map_or(name, |dot| &name[..file + dot])
+}
+
+/// Whether the name is `key`, or `key` with the extension of an image.
+fn is_called(member: &Member<'_>, key: &str) -> bool {
+    let Some(rest) = member.name.strip_prefix(key.as_bytes()) else {
+        return false;
+    };
+    let extension = rest.to_ascii_lowercase();
+    matches!(extension.as_slice(), b"" | b".jpg" | b".jpeg" | b".png")
+}
+
+fn unknown(place: &Path, key: &str, near: Vec<String>) -> ToolError {
+    ToolError::UnknownKey {
+        key: key.to_owned(),
+        place: place.to_owned(),
+        near,
+    }
+}

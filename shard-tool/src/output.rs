@@ -1,0 +1,51 @@
+//! Results on stdout. A reader that goes away (`| head`) ends the program quietly.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+use serde::Serialize;
+
+use crate::error::ToolError;
+
+/// Stdout, buffered.
+pub(crate) struct Output {
+    inner: BufWriter<StdoutLock<'static>>,
+}
+
+/// Lets `write` write to stdout.
+///
+/// # Errors
+/// Those of `write`, and the system's refusal, unless nobody reads any more.
+pub(crate) fn print(
+    write: impl FnOnce(&mut Output) -> Result<(), ToolError>,
+) -> Result<(), ToolError> {
+    let mut output = Output {
+        inner: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
+    };
+    match write(&mut output).and_then(|()| output.flush()) {
+        Err(ToolError::Write { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+impl Output {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), ToolError> {
+        let written = self.inner.write_all(bytes);
+        written.map_err(ToolError::write("stdout"))
+    }
+
+    pub(crate) fn line(&mut self, line: &str) -> Result<(), ToolError> {
+        self.bytes(line.as_bytes())?;
+        self.bytes(b"\n")
+    }
+
+    /// One object on a line of its own.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), ToolError> {
+        self.line(&serde_json::to_string(value).expect("strings and numbers only"))
+    }
+
+    fn flush(&mut self) -> Result<(), ToolError> {
+        self.inner.flush().map_err(ToolError::write("stdout"))
+    }
+}

@@ -1,0 +1,159 @@
+//! `shard-tool stat`: what a set holds, from the indexes alone.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use shard_format::{ImageHeader, ShardSet};
+
+use crate::error::ToolError;
+use crate::report::{counted, thousands};
+use crate::tally::{Spreads, Tally, counts_text};
+use crate::{output, set};
+
+const ABOUT: &str = "Show what a set holds: images by split and class, kinds, colour models, sizes.
+
+Only indexes are read, so it is quick; `shard-tool verify` looks at the images.";
+
+const EXAMPLE: &str = "Example: images per class of train, as JSON
+  shard-tool stat imagenet-shards --json | jq .splits.train.classes";
+
+/// Show what a set holds: images by split and class, kinds, colour models, sizes.
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLE)]
+pub(crate) struct StatOptions {
+    /// Folder that holds manifest.json.
+    set: PathBuf,
+    /// Only this split.
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
+    /// How many classes to show, the largest first.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// One JSON object, with all classes.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Stat {
+    set: String,
+    num_classes: usize,
+    splits: BTreeMap<String, SplitStat>,
+}
+
+#[derive(Debug, Serialize)]
+struct SplitStat {
+    num_images: u64,
+    num_unlabelled: u64,
+    image_bytes: u64,
+    num_shards: usize,
+    shard_bytes: u64,
+    kinds: BTreeMap<&'static str, u64>,
+    colours: BTreeMap<&'static str, u64>,
+    #[serde(flatten)]
+    spreads: Spreads,
+    classes: BTreeMap<String, u64>,
+}
+
+/// Prints the statistics.
+pub(crate) fn run(options: &StatOptions) -> Result<(), ToolError> {
+    let splits = set::open(&options.set, options.split.as_deref())?;
+    let stat = Stat {
+        set: options.set.display().to_string(),
+        num_classes: splits.first().map_or(0, |split| split.classes().len()),
+        splits: splits.iter().map(of_split).collect::<Result<_, _>>()?,
+    };
+    output::print(|out| match options.json {
+        true => out.json(&stat),
+        false => out.bytes(stat.to_text(options.top).as_bytes()),
+    })
+}
+
+fn of_split(split: &ShardSet) -> Result<(String, SplitStat), ToolError> {
+    let mut tally = Tally::default();
+    for sample in split.samples() {
+        let sample = sample?;
+        let header = ImageHeader {
+            kind: sample.kind,
+            colour: sample.colour,
+            bits: sample.bits,
+            width: sample.width,
+            height: sample.height,
+        };
+        tally.add(&header, sample.label, sample.image.len() as u32);
+    }
+    let shards = &split.manifest().splits[split.split()].shards;
+    let spreads = tally.spreads();
+    let stat = SplitStat {
+        num_images: tally.num_images,
+        num_unlabelled: tally.num_unlabelled,
+        image_bytes: tally.num_bytes,
+        num_shards: shards.len(),
+        shard_bytes: shards.iter().map(|shard| shard.num_bytes).sum(),
+        classes: per_class(split.classes(), &tally.labels),
+        kinds: tally.kinds,
+        colours: tally.colours,
+        spreads,
+    };
+    Ok((split.split().to_owned(), stat))
+}
+
+/// Images of every class, also of those without any.
+fn per_class(classes: &[String], labels: &BTreeMap<u32, u64>) -> BTreeMap<String, u64> {
+    let count = |label| labels.get(&label).copied().unwrap_or(0);
+    let counts = (0u32..).zip(classes);
+    counts
+        .map(|(label, class)| (class.clone(), count(label)))
+        .collect()
+}
+
+impl Stat {
+    fn to_text(&self, top: usize) -> String {
+        let classes = counted(self.num_classes as u64, "class");
+        let mut text = format!("{}: {classes}\n", self.set);
+        for (name, split) in &self.splits {
+            split.add_text(name, top, &mut text);
+        }
+        text
+    }
+}
+
+impl SplitStat {
+    fn add_text(&self, name: &str, top: usize, text: &mut String) {
+        let (images, shards) = (
+            counted(self.num_images, "image"),
+            counted(self.num_shards as u64, "shard"),
+        );
+        let unlabelled = match self.num_unlabelled {
+            0 => String::new(),
+            some => format!(", {} unlabelled", thousands(some)),
+        };
+        let [images_mb, shards_mb] =
+            [self.image_bytes, self.shard_bytes].map(|bytes| bytes as f64 / 1e6);
+        writeln!(
+            text,
+            "\n{name}: {images}{unlabelled}, {images_mb:.1} MB; {shards}, {shards_mb:.1} MB"
+        )
+        .expect("a string");
+        writeln!(text, "  {:<9}{}", "kinds", counts_text(&self.kinds)).expect("a string");
+        writeln!(text, "  {:<9}{}", "colours", counts_text(&self.colours)).expect("a string");
+        text.push_str(&self.spreads.to_text());
+        self.add_classes(top, text);
+    }
+
+    fn add_classes(&self, top: usize, text: &mut String) {
+        let mut classes: Vec<(&String, u64)> =
+            self.classes.iter().map(|(name, n)| (name, *n)).collect();
+        classes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        for (class, count) in classes.iter().take(top) {
+            writeln!(text, "  {:>9} {class}", thousands(*count)).expect("a string");
+        }
+        if let Some((_, least)) = classes.last().filter(|_| classes.len() > top) {
+            let (rest, least) = (thousands((classes.len() - top) as u64), thousands(*least));
+            writeln!(text, "  and {rest} more, the smallest of {least}").expect("a string");
+        }
+    }
+}

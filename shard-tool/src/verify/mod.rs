@@ -1,0 +1,175 @@
+//! `shard-tool verify`: whether a set is what its manifest says, down to each image.
+//!
+//! It goes on behind every defect and tells them all. The order of what it tells depends on the set
+//! alone, not on threads.
+
+mod defect;
+mod duplicates;
+mod files;
+mod members;
+mod oddity;
+mod repair;
+mod report;
+mod samples;
+mod scan;
+mod shard;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use shard_format::{MANIFEST_FILE, Manifest, name};
+
+use crate::error::ToolError;
+use crate::output;
+use defect::{Cause, Defect};
+use report::Report;
+use samples::Depth;
+use scan::Findings;
+use shard::Shard;
+
+const ABOUT: &str = "Check a set: files, indexes, members of the shards, every image; find duplicates.
+
+Compares sizes and digests of all files with the manifest, every entry of the indexes with the members \
+of the tars, and every image with its checksum and header. Finds the same bytes in two classes, or in \
+train and in another split. Goes on behind a defect, lists all of them, and ends with exit code 3 if \
+there is any. Works on all processors and reads each byte once from the disk.
+
+An arithmetic-coded JPEG is not decoded, since this program cannot and the loader can.
+
+--repair writes new indexes and a new manifest without the bad samples; shards stay as they are. \
+Of the same bytes in two classes every copy is dropped, of the same bytes in train and another split \
+the copy in train. A damaged index is made anew from a sound shard. A member of a shard that is not in \
+the index is not part of the set: this is noted and is no defect.";
+
+const EXAMPLE: &str = "Example:
+  shard-tool verify imagenet-shards --decode
+  shard-tool verify imagenet-shards --json | jq -r '.defects[] | [.shard, .key, .offset, .reason] | @tsv'";
+
+/// Check a set: files, indexes, members of the shards, every image; find duplicates.
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLE)]
+pub(crate) struct VerifyOptions {
+    /// Folder that holds manifest.json.
+    set: PathBuf,
+    /// Decode every image.
+    #[arg(long)]
+    decode: bool,
+    /// Drop bad samples: write new indexes and a new manifest.
+    #[arg(long)]
+    repair: bool,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks, prints the report, and repairs if asked to.
+pub(crate) fn run(options: &VerifyOptions) -> Result<(), ToolError> {
+    let started = Instant::now();
+    let manifest = Manifest::load_unchecked(&options.set)?;
+    let mut defects = contradictions(&manifest);
+    let shards = open_shards(&options.set, &manifest, &mut defects);
+    let depth = Depth {
+        decode: options.decode,
+        num_classes: manifest.classes.len(),
+    };
+    let mut findings = scan::scan(&shards, depth);
+    findings.defects.append(&mut defects);
+    complete(&mut findings, &shards, &manifest);
+    note_strays(&options.set, &manifest, &mut findings.notes);
+    let mut report = Report::new(options, &shards, &mut findings, started.elapsed());
+    if options.repair && !report.is_sound() {
+        report.repaired = Some(repair::repair(&options.set, &manifest, &shards, &findings)?);
+    }
+    output::print(|out| match options.json {
+        true => out.json(&report),
+        false => out.bytes(report.to_text().as_bytes()),
+    })?;
+    report.outcome(&options.set)
+}
+
+fn contradictions(manifest: &Manifest) -> Vec<Defect> {
+    let contradictions = manifest.contradictions().into_iter();
+    contradictions
+        .map(|problem| Defect::of_file(Cause::Manifest, MANIFEST_FILE, problem))
+        .collect()
+}
+
+fn open_shards<'a>(
+    dir: &Path,
+    manifest: &'a Manifest,
+    defects: &mut Vec<Defect>,
+) -> Vec<Shard<'a>> {
+    let splits = manifest.splits.iter();
+    let listed =
+        splits.flat_map(|(split, listed)| listed.shards.iter().map(move |one| (split, one)));
+    (0u32..)
+        .zip(listed)
+        .map(|(number, (split, one))| Shard::open(dir, number, split, one, defects))
+        .collect()
+}
+
+/// What can only be told when all shards have been looked at; then everything is put in order.
+fn complete(findings: &mut Findings, shards: &[Shard<'_>], manifest: &Manifest) {
+    check_counts(findings, shards, manifest);
+    duplicates::find(
+        &mut findings.seen,
+        shards,
+        &manifest.classes,
+        &mut findings.defects,
+        &mut findings.notes,
+    );
+    let place = |defect: &Defect| {
+        let shard = defect.shard.clone();
+        (shard, defect.offset, defect.cause, defect.reason.clone())
+    };
+    findings.defects.sort_by_cached_key(place);
+    findings.notes.sort();
+}
+
+/// The manifest's counts of a split against its indexes, where all of them are there.
+fn check_counts(findings: &mut Findings, shards: &[Shard<'_>], manifest: &Manifest) {
+    for (split, stated) in &manifest.splits {
+        let mut of_split = shards.iter().filter(|shard| shard.split == split.as_str());
+        if !of_split.all(|shard| shard.is_complete()) {
+            continue;
+        }
+        let tally = findings.tallies.entry(split.clone()).or_default();
+        let unlabelled = tally.num_unlabelled == stated.num_unlabelled;
+        let kinds = same_counts(&tally.kinds, &stated.kinds);
+        let colours = same_counts(&tally.colours, &stated.colours);
+        for (agrees, what) in [
+            (unlabelled, "number of unlabelled samples"),
+            (kinds, "table of kinds"),
+            (colours, "table of colour models"),
+        ] {
+            if !agrees {
+                let reason = format!("the {what} of `{split}` is not that of its indexes");
+                let defect = Defect::of_file(Cause::Manifest, MANIFEST_FILE, reason);
+                findings.defects.push(defect);
+            }
+        }
+    }
+}
+
+fn same_counts(found: &BTreeMap<&'static str, u64>, stated: &BTreeMap<String, u64>) -> bool {
+    let stated = stated.iter().map(|(name, count)| (name.as_str(), *count));
+    found.iter().map(|(name, count)| (*name, *count)).eq(stated)
+}
+
+/// Files that look like those of the set and are not.
+fn note_strays(dir: &Path, manifest: &Manifest, notes: &mut Vec<String>) {
+    let shards = manifest.splits.values().flat_map(|split| &split.shards);
+    let known: BTreeSet<&str> = shards
+        .flat_map(|shard| [shard.file.as_str(), shard.index_file.as_str()])
+        .collect();
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut strays: Vec<String> = names
+        .filter(|file| name::is_set_file(file) && !known.contains(file.as_str()))
+        .map(|file| format!("{file} is in the folder and not in the manifest"))
+        .collect();
+    strays.sort();
+    notes.append(&mut strays);
+}

@@ -1,0 +1,216 @@
+//! Writes new indexes and a new manifest without the bad samples. Shards are not touched.
+//!
+//! Everything is written under temporary names first, then renamed, the manifest last. Whoever is
+//! interrupted between two renames has a set whose manifest does not fit some indexes; repairing it
+//! again completes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+use shard_format::{
+    FormatError, IndexBuilder, MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, UNLABELLED,
+    name,
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::defect::SampleId;
+use super::files::{TarFacts, hex};
+use super::scan::Findings;
+use super::shard::Shard;
+use crate::error::ToolError;
+
+/// What a repair has changed.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Repaired {
+    pub(super) num_samples_dropped: u64,
+    pub(super) num_samples_left: u64,
+    pub(super) shards_dropped: Vec<String>,
+    pub(super) files_written: Vec<String>,
+}
+
+/// Repairs the set in `dir`.
+///
+/// # Errors
+/// If nothing would be left, somebody else writes there, or the system refuses.
+pub(super) fn repair(
+    dir: &Path,
+    manifest: &Manifest,
+    shards: &[Shard<'_>],
+    findings: &Findings,
+) -> Result<Repaired, ToolError> {
+    let _lock = lock(dir)?;
+    let mut repaired = Repaired::default();
+    let outcome = write_all(dir, manifest, shards, findings, &mut repaired);
+    if outcome.is_err() {
+        for file in &repaired.files_written {
+            drop(fs::remove_file(dir.join(name::partial_file(file))));
+        }
+    }
+    outcome.map(|()| repaired)
+}
+
+fn write_all(
+    dir: &Path,
+    manifest: &Manifest,
+    shards: &[Shard<'_>],
+    findings: &Findings,
+    repaired: &mut Repaired,
+) -> Result<(), ToolError> {
+    let bad: BTreeSet<SampleId> = findings
+        .defects
+        .iter()
+        .filter_map(|defect| defect.sample)
+        .collect();
+    let mut repaired_manifest = Manifest {
+        splits: BTreeMap::new(),
+        ..manifest.clone()
+    };
+    for split in manifest.splits.keys() {
+        repaired_manifest
+            .splits
+            .insert(split.clone(), SplitManifest::default());
+    }
+    for (shard, tar) in shards.iter().zip(&findings.tars) {
+        let split = repaired_manifest.splits.get_mut(shard.split);
+        let split = split.expect("all splits are there");
+        match without_bad(shard, *tar, &bad, split) {
+            Some(index) => keep(dir, shard, *tar, &index, split, repaired)?,
+            None => repaired.shards_dropped.push(shard.manifest.file.clone()),
+        }
+    }
+    check_is_usable(dir, &repaired_manifest)?;
+    count(manifest, &repaired_manifest, repaired);
+    write_partial(dir, MANIFEST_FILE, repaired_manifest.to_json().as_bytes())?;
+    repaired.files_written.push(MANIFEST_FILE.to_owned());
+    publish(dir, &repaired.files_written)
+}
+
+fn lock(dir: &Path) -> Result<File, ToolError> {
+    let folder = File::open(dir).map_err(ToolError::read(dir))?;
+    let locked = flock(&folder, FlockOperation::NonBlockingLockExclusive);
+    locked.map_err(|_| FormatError::Locked {
+        dir: dir.to_owned(),
+    })?;
+    Ok(folder)
+}
+
+/// The index of the good samples, which are counted in `split`; `None` if there are none.
+fn without_bad(
+    shard: &Shard<'_>,
+    tar: Option<TarFacts>,
+    bad: &BTreeSet<SampleId>,
+    split: &mut SplitManifest,
+) -> Option<IndexBuilder> {
+    // The checksums of an index that was made anew tell nothing of a tar that has changed.
+    let trusted = tar.is_some_and(|tar| tar.as_stated || !shard.rebuilt);
+    if !trusted {
+        return None;
+    }
+    let mut builder = IndexBuilder::default();
+    for entry in 0..shard.num_entries() {
+        let id = SampleId {
+            shard: shard.number,
+            entry: entry as u32,
+        };
+        let Some((entry, key)) = shard.entry(entry).filter(|_| !bad.contains(&id)) else {
+            continue;
+        };
+        builder.push(&entry, key);
+        split.num_samples += 1;
+        split.num_unlabelled += u64::from(entry.label == UNLABELLED);
+        let (kind, colour) = (entry.header.kind.name(), entry.header.colour.name());
+        *split.kinds.entry(kind.to_owned()).or_default() += 1;
+        *split.colours.entry(colour.to_owned()).or_default() += 1;
+    }
+    (builder.num_entries() > 0).then_some(builder)
+}
+
+/// Adds the shard to the manifest, and writes its index if it is another one than before.
+fn keep(
+    dir: &Path,
+    shard: &Shard<'_>,
+    tar: Option<TarFacts>,
+    builder: &IndexBuilder,
+    split: &mut SplitManifest,
+    repaired: &mut Repaired,
+) -> Result<(), ToolError> {
+    let tar = tar.expect("a shard without tar is dropped");
+    let index = builder.to_bytes(tar.num_bytes, tar.digest);
+    let (file, index_file) = (&shard.manifest.file, &shard.manifest.index_file);
+    split.num_bytes += tar.num_bytes;
+    split.shards.push(ShardManifest {
+        file: file.clone(),
+        num_samples: builder.num_entries(),
+        num_bytes: tar.num_bytes,
+        xxh3: hex(tar.digest),
+        index_file: index_file.clone(),
+        index_bytes: index.len() as u64,
+        index_xxh3: hex(xxh3_64(&index)),
+    });
+    let before = shard.index.as_ref().filter(|_| !shard.rebuilt);
+    if before.is_none_or(|before| before.bytes() != index) {
+        write_partial(dir, index_file, &index)?;
+        repaired.files_written.push(index_file.clone());
+    }
+    Ok(())
+}
+
+fn check_is_usable(dir: &Path, manifest: &Manifest) -> Result<(), ToolError> {
+    let num_left: u64 = manifest
+        .splits
+        .values()
+        .map(|split| split.num_samples)
+        .sum();
+    let problem = match manifest.contradictions().into_iter().next() {
+        None if num_left == 0 => "no sample is good".to_owned(),
+        None => return Ok(()),
+        Some(problem) => problem,
+    };
+    Err(ToolError::BeyondRepair {
+        set: dir.to_owned(),
+        problem,
+    })
+}
+
+fn count(before: &Manifest, after: &Manifest, repaired: &mut Repaired) {
+    let sum = |manifest: &Manifest| -> u64 {
+        let shards = manifest.splits.values().flat_map(|split| &split.shards);
+        shards.map(|shard| shard.num_samples).sum()
+    };
+    repaired.num_samples_left = sum(after);
+    repaired.num_samples_dropped = sum(before).saturating_sub(sum(after));
+}
+
+/// Writes and syncs a file under its temporary name.
+fn write_partial(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), ToolError> {
+    let path = dir.join(name::partial_file(file));
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|source| {
+        drop(fs::remove_file(&path));
+        ToolError::Write { path, source }
+    })
+}
+
+/// Gives the files their names, in this order: the manifest comes last.
+fn publish(dir: &Path, files: &[String]) -> Result<(), ToolError> {
+    let sync_folder = || {
+        let synced = File::open(dir).and_then(|folder| folder.sync_all());
+        synced.map_err(ToolError::write(dir))
+    };
+    for file in files {
+        if file == MANIFEST_FILE {
+            sync_folder()?;
+        }
+        let path = dir.join(file);
+        let renamed = fs::rename(dir.join(name::partial_file(file)), &path);
+        renamed.map_err(ToolError::write(path))?;
+    }
+    sync_folder()
+}

@@ -1,0 +1,153 @@
+//! Spreads the work over all processors and gathers what is found.
+//!
+//! A task is the files of one shard, or some of its samples. Tasks are taken in order, so that all
+//! threads work in the same few shards and every byte comes from the disk once.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+
+use super::defect::{Defect, SampleId};
+use super::files::{self, TarFacts};
+use super::members;
+use super::samples::{self, Depth};
+use super::shard::Shard;
+use crate::progress::Progress;
+use crate::tally::Tally;
+
+/// Samples of one task.
+const CHUNK: u64 = 256;
+
+/// What is kept of a sample to find it again elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// XXH3-128 of the image.
+    pub(super) digest: u128,
+    /// XXH3-64 of the key.
+    pub(super) key: u64,
+    pub(super) label: u32,
+    pub(super) id: SampleId,
+}
+
+/// What one task has found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) defects: Vec<Defect>,
+    pub(super) notes: Vec<String>,
+    pub(super) seen: Vec<Seen>,
+    pub(super) tally: Tally,
+    pub(super) oddities: BTreeMap<&'static str, u64>,
+    pub(super) num_samples: u64,
+    pub(super) num_bytes: u64,
+    tar: Option<TarFacts>,
+}
+
+/// What all tasks have found.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) defects: Vec<Defect>,
+    pub(super) notes: Vec<String>,
+    pub(super) seen: Vec<Seen>,
+    /// By name of the split.
+    pub(super) tallies: BTreeMap<String, Tally>,
+    pub(super) oddities: BTreeMap<&'static str, u64>,
+    pub(super) num_bytes: u64,
+    /// For each shard, what its tar is.
+    pub(super) tars: Vec<Option<TarFacts>>,
+}
+
+#[derive(Debug, Clone)]
+enum Task {
+    Files(usize),
+    Samples(usize, Range<u64>),
+}
+
+/// Looks at everything in `shards`.
+pub(super) fn scan(shards: &[Shard<'_>], depth: Depth) -> Findings {
+    let tasks = tasks(shards);
+    let mut progress = Progress::new("verifying", shards.iter().map(Shard::num_at_hand).sum());
+    let mut findings = Findings {
+        tars: vec![None; shards.len()],
+        ..Findings::default()
+    };
+    let (next, (sender, receiver)) = (AtomicUsize::new(0), channel());
+    thread::scope(|scope| {
+        for _ in 0..num_threads() {
+            let (sender, next, tasks) = (sender.clone(), &next, &tasks);
+            scope.spawn(move || {
+                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = perform(task, shards, depth);
+                    sender.send((task.shard(), found)).expect("it is received");
+                }
+            });
+        }
+        drop(sender);
+        for (shard, found) in receiver {
+            findings.num_bytes += found.num_bytes;
+            progress.advance(found.num_samples, findings.num_bytes);
+            findings.take(shard, shards[shard].split, found);
+        }
+    });
+    progress.finish();
+    findings
+}
+
+fn num_threads() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn tasks(shards: &[Shard<'_>]) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for (position, shard) in shards.iter().enumerate() {
+        tasks.push(Task::Files(position));
+        let num_entries = shard.num_at_hand();
+        let starts = (0..num_entries).step_by(CHUNK as usize);
+        tasks.extend(starts.map(|start| {
+            let end = num_entries.min(start + CHUNK);
+            Task::Samples(position, start..end)
+        }));
+    }
+    tasks
+}
+
+fn perform(task: &Task, shards: &[Shard<'_>], depth: Depth) -> Found {
+    match task {
+        Task::Files(shard) => check_files(&shards[*shard]),
+        Task::Samples(shard, numbers) => samples::check(&shards[*shard], numbers.clone(), depth),
+    }
+}
+
+fn check_files(shard: &Shard<'_>) -> Found {
+    let mut found = Found::default();
+    found.tar = files::check_tar(shard, &mut found.defects);
+    files::check_index(shard, &mut found.defects);
+    let as_stated = found.tar.is_some_and(|tar| tar.as_stated);
+    members::check(shard, as_stated, &mut found.defects, &mut found.notes);
+    found
+}
+
+impl Task {
+    fn shard(&self) -> usize {
+        match self {
+            Self::Files(shard) | Self::Samples(shard, _) => *shard,
+        }
+    }
+}
+
+impl Findings {
+    fn take(&mut self, shard: usize, split: &str, found: Found) {
+        self.defects.extend(found.defects);
+        self.notes.extend(found.notes);
+        self.seen.extend(found.seen);
+        let tally = self.tallies.entry(split.to_owned()).or_default();
+        tally.merge(found.tally);
+        for (name, count) in found.oddities {
+            *self.oddities.entry(name).or_default() += count;
+        }
+        if found.tar.is_some() {
+            self.tars[shard] = found.tar;
+        }
+    }
+}
