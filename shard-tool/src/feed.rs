@@ -180,6 +180,19 @@ fn read_member(archive: &File, span: Span) -> io::Result<(Bytes, Stamp)> {
     Ok((Ok(bytes), stamp))
 }
 
+/// Whether the first bytes hold the whole header of an image, which is so for most images.
+pub(crate) fn begins_with_image_header(location: &Location<'_>) -> bool {
+    const FIRST_BYTES: usize = 32 << 10;
+    let mut first = vec![0; FIRST_BYTES];
+    let num_read = match location {
+        Location::File(path) => File::open(path).and_then(|file| file.read_at(&mut first, 0)),
+        Location::Member { archive, span } => archive
+            .read_at(&mut first, span.offset)
+            .map(|num_read| num_read.min(usize::try_from(span.num_bytes).unwrap_or(usize::MAX))),
+    };
+    num_read.is_ok_and(|num_read| matches!(identify(&first[..num_read]), Content::Image(_)))
+}
+
 /// Twice the processors this process may use, since readers also wait for the disk.
 fn num_threads() -> usize {
     let num_processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);

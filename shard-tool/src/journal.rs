@@ -68,8 +68,8 @@ impl Journal {
             .for_each(|milestone| text.push_str(&line(milestone)));
         let write = || -> std::io::Result<File> {
             let mut file = File::create(&partial)?;
+            // Not synced: should a power cut lose this, the next packing only starts anew.
             file.write_all(text.as_bytes())?;
-            file.sync_all()?;
             fs::rename(&partial, &path)?;
             OpenOptions::new().append(true).open(&path)
         };

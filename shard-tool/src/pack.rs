@@ -109,8 +109,14 @@ fn classes_with_images(source: &mut Source, transcode: &Transcode) -> BTreeSet<S
             continue;
         }
         let is_image = |entry: &u32| {
-            let reading = feed::read(&catalogue.location(*entry), transcode);
-            matches!(reading.outcome, Outcome::Image { .. })
+            let location = catalogue.location(*entry);
+            let is_read = || {
+                matches!(
+                    feed::read(&location, transcode).outcome,
+                    Outcome::Image { .. }
+                )
+            };
+            feed::begins_with_image_header(&location) || is_read()
         };
         if entries.iter().any(is_image) {
             classes.insert(class.clone());
