@@ -66,11 +66,14 @@ const EXAMPLES_INDEX: &str = "Examples:
 
 Exit codes: 0 done, 2 usage, 3 data, 4 resources (disk full, folder in use).";
 
-const ABOUT_SYNTH: &str = "Make a small labelled set of JPEGs: shapes with textures in random poses, \
-colours and clutter.
+const ABOUT_SYNTH: &str = "Make a small labelled set of JPEGs: scattered shapes with textures, each in a random pose and \
+colours, among clutter.
 
 Writes OUT/{train,val}/<class>/<class>_<number>.JPEG. A class is a shape with a texture; colours, size, \
 place, rotation, lighting and clutter are drawn at random and say nothing of the class.";
+
+const EXAMPLE_SYNTH: &str = "Example:
+  shard-tool synth shapes --classes 10 --images 100 --px 96 --seed 0";
 
 /// Pack images into shards that the loader serves.
 #[derive(Debug, Args)]
@@ -113,6 +116,9 @@ pub(crate) struct PackOptions {
     /// JPEG quality of images that are changed.
     #[arg(long, value_name = "Q", default_value_t = 92, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(crate) quality: u8,
+    /// Compress shards as a whole, for images that are not compressed themselves; readers unpack them into temporary files.
+    #[arg(long, value_name = "zstd[:LEVEL]", value_parser = zstd_level)]
+    pub(crate) compress: Option<i32>,
     /// Read everything, write nothing, and tell what would come out and what is wrong with the source.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -178,7 +184,7 @@ pub(crate) struct IndexOptions {
 
 /// Make a small labelled set of JPEGs.
 #[derive(Debug, Args)]
-#[command(long_about = ABOUT_SYNTH)]
+#[command(long_about = ABOUT_SYNTH, after_help = EXAMPLE_SYNTH)]
 pub(crate) struct SynthOptions {
     /// Folder for the images; must be empty or not there.
     pub(crate) out: PathBuf,
@@ -194,6 +200,9 @@ pub(crate) struct SynthOptions {
     /// Seed; the same options give byte-equal files.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 pub(crate) fn fraction(text: &str) -> Result<f64, String> {
@@ -201,6 +210,17 @@ pub(crate) fn fraction(text: &str) -> Result<f64, String> {
         Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
         _ => Err("give a number between 0 and 1, such as 0.1".to_owned()),
     }
+}
+
+fn zstd_level(text: &str) -> Result<i32, String> {
+    const DEFAULT: i32 = 3;
+    let level = match text.split_once(':') {
+        None if text == "zstd" => Some(DEFAULT),
+        Some(("zstd", level)) => level.parse().ok(),
+        _ => None,
+    };
+    let level = level.filter(|level| (1..=22).contains(level));
+    level.ok_or_else(|| "give zstd, or zstd:LEVEL with a level from 1 to 22".to_owned())
 }
 
 fn split_pattern(text: &str) -> Result<(String, String), String> {

@@ -13,6 +13,7 @@ mod interrupt;
 mod journal;
 mod list;
 mod near;
+mod order;
 mod output;
 mod pack;
 mod plan;

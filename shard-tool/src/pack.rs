@@ -66,6 +66,7 @@ fn digest(options: &PackOptions, plan: &Plan, catalogue: &Catalogue) -> u64 {
             transcode(options),
             options.shard_size,
             options.samples_per_shard,
+            options.compress,
             env!("CARGO_PKG_VERSION")
         )
     );

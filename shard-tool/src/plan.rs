@@ -6,12 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+use xxhash_rust::xxh3::Xxh3;
 
+use crate::order::{divide, sort_by_hash};
 use crate::source::{Catalogue, Group, TRAIN, VAL};
-
-/// Distinguishes the draw of the validation part from that of the order.
-const VAL_SEED: u64 = 0x5eed_0f7a_11da_7e00;
 
 /// What goes where.
 #[derive(Debug)]
@@ -91,7 +89,7 @@ pub(crate) fn plan(
         splits.insert(VAL, val);
     }
     let in_order = |(name, mut entries): (&'static str, Vec<u32>)| {
-        sort_by_hash(catalogue, &mut entries, seed);
+        sort_by_hash(&mut entries, seed, |entry| catalogue.key(*entry));
         PlannedSplit { name, entries }
     };
     Plan {
@@ -116,27 +114,12 @@ fn draw_val(
             .push(entry);
     }
     let (mut train, mut val) = (Vec::new(), Vec::new());
-    for mut entries in by_class.into_values() {
-        sort_by_hash(catalogue, &mut entries, seed ^ VAL_SEED);
-        let wanted = (entries.len() as f64 * fraction).round() as usize;
-        let num_val = wanted.min(entries.len().saturating_sub(1));
-        val.extend(entries.drain(..num_val));
-        train.extend(entries);
+    for entries in by_class.into_values() {
+        let (stays, becomes_val) = divide(entries, seed, fraction, |entry| catalogue.key(*entry));
+        train.extend(stays);
+        val.extend(becomes_val);
     }
     (train, val)
-}
-
-/// Sorts by a seeded hash of the keys, and by the keys where hashes are equal.
-pub(crate) fn sort_by_hash(catalogue: &Catalogue, entries: &mut [u32], seed: u64) {
-    let hash = |entry: &u32| xxh3_64_with_seed(catalogue.key(*entry).as_bytes(), seed);
-    let mut hashed: Vec<(u64, u32)> = entries.iter().map(|entry| (hash(entry), *entry)).collect();
-    hashed.sort_unstable_by(|a, b| {
-        let by_key = || catalogue.key(a.1).cmp(&catalogue.key(b.1));
-        a.0.cmp(&b.0).then_with(by_key)
-    });
-    for (place, (_, entry)) in entries.iter_mut().zip(hashed) {
-        *place = entry;
-    }
 }
 
 #[cfg(test)]

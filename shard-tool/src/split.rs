@@ -10,15 +10,12 @@ use std::time::Instant;
 
 use clap::Args;
 use shard_format::{ImageHeader, NewSample, Sample, SetWriter, ShardSet, WriterOptions};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::ToolError;
+use crate::order::{self, sort_by_hash};
 use crate::progress::Progress;
 use crate::source::{TRAIN, VAL};
 use crate::{output, report};
-
-/// Distinguishes the draw of the validation part from that of the order, as `pack` does.
-const VAL_SEED: u64 = 0x5eed_0f7a_11da_7e00;
 
 const ABOUT: &str = "Divide the train split of a set into train and val, and write both as a new set.
 
@@ -88,23 +85,16 @@ fn divide(samples: Vec<Sample<'_>>, seed: u64, fraction: f64) -> [Vec<Sample<'_>
         classes.entry(class).or_default().push(sample);
     }
     let (mut train, mut val) = (Vec::new(), Vec::new());
-    for mut samples in classes.into_values() {
-        sort_by_hash(&mut samples, seed ^ VAL_SEED);
-        let wanted = (samples.len() as f64 * fraction).round() as usize;
-        let num_val = wanted.min(samples.len().saturating_sub(1));
-        val.extend(samples.drain(..num_val));
-        train.extend(samples);
+    for samples in classes.into_values() {
+        let (stays, becomes_val) = order::divide(samples, seed, fraction, |sample| sample.key);
+        train.extend(stays);
+        val.extend(becomes_val);
     }
     let mut splits = [train, val];
+    for samples in &mut splits {
+        sort_by_hash(samples, seed, |sample| sample.key);
+    }
     splits
-        .iter_mut()
-        .for_each(|samples| sort_by_hash(samples, seed));
-    splits
-}
-
-fn sort_by_hash(samples: &mut [Sample<'_>], seed: u64) {
-    samples
-        .sort_by_cached_key(|sample| (xxh3_64_with_seed(sample.key.as_bytes(), seed), sample.key));
 }
 
 fn write(
@@ -115,6 +105,7 @@ fn write(
     let writer_options = WriterOptions {
         shard_bytes: options.shard_size << 20,
         shard_samples: u64::MAX,
+        zstd_level: None,
         overwrite: options.overwrite,
     };
     let mut progress = Progress::new("splitting", set.num_samples());

@@ -52,6 +52,14 @@ impl Shards {
             return Ok(Arc::clone(set));
         }
         let set = Arc::new(ShardSet::open(&self.dir, split)?);
+        let num_unpacked_mib = set.num_unpacked_bytes().div_ceil(1 << 20);
+        if num_unpacked_mib > 0 {
+            let tmp = std::env::temp_dir();
+            tracing::info!(
+                "split {split}: {num_unpacked_mib} MiB of compressed shards are unpacked in {}",
+                tmp.display()
+            );
+        }
         opened.insert(split.to_owned(), Arc::clone(&set));
         Ok(set)
     }

@@ -174,6 +174,28 @@ pub enum FormatError {
         /// Offset of the image in the shard, bytes.
         offset: u64,
     },
+    /// A compressed shard does not hold what it should.
+    #[error("the compressed shard is damaged: {problem}; {}; copy it again or pack the set again", path.display())]
+    Compressed {
+        /// The shard.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is no room for the tar of a compressed shard.
+    #[error(
+        "no room to unpack a compressed shard; {}: {needed_bytes} bytes needed, {free_bytes} free; free some, or let TMPDIR name \
+         another folder",
+        dir.display()
+    )]
+    NoRoomToUnpack {
+        /// The folder for temporary files.
+        dir: PathBuf,
+        /// Size of the tar, bytes.
+        needed_bytes: u64,
+        /// Free space, bytes.
+        free_bytes: u64,
+    },
     /// No sample has that number.
     #[error("there is no sample {id}; split `{split}` has {num_samples}; ask for a smaller number")]
     NoSuchSample {
@@ -255,7 +277,7 @@ impl FormatError {
             | Self::Exists { .. }
             | Self::Indexed { .. }
             | Self::NotOurIndex { .. } => 2,
-            Self::Locked { .. } | Self::Write { .. } => 4,
+            Self::NoRoomToUnpack { .. } | Self::Locked { .. } | Self::Write { .. } => 4,
             _ => 3,
         }
     }

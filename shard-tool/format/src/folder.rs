@@ -113,7 +113,8 @@ pub(crate) fn holds_shard(dir: &Path, shard: &ShardManifest) -> bool {
             dir.join(file)
         }
     };
-    let is_whole = fs::metadata(on_disk(&shard.file)).is_ok_and(|tar| tar.len() == shard.num_bytes);
+    let is_whole = fs::metadata(on_disk(&shard.file))
+        .is_ok_and(|tar| tar.len() == shard.zstd_bytes.unwrap_or(shard.num_bytes));
     let index = fs::read(on_disk(&shard.index_file));
     is_whole && index.is_ok_and(|index| format!("{:016x}", xxh3_64(&index)) == shard.index_xxh3)
 }

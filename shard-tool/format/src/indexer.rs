@@ -135,6 +135,7 @@ impl SetIndexer {
             file: file.to_owned(),
             num_samples: found.index.num_entries(),
             num_bytes,
+            zstd_bytes: None,
             xxh3: format!("{digest:016x}"),
             index_bytes: index.len() as u64,
             index_xxh3: format!("{:016x}", xxh3_64(&index)),

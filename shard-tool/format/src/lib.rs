@@ -35,6 +35,9 @@
 //! ([`SetIndexer`]). They have any plain file name, any keys up to 65,535 bytes and any members;
 //! [`members`] and [`grouping`] state which of these are samples.
 //!
+//! A shard may be compressed with zstd as a whole (`train-000000.tar.zst`). Index and manifest then describe the tar in it; readers
+//! unpack it into a temporary file.
+//!
 //! ## Index (`<split>-<number>.idx`, or the name of the tar with `.idx` in place of `.tar`)
 //!
 //! Little endian throughout; `header | entries | keys`, nothing after.
@@ -85,6 +88,7 @@ pub mod name;
 pub mod pattern;
 mod reader;
 mod sample;
+mod unpacked;
 pub mod walk;
 mod writer;
 

@@ -57,9 +57,12 @@ pub struct ShardManifest {
     pub file: String,
     /// Its samples.
     pub num_samples: u64,
-    /// Its size, bytes.
+    /// Its size, bytes; of the tar in it, if it is compressed.
     pub num_bytes: u64,
-    /// Its XXH3-64, 16 hexadecimal digits.
+    /// Size of the file, bytes, if it is compressed with zstd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zstd_bytes: Option<u64>,
+    /// XXH3-64 of the tar, 16 hexadecimal digits.
     pub xxh3: String,
     /// File name of the index: that of the tar with `.idx` in place of `.tar`.
     pub index_file: String,
@@ -258,6 +261,7 @@ mod tests {
             file: "train-000000.tar".into(),
             num_samples: 3,
             num_bytes: 10_240,
+            zstd_bytes: None,
             xxh3: "00000000000000aa".into(),
             index_file: "train-000000.idx".into(),
             index_bytes: 200,

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use crate::FormatError;
+use crate::manifest::ShardManifest;
+use crate::{FormatError, unpacked};
 
 /// A whole file, mapped for reading, for those who look at a shard without its index.
 ///
@@ -22,6 +23,14 @@ impl MappedFile {
     pub fn open(path: &Path) -> Result<Self, FormatError> {
         map(path).map(Self)
     }
+
+    /// Maps the tar of this shard of the set in `dir`; a compressed one is decompressed into an unnamed file first.
+    ///
+    /// # Errors
+    /// As for [`MappedFile::open`], and what is wrong with a compressed shard.
+    pub fn of_shard(dir: &Path, shard: &ShardManifest) -> Result<Self, FormatError> {
+        shard_tar(dir, shard).map(Self)
+    }
 }
 
 impl Deref for MappedFile {
@@ -29,6 +38,25 @@ impl Deref for MappedFile {
 
     fn deref(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// Maps the tar of a shard, from its file or from what that unpacks to.
+pub(crate) fn shard_tar(dir: &Path, shard: &ShardManifest) -> Result<Mmap, FormatError> {
+    let path = dir.join(&shard.file);
+    match shard.zstd_bytes {
+        None => map(&path),
+        Some(expected) => {
+            let found = map(&path)?.len() as u64;
+            if found != expected {
+                return Err(FormatError::SizeDiffers {
+                    path,
+                    expected,
+                    found,
+                });
+            }
+            unpacked::map(&path, shard)
+        }
     }
 }
 
@@ -53,7 +81,7 @@ pub(crate) fn map(path: &Path) -> Result<Mmap, FormatError> {
     unsafe_code,
     reason = "mapping a file is unsafe by nature; see the note"
 )]
-fn map_file(file: &File) -> std::io::Result<Mmap> {
+pub(crate) fn map_file(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: the bytes must not change, nor the file shrink, while they are borrowed. Files of a
     // packed set are only ever made under a temporary name and renamed into place, replaced by
     // unlinking and never by writing (`SetWriter` upholds it), so a mapping keeps the bytes it had.

@@ -90,9 +90,15 @@ pub fn shard_number(file: &str, split: &str) -> Option<usize> {
     (is_split_name(split) && shard_file(split, number) == file).then_some(number)
 }
 
+/// File name of a shard that is compressed with zstd: `train-000000.tar.zst`.
+pub fn compressed_file(shard_file: &str) -> String {
+    format!("{shard_file}.zst")
+}
+
 /// File name of the index beside a shard.
 pub fn index_file(shard_file: &str) -> String {
-    let stem = shard_file.strip_suffix(".tar").unwrap_or(shard_file);
+    let tar = shard_file.strip_suffix(".zst").unwrap_or(shard_file);
+    let stem = tar.strip_suffix(".tar").unwrap_or(tar);
     format!("{stem}.idx")
 }
 
@@ -130,6 +136,7 @@ pub fn is_split_name(split: &str) -> bool {
 pub fn is_set_file(file: &str) -> bool {
     let stem = file
         .strip_suffix(".tar")
+        .or_else(|| file.strip_suffix(".tar.zst"))
         .or_else(|| file.strip_suffix(".idx"));
     let Some((split, number)) = stem.and_then(|stem| stem.rsplit_once('-')) else {
         return false;

@@ -71,6 +71,13 @@ impl ShardSet {
         &self.manifest.classes
     }
 
+    /// Bytes of compressed shards that opening the split has unpacked into temporary files.
+    pub fn num_unpacked_bytes(&self) -> u64 {
+        let shards = self.manifest.splits[&self.split].shards.iter();
+        let compressed = shards.filter(|shard| shard.zstd_bytes.is_some());
+        compressed.map(|shard| shard.num_bytes).sum()
+    }
+
     /// Name of the split.
     pub fn split(&self) -> &str {
         &self.split
@@ -121,7 +128,7 @@ impl ShardSet {
 impl Shard {
     fn open(dir: &Path, manifest: &ShardManifest, first: u64) -> Result<Self, FormatError> {
         let (tar_path, index_path) = (dir.join(&manifest.file), dir.join(&manifest.index_file));
-        let tar = mapping::map(&tar_path)?;
+        let tar = mapping::shard_tar(dir, manifest)?;
         check_size(&tar_path, manifest.num_bytes, tar.len() as u64)?;
         let index = Index::open(&index_path)?;
         check_size(&index_path, manifest.index_bytes, index.file_bytes())?;

@@ -34,6 +34,8 @@ pub struct WriterOptions {
     pub shard_bytes: u64,
     /// A shard is closed when it holds this many samples.
     pub shard_samples: u64,
+    /// Compress whole shards with zstd at this level.
+    pub zstd_level: Option<i32>,
     /// Replace a complete set. Otherwise it is refused.
     pub overwrite: bool,
 }
@@ -220,8 +222,9 @@ impl SetWriter {
             Some(shard) => shard,
             empty => {
                 let file = name::shard_file(&split.name, split.manifest.shards.len());
-                self.made.push(file.clone());
-                empty.insert(OpenShard::create(&self.dir, file)?)
+                let writer = ShardWriter::create(&self.dir, file, self.options.zstd_level)?;
+                self.made.push(writer.file().to_owned());
+                empty.insert(OpenShard::new(writer))
             }
         };
         shard.append(sample)?;
@@ -382,14 +385,14 @@ impl Drop for SetWriter {
 }
 
 impl OpenShard {
-    fn create(dir: &Path, file: String) -> Result<Self, FormatError> {
-        Ok(Self {
-            writer: ShardWriter::create(dir, file)?,
+    fn new(writer: ShardWriter) -> Self {
+        Self {
+            writer,
             num_samples: 0,
             num_unlabelled: 0,
             kinds: BTreeMap::new(),
             colours: BTreeMap::new(),
-        })
+        }
     }
 
     fn append(&mut self, sample: &NewSample<'_>) -> Result<(), FormatError> {

@@ -51,6 +51,7 @@ pub(super) fn write(
     let writer_options = WriterOptions {
         shard_bytes: options.shard_bytes(),
         shard_samples: options.shard_samples(),
+        zstd_level: options.compress,
         overwrite: options.overwrite,
     };
     let finished = milestones

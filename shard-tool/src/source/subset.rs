@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{Catalogue, TRAIN};
 use crate::cli::PackOptions;
 use crate::error::ToolError;
-use crate::plan;
+use crate::order::sort_by_hash;
 
 /// How many unknown names a message lists.
 const NUM_NAMED: usize = 5;
@@ -128,7 +128,9 @@ fn drawn(catalogue: &Catalogue, train: Vec<u32>, number: usize, seed: u64) -> Ve
             .push(entry);
     }
     let draw = |mut entries: Vec<u32>| {
-        plan::sort_by_hash(catalogue, &mut entries, seed ^ SUBSET_SEED);
+        sort_by_hash(&mut entries, seed ^ SUBSET_SEED, |entry| {
+            catalogue.key(*entry)
+        });
         entries.truncate(number);
         entries
     };

@@ -49,6 +49,14 @@ pub(crate) fn run(options: &SynthOptions) -> Result<(), ToolError> {
     }
     let num_bytes = make_all(&jobs, options)?;
     let (out, seconds) = (options.out.display(), started.elapsed().as_secs_f64());
+    if options.json {
+        let (num_images, num_classes) = (jobs.len(), options.classes);
+        let result = serde_json::json!({
+            "out": options.out, "num_images": num_images, "num_classes": num_classes, "num_bytes": num_bytes, "seconds": seconds,
+        });
+        println!("{result}");
+        return Ok(());
+    }
     println!(
         "made {} images of {px} x {px} pixels, {} classes, train and val, {:.1} MB in {seconds:.2} s",
         thousands(jobs.len() as u64),

@@ -146,6 +146,7 @@ fn keep(
         file: file.clone(),
         num_samples: builder.num_entries(),
         num_bytes: tar.num_bytes,
+        zstd_bytes: shard.manifest.zstd_bytes,
         xxh3: hex(tar.digest),
         index_file: index_file.clone(),
         index_bytes: index.len() as u64,

@@ -51,7 +51,7 @@ impl<'a> Shard<'a> {
 
     fn open_files(&mut self, dir: &Path, defects: &mut Vec<Defect>) {
         let manifest = self.manifest;
-        match MappedFile::open(&dir.join(&manifest.file)) {
+        match MappedFile::of_shard(dir, manifest) {
             Ok(tar) => self.tar = Some(tar),
             Err(error) => {
                 let lost = counted(manifest.num_samples, "sample");

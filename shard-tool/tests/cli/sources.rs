@@ -411,6 +411,46 @@ fn transcoding_changes_what_is_no_ordinary_jpeg_and_nothing_else() {
 }
 
 #[test]
+fn compressed_shards_give_the_samples_of_plain_ones() {
+    let dir = folder();
+    let (src, plain, small) = (
+        dir.path().join("src"),
+        dir.path().join("plain"),
+        dir.path().join("small"),
+    );
+    for number in 0..20u8 {
+        let mut image = jpeg(number);
+        image.extend(vec![number; 30_000]);
+        put(src.join(format!("cat/{number}.JPEG")), &image);
+    }
+    pack(&src, &plain, &[], 0);
+    pack(
+        &src,
+        &small,
+        &["--compress", "zstd:9", "--samples-per-shard", "7"],
+        0,
+    );
+    assert_eq!(samples(&small, "train"), samples(&plain, "train"));
+    let shard = small.join("train-000001.tar.zst");
+    assert!(fs::metadata(&shard).expect("is there").len() < 40_000);
+    let check = |code: i32| {
+        let outcome = shard_tool(&["verify".as_ref(), small.as_os_str()]);
+        assert_eq!(outcome.code, code, "{outcome:?}");
+        outcome
+    };
+    check(0);
+    let mut bytes = fs::read(&shard).expect("reads");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x20;
+    put(&shard, &bytes);
+    assert!(check(3).stdout.contains("train-000001.tar.zst"));
+    let error = ShardSet::open(&small, "train")
+        .expect_err("refused")
+        .to_string();
+    assert!(error.contains("the compressed shard is damaged"), "{error}");
+}
+
+#[test]
 fn a_dry_run_tells_what_packing_then_does() {
     let dir = folder();
     let (src, out) = (dir.path().join("src"), dir.path().join("out"));

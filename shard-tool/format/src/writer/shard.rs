@@ -38,17 +38,25 @@ impl NewSample<'_> {
 pub(super) struct ShardWriter {
     file: String,
     path: PathBuf,
-    tar: tar::Builder<Counted<BufWriter<Hashed<File>>>>,
+    tar: tar::Builder<Counted<BufWriter<Hashed<Output>>>>,
     index: IndexBuilder,
 }
 
 impl ShardWriter {
-    /// Starts the shard that will be called `file`.
-    pub(super) fn create(dir: &Path, file: String) -> Result<Self, FormatError> {
+    /// Starts a shard; with a level it is compressed, and called so.
+    pub(super) fn create(
+        dir: &Path,
+        tar_file: String,
+        zstd_level: Option<i32>,
+    ) -> Result<Self, FormatError> {
+        let file = match zstd_level {
+            Some(_) => name::compressed_file(&tar_file),
+            None => tar_file,
+        };
         let path = dir.join(name::partial_file(&file));
-        let output = File::create(&path).map_err(FormatError::write(&path))?;
+        let output = File::create(&path).and_then(|file| Output::new(file, zstd_level));
         let hashed = Hashed {
-            inner: output,
+            inner: output.map_err(FormatError::write(&path))?,
             digest: Xxh3::new(),
         };
         let counted = Counted {
@@ -96,11 +104,13 @@ impl ShardWriter {
 
     /// Ends the tar and waits until it is on disk; returns its place in the manifest, and the bytes of its index.
     pub(super) fn finish(self) -> Result<(ShardManifest, Vec<u8>), FormatError> {
-        let (num_bytes, digest) = end_tar(self.tar).map_err(FormatError::write(self.path))?;
+        let ended = end_tar(self.tar).map_err(FormatError::write(self.path))?;
+        let (num_bytes, digest) = (ended.num_bytes, ended.digest);
         let index = self.index.to_bytes(num_bytes, digest);
         let shard = ShardManifest {
             num_samples: self.index.num_entries(),
             num_bytes,
+            zstd_bytes: ended.zstd_bytes,
             xxh3: format!("{digest:016x}"),
             index_file: name::index_file(&self.file),
             index_bytes: index.len() as u64,
@@ -138,14 +148,68 @@ impl std::fmt::Debug for ShardWriter {
     }
 }
 
-fn end_tar(tar: tar::Builder<Counted<BufWriter<Hashed<File>>>>) -> io::Result<(u64, u64)> {
+/// A tar that is whole and on disk.
+struct Ended {
+    num_bytes: u64,
+    digest: u64,
+    /// Size of the file, if it is compressed.
+    zstd_bytes: Option<u64>,
+}
+
+fn end_tar(tar: tar::Builder<Counted<BufWriter<Hashed<Output>>>>) -> io::Result<Ended> {
     let counted = tar.into_inner()?;
     let hashed = counted
         .inner
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
-    hashed.inner.sync_all()?;
-    Ok((counted.num_bytes, hashed.digest.digest()))
+    Ok(Ended {
+        num_bytes: counted.num_bytes,
+        digest: hashed.digest.digest(),
+        zstd_bytes: hashed.inner.finish()?,
+    })
+}
+
+/// Where the tar goes.
+enum Output {
+    Plain(File),
+    Zstd(zstd::Encoder<'static, File>),
+}
+
+impl Output {
+    fn new(file: File, zstd_level: Option<i32>) -> io::Result<Self> {
+        match zstd_level {
+            None => Ok(Self::Plain(file)),
+            Some(level) => zstd::Encoder::new(file, level).map(Self::Zstd),
+        }
+    }
+
+    /// Waits until all is on disk; the size of the file, if it is compressed.
+    fn finish(self) -> io::Result<Option<u64>> {
+        match self {
+            Self::Plain(file) => file.sync_all().map(|()| None),
+            Self::Zstd(encoder) => {
+                let file = encoder.finish()?;
+                file.sync_all()?;
+                Ok(Some(file.metadata()?.len()))
+            }
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.write(bytes),
+            Self::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.flush(),
+            Self::Zstd(encoder) => encoder.flush(),
+        }
+    }
 }
 
 fn padded(num_bytes: u64) -> u64 {

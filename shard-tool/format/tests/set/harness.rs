@@ -19,6 +19,7 @@ pub(crate) struct Item {
 pub(crate) const OPTIONS: WriterOptions = WriterOptions {
     shard_bytes: 1 << 20,
     shard_samples: u64::MAX,
+    zstd_level: None,
     overwrite: false,
 };
 

@@ -56,8 +56,7 @@ fn shards_are_closed_before_they_grow_too_large() {
     let dir = folder();
     let options = WriterOptions {
         shard_bytes: 16 << 10,
-        shard_samples: u64::MAX,
-        overwrite: false,
+        ..OPTIONS
     };
     let manifest = write_with(dir.path(), &items(40), options).expect("the set is written");
     let shards = &manifest.splits["train"].shards;
@@ -71,8 +70,7 @@ fn a_sample_larger_than_a_shard_gets_one_of_its_own() {
     let dir = folder();
     let options = WriterOptions {
         shard_bytes: 4 << 10,
-        shard_samples: u64::MAX,
-        overwrite: false,
+        ..OPTIONS
     };
     let all = [
         item("a/x", jpeg(1, 1, &[1; 9_000]), 0),
