@@ -12,6 +12,7 @@ use std::path::Path;
 use shard_format::name;
 
 use super::labels::Labels;
+use super::lines::{base_name, without_extension};
 use super::{Catalogue, Group, Place, STDIN, Source, Span, TRAIN, VAL};
 use crate::error::ToolError;
 use window::Window;
@@ -115,7 +116,7 @@ impl Listing<'_> {
             }
         }
         inner.into_iter().try_for_each(|(name, span)| {
-            let class = name::escape_class(&without_extension(file_name(&name)));
+            let class = name::escape_class(without_extension(base_name(&name)));
             self.add_members(tar.part(span.offset, span.num_bytes), Some(&class))
         })
     }
@@ -126,7 +127,7 @@ impl Listing<'_> {
         span: Span,
         class: Option<&str>,
     ) -> Result<(), ToolError> {
-        if file_name(name).starts_with(b".") {
+        if base_name(name).starts_with(b".") {
             self.skip("hidden (the name starts with a dot)", name);
             return Ok(());
         }
@@ -214,18 +215,6 @@ fn normal(path: &[u8]) -> Vec<u8> {
         .filter(|part| !part.is_empty() && *part != b".")
         .collect();
     named.join(&b'/')
-}
-
-fn file_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
-}
-
-fn without_extension(name: &[u8]) -> Vec<u8> {
-    let end = name
-        .iter()
-        .rposition(|byte| *byte == b'.')
-        .unwrap_or(name.len());
-    name[..end].to_vec()
 }
 
 #[cfg(test)]

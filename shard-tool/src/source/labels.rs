@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use shard_format::name;
 
 use super::devkit;
+use super::lines::{base_name, image_and_class, without_extension};
 use crate::error::ToolError;
 
 /// The classes of images by name.
@@ -79,30 +80,6 @@ impl Labels {
                 classes.get(number.checked_sub(1)?).map(String::as_str)
             }
         }
-    }
-}
-
-/// `file,class`, also with a tab or blanks between; what follows a blank behind the class is left out (boxes, in Kaggle's list).
-fn image_and_class(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let is_separator = |byte: &u8| matches!(byte, b',' | b'\t');
-    let at = line
-        .iter()
-        .position(is_separator)
-        .or_else(|| line.iter().position(|byte| *byte == b' '))?;
-    let class = line[at + 1..].trim_ascii();
-    let class = class.split(|byte| *byte == b' ').next().unwrap_or(class);
-    let image = without_extension(base_name(line[..at].trim_ascii()));
-    (!image.is_empty() && !class.is_empty()).then_some((image, class))
-}
-
-fn base_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
-}
-
-fn without_extension(name: &[u8]) -> &[u8] {
-    match name.iter().rposition(|byte| *byte == b'.') {
-        Some(at) if at > 0 => &name[..at],
-        _ => name,
     }
 }
 

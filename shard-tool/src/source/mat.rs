@@ -133,6 +133,10 @@ fn struct_rows(matrix: &[u8], name: &str) -> Parsed<Option<Vec<Row>>> {
         .ok_or("field names without length")?;
     let (_, names) = elements.expect("the field names")?;
     let names: Vec<String> = names.chunks(name_bytes).map(text_to_zero).collect();
+    // Every field takes bytes of the file, so that the file bounds the rows.
+    if names.is_empty() {
+        return Err("a struct without fields".to_owned());
+    }
     let sizes = dimensions
         .chunks_exact(4)
         .map(|size| u32_at(size, 0) as usize);

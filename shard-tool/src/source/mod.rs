@@ -8,6 +8,7 @@ mod catalogue;
 mod devkit;
 mod folders;
 mod labels;
+mod lines;
 mod list;
 mod mat;
 mod subset;

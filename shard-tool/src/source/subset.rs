@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
+use super::lines::{Wanted, base_name, wanted};
 use super::{Catalogue, TRAIN};
 use crate::cli::PackOptions;
 use crate::error::ToolError;
@@ -100,24 +101,6 @@ impl<'a> Names<'a> {
     }
 }
 
-fn base_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Wanted<'a> {
-    Index(usize),
-    Name(&'a str),
-}
-
-/// A line is an index, a file name, or fields with commas of which the last is the file name.
-fn wanted(line: &str) -> Wanted<'_> {
-    if let Ok(index) = line.parse() {
-        return Wanted::Index(index);
-    }
-    Wanted::Name(line.rsplit(',').next().unwrap_or(line).trim())
-}
-
 /// `number` candidates of each class, drawn by seed; all of a smaller class.
 fn drawn(catalogue: &Catalogue, train: Vec<u32>, number: usize, seed: u64) -> Vec<u32> {
     let mut by_class: BTreeMap<Option<&str>, Vec<u32>> = BTreeMap::new();
@@ -135,20 +118,4 @@ fn drawn(catalogue: &Catalogue, train: Vec<u32>, number: usize, seed: u64) -> Ve
         entries
     };
     by_class.into_values().flat_map(draw).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_indices_names_or_rows_that_end_with_a_name() {
-        assert_eq!(wanted("17"), Wanted::Index(17));
-        assert_eq!(wanted("a_1.JPEG"), Wanted::Name("a_1.JPEG"));
-        assert_eq!(wanted("n01/a_1.JPEG"), Wanted::Name("n01/a_1.JPEG"));
-        assert_eq!(
-            wanted("1021436,797,n04235860,n04235860_14959.JPEG"),
-            Wanted::Name("n04235860_14959.JPEG")
-        );
-    }
 }

@@ -1,0 +1,87 @@
+//! The lines of files that people write: lists of files, labels, subsets. Pure, and any bytes are a line.
+
+/// Path and class of a line `path[<tab>class]`; `None` for an empty one.
+pub(crate) fn path_and_class(line: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut parts = line.splitn(2, |byte| *byte == b'\t');
+    let path = parts.next().filter(|path| !path.is_empty())?;
+    let class = parts.next().map(<[u8]>::trim_ascii);
+    Some((path, class.filter(|class| !class.is_empty())))
+}
+
+/// Image, without folders and extension, and class of a line `file,class`, also with a tab or blanks between; what follows a
+/// blank behind the class is left out (boxes, in Kaggle's list).
+pub(crate) fn image_and_class(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let is_separator = |byte: &u8| matches!(byte, b',' | b'\t');
+    let at = line
+        .iter()
+        .position(is_separator)
+        .or_else(|| line.iter().position(|byte| *byte == b' '))?;
+    let class = line[at + 1..].trim_ascii();
+    let class = class.split(|byte| *byte == b' ').next().unwrap_or(class);
+    let image = without_extension(base_name(line[..at].trim_ascii()));
+    (!image.is_empty() && !class.is_empty()).then_some((image, class))
+}
+
+/// What a line of a subset asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wanted<'a> {
+    Index(usize),
+    Name(&'a str),
+}
+
+/// A line of a subset is an index, a file name, or fields with commas of which the last is the file name.
+pub(crate) fn wanted(line: &str) -> Wanted<'_> {
+    match line.parse() {
+        Ok(index) => Wanted::Index(index),
+        Err(_) => Wanted::Name(line.rsplit(',').next().unwrap_or(line).trim()),
+    }
+}
+
+/// What follows the last slash.
+pub(crate) fn base_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// The name without its last extension; a name that only is one keeps it.
+pub(crate) fn without_extension(name: &[u8]) -> &[u8] {
+    match name.iter().rposition(|byte| *byte == b'.') {
+        Some(at) if at > 0 => &name[..at],
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_line_of_a_list_is_a_path_with_or_without_a_class() {
+        let spaced = (&b"a b.jpg"[..], Some(&b"red fox"[..]));
+        assert_eq!(path_and_class(b"a b.jpg\tred fox\r"), Some(spaced));
+        assert_eq!(path_and_class(b"a.jpg"), Some((&b"a.jpg"[..], None)));
+        assert_eq!(path_and_class(b"a.jpg\t"), Some((&b"a.jpg"[..], None)));
+        assert_eq!(path_and_class(b"\r"), None);
+    }
+
+    #[test]
+    fn lines_of_a_subset_are_indices_names_or_rows_that_end_with_a_name() {
+        assert_eq!(wanted("17"), Wanted::Index(17));
+        assert_eq!(wanted("a_1.JPEG"), Wanted::Name("a_1.JPEG"));
+        assert_eq!(wanted("n01/a_1.JPEG"), Wanted::Name("n01/a_1.JPEG"));
+        let row = "1021436,797,n04235860,n04235860_14959.JPEG";
+        assert_eq!(wanted(row), Wanted::Name("n04235860_14959.JPEG"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_line_gives_is_in_it_whatever_the_line(line in prop::collection::vec(any::<u8>(), 0..60)) {
+            let path = path_and_class(&line).map(|(path, _)| path);
+            prop_assert!(path.is_none_or(|path| line.starts_with(path)));
+            if let Some((image, class)) = image_and_class(&line) {
+                prop_assert!(!image.contains(&b'/') && !class.contains(&b' '));
+            }
+        }
+    }
+}
