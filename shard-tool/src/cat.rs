@@ -24,7 +24,7 @@ const EXAMPLE: &str = "Example:
 pub(crate) struct CatOptions {
     /// Folder that holds manifest.json, or a tar.
     set_or_shard: PathBuf,
-    /// Which image: <class>/<stem>.
+    /// Which image: `<class>/<stem>`.
     key: String,
     /// Look in this split of a set only.
     #[arg(long, value_name = "NAME")]
