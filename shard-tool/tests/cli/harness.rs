@@ -155,3 +155,20 @@ pub(crate) fn keys_and_labels(dir: &Path, split: &str) -> Vec<(String, Option<u3
     };
     (0..set.num_samples()).map(of).collect()
 }
+
+/// The repository's root.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The interpreter with the oracles.
+pub(crate) fn python() -> PathBuf {
+    let python = std::env::var_os("SSLIGHT_PYTHON")
+        .map_or_else(|| repository().join(".venv/bin/python"), PathBuf::from);
+    let name = python.display();
+    assert!(
+        python.exists(),
+        "{name} is missing; run ./scripts/setup --tests or set SSLIGHT_PYTHON"
+    );
+    python
+}

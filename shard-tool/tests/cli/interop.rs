@@ -14,22 +14,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use shard_format::{ShardSet, grouping, pattern};
 
-use crate::harness::{encoded, folder, index, jpeg, pack, put};
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn python() -> PathBuf {
-    let python = std::env::var_os("SSLIGHT_PYTHON")
-        .map_or_else(|| repository().join(".venv/bin/python"), PathBuf::from);
-    let name = python.display();
-    assert!(
-        python.exists(),
-        "{name} is missing; run ./scripts/setup --tests or set SSLIGHT_PYTHON"
-    );
-    python
-}
+use crate::harness::{encoded, folder, index, jpeg, pack, put, python, repository};
 
 /// Runs a command of `scripts/reference/webdataset_io.py`; gives what it printed.
 fn webdataset_io(command: &str, argument: Option<&Path>, input: &str) -> String {

@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 use image::ImageFormat;
 use shard_format::{ImageKind, Manifest, ShardSet};
 
-use crate::harness::{cats_and_dogs, encoded, folder, jpeg, pack, put, shard_tool, tree};
+use crate::harness::{
+    cats_and_dogs, encoded, folder, jpeg, pack, put, python, repository, shard_tool, tree,
+};
 
 /// `(class, key, image)` of every sample, sorted.
 fn samples(out: &Path, split: &str) -> Vec<(Option<String>, String, Vec<u8>)> {
@@ -78,7 +80,7 @@ fn downloads(dir: &Path) -> PathBuf {
 }
 
 /// A devkit whose first id is n02119789 and second n01440764; val is of classes 2, 1, 2.
-fn devkit(downloads: &Path, python: &str) {
+fn devkit(downloads: &Path) {
     let data = downloads
         .with_file_name("ILSVRC2012_devkit_t12")
         .join("data");
@@ -94,7 +96,7 @@ rows[0, 0] = (1, 'n02119789', 'kit fox', numpy.array([]))
 rows[1, 0] = (2, 'n01440764', 'tench, Tinca tinca', numpy.array([]))
 rows[2, 0] = (1001, 'n00001740', 'entity', numpy.array([1.0, 2.0]))
 scipy.io.savemat(sys.argv[1], {'synsets': rows}, do_compression=True)";
-    let written = Command::new(python)
+    let written = Command::new(python())
         .arg("-c")
         .arg(script)
         .arg(data.join("meta.mat"))
@@ -110,21 +112,11 @@ scipy.io.savemat(sys.argv[1], {'synsets': rows}, do_compression=True)";
     assert!(status.expect("tar runs").success());
 }
 
-/// The interpreter with the oracles; without one the test says so, or fails where oracles are required.
-fn python() -> Option<String> {
-    let python = std::env::var("SSLIGHT_PYTHON").ok();
-    if python.is_none() {
-        eprintln!("SKIPPED: no SSLIGHT_PYTHON; run ./scripts/test, which sets it");
-    }
-    python
-}
-
 #[test]
 fn the_archives_of_imagenet_are_packed_as_they_were_downloaded() {
-    let Some(python) = python() else { return };
     let dir = folder();
     let downloads = downloads(dir.path());
-    devkit(&downloads, &python);
+    devkit(&downloads);
     let out = dir.path().join("out");
     let outcome = pack(&downloads, &out, &[], 0);
     assert!(outcome.stdout.contains("train 8, val 3"), "{outcome:?}");
@@ -212,7 +204,6 @@ fn an_archive_or_a_stream_of_class_folders_gives_the_bytes_of_the_folders() {
 
 #[test]
 fn hdf5_files_of_the_reference_are_streamed_in() {
-    let Some(python) = python() else { return };
     let dir = folder();
     let (src, file) = (dir.path().join("src"), dir.path().join("train.h5"));
     cats_and_dogs(&src.join("train"));
@@ -224,13 +215,13 @@ with h5py.File(sys.argv[2], 'w') as file:
         group = file.require_group(image.parent.name)
         group.create_dataset(image.name, data=numpy.frombuffer(image.read_bytes(), dtype='uint8'))";
     let arguments = [src.join("train"), file.clone()];
-    let written = Command::new(&python)
+    let written = Command::new(python())
         .args(["-c", script])
         .args(arguments)
         .status();
     assert!(written.expect("python runs").success());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/hdf5-to-tar");
-    let mut stream = Command::new(&python)
+    let script = repository().join("scripts/hdf5-to-tar");
+    let mut stream = Command::new(python())
         .arg(script)
         .arg(&file)
         .stdout(Stdio::piped())
