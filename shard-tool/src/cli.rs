@@ -122,6 +122,9 @@ pub(crate) struct PackOptions {
     /// Read everything, write nothing, and tell what would come out and what is wrong with the source.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Threads that read, and change images [default: twice the processors]; the shards are the same with any number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) workers: Option<u16>,
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -142,6 +145,13 @@ pub(crate) struct PackOptions {
 impl PackOptions {
     pub(crate) fn shard_bytes(&self) -> u64 {
         self.shard_size << 20
+    }
+
+    /// Twice the processors this process may use, since readers also wait for the disk.
+    pub(crate) fn num_workers(&self) -> usize {
+        let num_processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let default = (2 * num_processors).clamp(2, 32);
+        self.workers.map_or(default, usize::from)
     }
 
     pub(crate) fn shard_samples(&self) -> u64 {

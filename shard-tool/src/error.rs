@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use shard_format::FormatError;
 
 use crate::index::IndexError;
-use crate::report::counted;
+use crate::report::{counted, thousands};
 
 /// The failure of a command.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,7 @@ pub(crate) enum ToolError {
     #[error("the default output folder has no name beside the source; {}; give --out DIR", .0.display())]
     NoDefaultOut(PathBuf),
     #[error(
-        "the disk is full; {}; the set needs about {} MiB, {} MiB are free there: \
+        "the disk is full; {}; what is left of the set needs about {} MiB, {} MiB are free there: \
          free some and run the same command again, which goes on after the last finished shard, or give --out on another disk",
         out.display(), mib_up(*needed_bytes), free_bytes >> 20
     )]
@@ -92,6 +92,39 @@ pub(crate) enum ToolError {
         out: PathBuf,
         needed_bytes: u64,
         free_bytes: u64,
+    },
+    #[error(
+        "the disk is full: a stream is kept while it is packed, and {} MiB of it were read; {}, where {} MiB are free; \
+         free some, or give --out on another disk", mib_up(*num_bytes), dir.display(), free_bytes >> 20
+    )]
+    SpoolFull {
+        dir: PathBuf,
+        num_bytes: u64,
+        free_bytes: u64,
+    },
+    #[error(
+        "the source has more files than can be numbered, 4,294,967,295; the command line; pack parts of it into sets of their own"
+    )]
+    TooManyFiles,
+    #[error(
+        "cannot read: {problem}; {}; see to its disk and run the same command again, which goes on after the last finished shard",
+        path.display()
+    )]
+    SourceFails { path: PathBuf, problem: String },
+    #[error(
+        "the archive changed while it was packed; {}; leave it alone and run the same command again",
+        .0.display()
+    )]
+    ArchiveChanged(PathBuf),
+    #[error(
+        "{} of {} that were listed are not there any more; {}, for one; see that its disk is mounted and that nobody removes \
+         files, or correct the list, and run the same command again",
+        thousands(*num_gone), counted(*num_files, "file"), first.display()
+    )]
+    SourceGone {
+        num_gone: u64,
+        num_files: u64,
+        first: PathBuf,
     },
     #[error(
         "stopped on request; {}; run the same command again to go on after the last finished shard",
@@ -160,10 +193,20 @@ impl ToolError {
             | Self::OutNotEmpty(_)
             | Self::OutIsSet(_) => 2,
             Self::Stopped(_) => 75,
-            Self::DiskFull { .. } | Self::Write { .. } => 4,
+            Self::DiskFull { .. } | Self::SpoolFull { .. } | Self::Write { .. } => 4,
             Self::Format(error) => error.exit_code() as u8,
             Self::Index(error) => error.exit_code(),
             _ => 3,
+        }
+    }
+
+    /// Whether the disk, or the user's share of it, is full.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        match self {
+            Self::Format(error) => error.is_disk_full(),
+            Self::Write { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
+            _ => false,
         }
     }
 

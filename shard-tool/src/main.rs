@@ -6,6 +6,7 @@
 
 mod cat;
 mod cli;
+mod disk;
 mod error;
 mod feed;
 mod index;
@@ -21,6 +22,7 @@ mod progress;
 mod report;
 mod set;
 mod source;
+mod spill;
 mod split;
 mod stat;
 mod synth;

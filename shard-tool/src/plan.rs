@@ -1,15 +1,19 @@
-//! Decides classes, labels, splits and order, from names alone. Pure: the same names, seed and
-//! fraction give the same plan, in whatever order the file system lists them.
+//! Decides classes, labels, splits and order, from names alone: the same names, seed and fraction give the same plan, in whatever
+//! order the file system lists them.
 //!
 //! The order of a split is that of a seeded hash of the keys, so that adding a file to a source moves
 //! no other two against each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
+use fixedbitset::FixedBitSet;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::order::{divide, sort_by_hash};
-use crate::source::{Catalogue, Group, TRAIN, VAL};
+use crate::error::ToolError;
+use crate::order;
+use crate::source::{Catalogue, Group, Selection, TRAIN, VAL};
+use crate::spill::Numbers;
 
 /// What goes where.
 #[derive(Debug)]
@@ -25,12 +29,23 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct PlannedSplit {
     pub(crate) name: &'static str,
-    pub(crate) entries: Vec<u32>,
+    pub(crate) entries: Numbers,
+}
+
+/// How to plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlanOptions<'a> {
+    pub(crate) seed: u64,
+    /// The part of train that becomes val.
+    pub(crate) val_fraction: Option<f64>,
+    /// Where a long order is kept.
+    pub(crate) spool_dir: &'a Path,
 }
 
 impl Plan {
-    pub(crate) fn label(&self, catalogue: &Catalogue, entry: u32) -> Option<u32> {
-        self.labels[catalogue.group_number(entry)]
+    /// The label of the candidates of a group.
+    pub(crate) fn label(&self, group_number: usize) -> Option<u32> {
+        self.labels[group_number]
     }
 
     pub(crate) fn num_entries(&self) -> u64 {
@@ -41,7 +56,7 @@ impl Plan {
     }
 
     /// A digest of classes, keys and order: plans of the same digest pack the same names alike.
-    pub(crate) fn digest(&self, catalogue: &Catalogue) -> u64 {
+    pub(crate) fn digest(&self, catalogue: &Catalogue) -> Result<u64, ToolError> {
         let mut digest = Xxh3::new();
         let mut add = |text: &str| {
             digest.update(text.as_bytes());
@@ -50,76 +65,68 @@ impl Plan {
         self.classes.iter().for_each(|class| add(class));
         for split in &self.splits {
             add(split.name);
-            split
-                .entries
-                .iter()
-                .for_each(|entry| add(&catalogue.key(*entry)));
+            for position in 0..split.entries.len() {
+                let entry = split.entries.get(position)?;
+                add(&catalogue.candidate(entry)?.key());
+            }
         }
-        digest.digest()
+        Ok(digest.digest())
     }
 }
 
 /// Plans the packing of the candidates `selected`, leaving out classes that are not among `classes`.
 pub(crate) fn plan(
     catalogue: &Catalogue,
-    selected: &[u32],
+    selected: &FixedBitSet,
     classes: &BTreeSet<String>,
-    seed: u64,
-    val_fraction: Option<f64>,
-) -> Plan {
+    options: PlanOptions<'_>,
+) -> Result<Plan, ToolError> {
     let numbers: BTreeMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
     let label_of = |group: &Group| numbers.get(group.class.as_deref()?).copied();
     let labels: Vec<Option<u32>> = catalogue.groups().iter().map(label_of).collect();
-    let is_wanted = |entry: &&u32| {
-        let is_unlabelled = catalogue.group(**entry).class.is_none();
-        is_unlabelled || labels[catalogue.group_number(**entry)].is_some()
-    };
-    let mut splits: BTreeMap<&'static str, Vec<u32>> = BTreeMap::new();
-    for entry in selected.iter().filter(is_wanted) {
-        splits
-            .entry(catalogue.group(*entry).split)
-            .or_default()
-            .push(*entry);
-    }
-    if let Some(fraction) = val_fraction
-        && let Some(train) = splits.remove(TRAIN)
+    let mut members = members(catalogue, selected, &labels)?;
+    if let Some(fraction) = options.val_fraction
+        && let Some(train) = members.get_mut(TRAIN)
     {
-        let (train, val) = draw_val(catalogue, train, seed, fraction);
-        splits.insert(TRAIN, train);
-        splits.insert(VAL, val);
+        let val = order::draw_val(&Selection::new(catalogue, train), options.seed, fraction)?;
+        train.difference_with(&val);
+        members.insert(VAL, val);
     }
-    let in_order = |(name, mut entries): (&'static str, Vec<u32>)| {
-        sort_by_hash(&mut entries, seed, |entry| catalogue.key(*entry));
-        PlannedSplit { name, entries }
+    let in_order = |(name, members): (&&'static str, &FixedBitSet)| {
+        let mut entries = Numbers::new(options.spool_dir);
+        let members = Selection::new(catalogue, members);
+        order::visit(&members, options.seed, |entry| entries.push(entry))?;
+        Ok(PlannedSplit { name, entries })
     };
-    Plan {
+    let splits = members
+        .iter()
+        .map(in_order)
+        .collect::<Result<_, ToolError>>()?;
+    Ok(Plan {
         classes: classes.iter().cloned().collect(),
-        splits: splits.into_iter().map(in_order).collect(),
+        splits,
         labels,
-    }
+    })
 }
 
-/// Divides into train and val: this part of each class, rounded, and at least one candidate stays in train.
-fn draw_val(
+/// The wanted candidates of each split that has any.
+fn members(
     catalogue: &Catalogue,
-    entries: Vec<u32>,
-    seed: u64,
-    fraction: f64,
-) -> (Vec<u32>, Vec<u32>) {
-    let mut by_class: BTreeMap<Option<&str>, Vec<u32>> = BTreeMap::new();
-    for entry in entries {
-        by_class
-            .entry(catalogue.group(entry).class.as_deref())
-            .or_default()
-            .push(entry);
-    }
-    let (mut train, mut val) = (Vec::new(), Vec::new());
-    for entries in by_class.into_values() {
-        let (stays, becomes_val) = divide(entries, seed, fraction, |entry| catalogue.key(*entry));
-        train.extend(stays);
-        val.extend(becomes_val);
-    }
-    (train, val)
+    selected: &FixedBitSet,
+    labels: &[Option<u32>],
+) -> Result<BTreeMap<&'static str, FixedBitSet>, ToolError> {
+    let mut members: BTreeMap<&'static str, FixedBitSet> = BTreeMap::new();
+    catalogue.each(|candidate| {
+        let is_unlabelled = candidate.group.class.is_none();
+        let is_wanted = is_unlabelled || labels[candidate.group_number].is_some();
+        if is_wanted && selected.contains(candidate.number as usize) {
+            let none = || FixedBitSet::with_capacity(catalogue.len());
+            let of_split = members.entry(candidate.group.split).or_insert_with(none);
+            of_split.insert(candidate.number as usize);
+        }
+        Ok(())
+    })?;
+    Ok(members)
 }
 
 #[cfg(test)]
@@ -135,12 +142,13 @@ mod tests {
             place,
         });
         for file in files {
-            catalogue.add_file(group, format!("{file}.jpg").as_bytes());
+            let name = format!("{file}.jpg");
+            catalogue.add_file(group, name.as_bytes()).expect("added");
         }
     }
 
     fn catalogue(groups: &[(&'static str, &str, std::ops::Range<u32>)]) -> Catalogue {
-        let mut catalogue = Catalogue::default();
+        let mut catalogue = Catalogue::new(Path::new("."));
         for (split, class, files) in groups {
             add(
                 &mut catalogue,
@@ -153,9 +161,15 @@ mod tests {
     }
 
     fn planned(catalogue: &Catalogue, classes: &[&str], seed: u64, fraction: Option<f64>) -> Plan {
-        let selected: Vec<u32> = (0..catalogue.len() as u32).collect();
+        let mut selected = FixedBitSet::with_capacity(catalogue.len());
+        selected.insert_range(..);
         let classes = classes.iter().map(|name| (*name).to_owned()).collect();
-        plan(catalogue, &selected, &classes, seed, fraction)
+        let options = PlanOptions {
+            seed,
+            val_fraction: fraction,
+            spool_dir: Path::new("."),
+        };
+        plan(catalogue, &selected, &classes, options).expect("plans")
     }
 
     fn keys(catalogue: &Catalogue, plan: &Plan, split: &str) -> Vec<String> {
@@ -164,11 +178,11 @@ mod tests {
             .iter()
             .find(|planned| planned.name == split)
             .expect("the split");
-        split
-            .entries
-            .iter()
-            .map(|entry| catalogue.key(*entry))
-            .collect()
+        let key = |position| {
+            let entry = split.entries.get(position).expect("it is there");
+            catalogue.candidate(entry).expect("it is there").key()
+        };
+        (0..split.entries.len()).map(key).collect()
     }
 
     #[test]
@@ -176,14 +190,13 @@ mod tests {
         let catalogue = catalogue(&[(TRAIN, "b", 0..1), (VAL, "a", 0..1)]);
         let plan = planned(&catalogue, &["b", "a"], 0, None);
         assert_eq!(plan.classes, ["a", "b"]);
-        assert_eq!(plan.label(&catalogue, 0), Some(1));
-        assert_eq!(plan.label(&catalogue, 1), Some(0));
+        assert_eq!((plan.label(0), plan.label(1)), (Some(1), Some(0)));
     }
 
     #[test]
     fn the_order_depends_on_names_and_seed_only() {
         let listed = catalogue(&[(TRAIN, "a", 0..50), (TRAIN, "b", 0..50)]);
-        let mut otherwise = Catalogue::default();
+        let mut otherwise = Catalogue::new(Path::new("."));
         let backwards: Vec<u32> = (0..50).rev().collect();
         add(&mut otherwise, TRAIN, "b", &backwards);
         add(&mut otherwise, TRAIN, "a", &backwards);
@@ -192,8 +205,10 @@ mod tests {
         let again = planned(&otherwise, &known, 1, None);
         assert_eq!(order, keys(&otherwise, &again, TRAIN));
         assert_eq!(
-            planned(&listed, &known, 1, None).digest(&listed),
-            again.digest(&otherwise)
+            planned(&listed, &known, 1, None)
+                .digest(&listed)
+                .expect("a digest"),
+            again.digest(&otherwise).expect("a digest")
         );
         assert_ne!(
             order,

@@ -3,16 +3,16 @@
 //! The choice and the order are those of `shard-tool pack --val-fraction`: by a seeded hash of the
 //! keys, class by class. So both ways give the same shards.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use fixedbitset::FixedBitSet;
 use shard_format::{ImageHeader, NewSample, Sample, SetWriter, ShardSet, WriterOptions};
 
 use crate::error::ToolError;
-use crate::order::{self, sort_by_hash};
+use crate::order::{self, Keyed};
 use crate::progress::Progress;
 use crate::source::{TRAIN, VAL};
 use crate::{output, report};
@@ -67,9 +67,10 @@ pub(crate) fn run(options: &SplitOptions) -> Result<(), ToolError> {
             eprintln!("warning: split `{split}` of the old set is not part of the new one");
         }
     }
-    let samples: Vec<Sample<'_>> = set.samples().collect::<Result<_, _>>()?;
-    let [train, val] = divide(samples, options.seed, options.val_fraction);
-    let manifest = write(options, &set, [(TRAIN, train), (VAL, val)])?;
+    let val = order::draw_val(&Part::whole(&set), options.seed, options.val_fraction)?;
+    let train = Part::whole(&set).without(&val);
+    let splits = [(TRAIN, train), (VAL, Part::of(&set, val))];
+    let manifest = write(options, &set, &splits)?;
     let summary = report::summary(&manifest, &options.out, started.elapsed());
     output::print(|out| match options.json {
         true => out.json(&manifest),
@@ -77,30 +78,64 @@ pub(crate) fn run(options: &SplitOptions) -> Result<(), ToolError> {
     })
 }
 
-/// Train and val, each in the order in which it is written.
-fn divide(samples: Vec<Sample<'_>>, seed: u64, fraction: f64) -> [Vec<Sample<'_>>; 2] {
-    let mut classes: BTreeMap<&str, Vec<Sample<'_>>> = BTreeMap::new();
-    for sample in samples {
-        let class = sample.key.rsplit_once('/').map_or("", |(class, _)| class);
-        classes.entry(class).or_default().push(sample);
+/// Some samples of a split.
+struct Part<'a> {
+    set: &'a ShardSet,
+    members: FixedBitSet,
+}
+
+impl<'a> Part<'a> {
+    fn of(set: &'a ShardSet, members: FixedBitSet) -> Self {
+        Self { set, members }
     }
-    let (mut train, mut val) = (Vec::new(), Vec::new());
-    for samples in classes.into_values() {
-        let (stays, becomes_val) = order::divide(samples, seed, fraction, |sample| sample.key);
-        train.extend(stays);
-        val.extend(becomes_val);
+
+    fn whole(set: &'a ShardSet) -> Self {
+        let mut members = FixedBitSet::with_capacity(set.num_samples() as usize);
+        members.insert_range(..);
+        Self::of(set, members)
     }
-    let mut splits = [train, val];
-    for samples in &mut splits {
-        sort_by_hash(samples, seed, |sample| sample.key);
+
+    fn without(mut self, others: &FixedBitSet) -> Self {
+        self.members.difference_with(others);
+        self
     }
-    splits
+}
+
+/// Unlabelled samples are a class of their own.
+impl Keyed for Part<'_> {
+    fn num_items(&self) -> usize {
+        self.members.count_ones(..)
+    }
+
+    fn end(&self) -> usize {
+        self.members.len()
+    }
+
+    fn num_classes(&self) -> usize {
+        self.set.classes().len() + 1
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(u32, usize, &str)) -> Result<(), ToolError> {
+        for item in self.members.ones() {
+            let (class, key) = self.class_and_key(item as u32)?;
+            visit(item as u32, class, &key);
+        }
+        Ok(())
+    }
+
+    fn class_and_key(&self, item: u32) -> Result<(usize, String), ToolError> {
+        let sample = self.set.sample(item.into())?;
+        let class = sample
+            .label
+            .map_or(self.set.classes().len(), |label| label as usize);
+        Ok((class, sample.key.to_owned()))
+    }
 }
 
 fn write(
     options: &SplitOptions,
     set: &ShardSet,
-    splits: [(&str, Vec<Sample<'_>>); 2],
+    splits: &[(&str, Part<'_>)],
 ) -> Result<shard_format::Manifest, ToolError> {
     let writer_options = WriterOptions {
         shard_bytes: options.shard_size << 20,
@@ -110,17 +145,19 @@ fn write(
     };
     let mut progress = Progress::new("splitting", set.num_samples());
     let mut writer = SetWriter::create(&options.out, set.classes().to_vec(), writer_options)?;
-    for (split, samples) in splits {
-        if samples.is_empty() {
+    for (split, part) in splits {
+        if part.num_items() == 0 {
             eprintln!("warning: split `{split}` holds no image and is left out");
             continue;
         }
         writer.begin_split(split);
-        for sample in samples {
+        order::visit(part, options.seed, |item| {
+            let sample = set.sample(item.into())?;
             sample.check()?;
             writer.append(&new_sample(&sample))?;
             progress.step(writer.num_bytes());
-        }
+            Ok(())
+        })?;
         writer.end_split()?;
     }
     progress.finish();

@@ -1,11 +1,17 @@
 //! `pack --dry-run`: reads everything, writes nothing, tells what would come out.
 
+use std::fmt::Write as _;
+use std::path::Path;
+
 use shard_format::{NewSample, TAR_END_BYTES};
 
-use super::transcode;
+use super::write::check_strict;
+use super::{classes, feed_options};
 use crate::cli::PackOptions;
+use crate::disk::free_bytes;
 use crate::error::ToolError;
 use crate::feed::{self, Outcome};
+use crate::output;
 use crate::plan::{Plan, PlannedSplit};
 use crate::progress::Progress;
 use crate::report::{counted, thousands};
@@ -24,39 +30,50 @@ struct Forecast {
 
 pub(super) fn run(
     options: &PackOptions,
+    out: &Path,
     plan: &Plan,
     source: &mut Source,
 ) -> Result<(), ToolError> {
+    let num_empty_classes = classes::num_without_images(source, plan);
     let mut progress = Progress::new("looking at", plan.num_entries());
     let mut forecasts = Vec::new();
     for split in &plan.splits {
-        forecasts.push((
-            split.name,
-            forecast(options, plan, split, source, &mut progress)?,
-        ));
+        let forecast = forecast(options, plan, split, source, &mut progress)?;
+        forecasts.push((split.name, forecast));
     }
     progress.finish();
     eprint!("{}", source.skips.to_text());
-    if options.json {
-        println!("{}", to_json(&forecasts, source.skips.num_files()));
-        return Ok(());
-    }
-    for (name, split) in &forecasts {
-        println!(
-            "{name}: {}, {}, {} bytes",
-            counted(split.num_samples, "image"),
-            counted(split.num_shards, "shard"),
-            thousands(split.num_bytes)
-        );
-    }
-    println!(
-        "{} would be skipped; nothing was written",
-        counted(source.skips.num_files(), "file")
-    );
-    Ok(())
+    let num_skipped = source.skips.num_files();
+    let free_bytes = free_bytes(out);
+    output::print(|stdout| match options.json {
+        true => stdout.json(&to_json(&forecasts, num_skipped, free_bytes)),
+        false => stdout.bytes(to_text(&forecasts, num_skipped, free_bytes).as_bytes()),
+    })?;
+    check_strict(options, num_skipped, num_empty_classes)
 }
 
-fn to_json(forecasts: &[(&str, Forecast)], num_skipped: u64) -> serde_json::Value {
+fn to_text(forecasts: &[(&str, Forecast)], num_skipped: u64, free_bytes: Option<u64>) -> String {
+    let mut text = String::new();
+    for (name, split) in forecasts {
+        let images = counted(split.num_samples, "image");
+        let shards = counted(split.num_shards, "shard");
+        let bytes = thousands(split.num_bytes);
+        writeln!(text, "{name}: {images}, {shards}, {bytes} bytes").expect("a string");
+    }
+    if let Some(free_bytes) = free_bytes {
+        let free = thousands(free_bytes);
+        writeln!(text, "{free} bytes are free where the shards would go").expect("a string");
+    }
+    let files = counted(num_skipped, "file");
+    writeln!(text, "{files} would be skipped; nothing was written").expect("a string");
+    text
+}
+
+fn to_json(
+    forecasts: &[(&str, Forecast)],
+    num_skipped: u64,
+    free_bytes: Option<u64>,
+) -> serde_json::Value {
     let of_split = |(name, split): &(&str, Forecast)| {
         let numbers = serde_json::json!({
             "num_samples": split.num_samples, "num_shards": split.num_shards, "num_bytes": split.num_bytes,
@@ -64,7 +81,7 @@ fn to_json(forecasts: &[(&str, Forecast)], num_skipped: u64) -> serde_json::Valu
         ((*name).to_owned(), numbers)
     };
     let splits: serde_json::Map<_, _> = forecasts.iter().map(of_split).collect();
-    serde_json::json!({ "splits": splits, "num_skipped": num_skipped })
+    serde_json::json!({ "splits": splits, "num_skipped": num_skipped, "free_bytes": free_bytes })
 }
 
 fn forecast(
@@ -78,30 +95,31 @@ fn forecast(
         catalogue, skips, ..
     } = source;
     let catalogue = &*catalogue;
+    let candidate = |position: usize| catalogue.candidate(split.entries.get(position)?);
     let mut forecast = Forecast::default();
-    let location_of = |number: usize| catalogue.location(split.entries[number]);
+    let location_of = |position: usize| Ok(candidate(position)?.location());
+    let num_files = split.entries.len();
     feed::read_in_order(
-        split.entries.len(),
+        num_files,
         location_of,
-        &transcode(options),
-        |number, reading| {
-            let entry = split.entries[number];
-            match reading.outcome {
-                Outcome::Skip(reason) => skips.add(&reason, &catalogue.shown(entry)),
-                Outcome::Image { bytes, crc, header } => {
-                    let (key, label) = (catalogue.key(entry), plan.label(catalogue, entry));
-                    let sample = NewSample {
-                        key: &key,
-                        image: &bytes,
-                        crc,
-                        header,
-                        label,
-                    };
-                    forecast.add(sample.stored_bytes(), options);
-                }
+        feed_options(options),
+        |position, reading| {
+            let candidate = candidate(position)?;
+            if let Some(reason) = reading.outcome.reason_to_skip(|| candidate.shown())? {
+                skips.add(&reason, &candidate.shown());
+            }
+            if let Outcome::Image { bytes, crc, header } = reading.outcome {
+                let sample = NewSample {
+                    key: &candidate.key(),
+                    image: &bytes,
+                    crc,
+                    header,
+                    label: plan.label(candidate.group_number),
+                };
+                forecast.add(sample.stored_bytes(), options);
             }
             progress.step(forecast.num_bytes);
-            Ok::<(), ToolError>(())
+            Ok(())
         },
     )?;
     Ok(forecast)

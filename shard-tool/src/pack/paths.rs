@@ -33,6 +33,13 @@ fn beside(src: &Path) -> Result<PathBuf, ToolError> {
     Ok(named.with_file_name(name))
 }
 
+/// Where streams, and lists that do not fit into memory, are kept: on the disk of the output.
+pub(super) fn spool_dir(out: &Path) -> &Path {
+    let is_folder = |dir: &&Path| dir.is_dir();
+    let named = out.ancestors().filter(|dir| !dir.as_os_str().is_empty());
+    named.into_iter().find(is_folder).unwrap_or(Path::new("."))
+}
+
 pub(super) fn check(options: &PackOptions, out: &Path) -> Result<(), ToolError> {
     let out_resolved = resolved(out)?;
     for src in options.src.iter().filter(|src| src.as_os_str() != "-") {

@@ -5,13 +5,16 @@ use std::path::Path;
 use shard_format::{FinishedShard, Manifest, NewSample, SetWriter, WriterOptions};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{digest, num_empty_classes, transcode};
+use super::gone::Gone;
+use super::resume::{add_stamp, adoptable, published, starts};
+use super::{classes, digest, feed_options};
 use crate::cli::PackOptions;
+use crate::disk::free_bytes;
 use crate::error::ToolError;
 use crate::feed::{self, Outcome, Reading, Stamp};
 use crate::interrupt::Interrupt;
 use crate::journal::{self, Journal, Milestone};
-use crate::plan::{Plan, PlannedSplit};
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::report::{Skips, counted, thousands};
 use crate::source::{Catalogue, Source};
@@ -34,6 +37,9 @@ struct Packing<'a> {
     stamps: Xxh3,
     /// Shards that are closed and on disk.
     num_finished: usize,
+    /// Candidates of each split that lie before the end of its last finished shard.
+    finished: Vec<usize>,
+    gone: Gone,
 }
 
 pub(super) fn write(
@@ -42,12 +48,17 @@ pub(super) fn write(
     plan: &Plan,
     source: &mut Source,
 ) -> Result<Manifest, ToolError> {
-    let num_empty_classes = num_empty_classes(source, plan);
+    let num_empty_classes = classes::num_without_images(source, plan);
     let Source {
         catalogue, skips, ..
     } = source;
-    let digest = digest(options, plan, catalogue);
-    let milestones = adoptable(journal::load(out, digest), out, plan, catalogue);
+    let digest = digest(options, plan, catalogue)?;
+    let milestones = adoptable(journal::load(out, digest), out, plan, catalogue)?;
+    if let Some(manifest) = published(out, plan, &milestones) {
+        eprintln!("note: an earlier packing had finished; nothing was left to do");
+        Journal::create(out, digest, &milestones)?.remove()?;
+        return Ok(manifest);
+    }
     let writer_options = WriterOptions {
         shard_bytes: options.shard_bytes(),
         shard_samples: options.shard_samples(),
@@ -59,7 +70,8 @@ pub(super) fn write(
         .map(|milestone| milestone.finished.clone())
         .collect();
     let writer = SetWriter::resume(out, plan.classes.clone(), writer_options, finished)?;
-    let num_done = starts(plan, &milestones).iter().sum::<usize>() as u64;
+    let finished = starts(plan, &milestones);
+    let num_done = finished.iter().sum::<usize>() as u64;
     let progress = Progress::new("packing", plan.num_entries() - num_done);
     let mut packing = Packing {
         options,
@@ -73,6 +85,8 @@ pub(super) fn write(
         journal: Journal::create(out, digest, &milestones)?,
         stamps: Xxh3::new(),
         num_finished: milestones.len(),
+        finished,
+        gone: Gone::default(),
     };
     let written = packing.write_splits(&milestones);
     packing.progress.finish();
@@ -84,35 +98,33 @@ impl Packing<'_> {
     fn write_splits(&mut self, milestones: &[Milestone]) -> Result<(), ToolError> {
         if let Some(last) = milestones.last() {
             *self.skips = last.skips.clone();
-        }
-        let starts = starts(self.plan, milestones);
-        if !milestones.is_empty() {
             eprintln!(
                 "note: going on after {} that an earlier packing finished, at {} of {} files",
                 counted(milestones.len() as u64, "shard"),
-                thousands(starts.iter().sum::<usize>() as u64),
+                thousands(self.finished.iter().sum::<usize>() as u64),
                 thousands(self.plan.num_entries())
             );
         }
-        let plan = self.plan;
-        plan.splits
-            .iter()
-            .zip(starts)
-            .try_for_each(|(split, start)| self.write_split(split, start))
+        (0..self.plan.splits.len()).try_for_each(|split| self.write_split(split))
     }
 
-    fn write_split(&mut self, split: &PlannedSplit, start: usize) -> Result<(), ToolError> {
+    fn write_split(&mut self, number: usize) -> Result<(), ToolError> {
+        let (catalogue, split) = (self.catalogue, &self.plan.splits[number]);
+        let start = self.finished[number];
         let mut is_begun = start > 0;
         if is_begun {
             self.writer.begin_split(split.name);
         }
-        let (catalogue, transcode) = (self.catalogue, transcode(self.options));
-        let location_of = |number: usize| catalogue.location(split.entries[start + number]);
+        let location_of = |position: usize| {
+            let entry = split.entries.get(start + position)?;
+            Ok(catalogue.candidate(entry)?.location())
+        };
         let num_left = split.entries.len() - start;
-        feed::read_in_order(num_left, location_of, &transcode, |number, reading| {
-            self.add(split, start + number, reading, &mut is_begun)?;
+        let feed_options = feed_options(self.options);
+        feed::read_in_order(num_left, location_of, feed_options, |position, reading| {
+            self.add(number, start + position, reading, &mut is_begun)?;
             self.progress.step(self.writer.num_bytes());
-            Ok::<(), ToolError>(())
+            Ok(())
         })?;
         if !is_begun {
             eprintln!(
@@ -122,14 +134,14 @@ impl Packing<'_> {
             return Ok(());
         }
         match self.writer.end_split()? {
-            Some(finished) => self.note(finished, split.entries.len()),
+            Some(finished) => self.note(finished, number, split.entries.len()),
             None => Ok(()),
         }
     }
 
     fn add(
         &mut self,
-        split: &PlannedSplit,
+        split: usize,
         position: usize,
         reading: Reading,
         is_begun: &mut bool,
@@ -137,25 +149,25 @@ impl Packing<'_> {
         if self.interrupt.is_wanted() {
             return Err(ToolError::Stopped(self.out.to_owned()));
         }
-        let entry = split.entries[position];
-        match reading.outcome {
-            Outcome::Skip(reason) => self.skips.add(&reason, &self.catalogue.shown(entry)),
-            Outcome::Image { bytes, crc, header } => {
-                if !std::mem::replace(is_begun, true) {
-                    self.writer.begin_split(split.name);
-                }
-                let key = self.catalogue.key(entry);
-                let label = self.plan.label(self.catalogue, entry);
-                let sample = NewSample {
-                    key: &key,
-                    image: &bytes,
-                    crc,
-                    header,
-                    label,
-                };
-                if let Some(finished) = self.writer.append(&sample)? {
-                    self.note(finished, position)?;
-                }
+        let planned = &self.plan.splits[split];
+        let candidate = self.catalogue.candidate(planned.entries.get(position)?)?;
+        self.gone.count(&reading.outcome, || candidate.shown())?;
+        if let Some(reason) = reading.outcome.reason_to_skip(|| candidate.shown())? {
+            self.skips.add(&reason, &candidate.shown());
+        }
+        if let Outcome::Image { bytes, crc, header } = reading.outcome {
+            if !std::mem::replace(is_begun, true) {
+                self.writer.begin_split(planned.name);
+            }
+            let finished = self.writer.append(&NewSample {
+                key: &candidate.key(),
+                image: &bytes,
+                crc,
+                header,
+                label: self.plan.label(candidate.group_number),
+            })?;
+            if let Some(finished) = finished {
+                self.note(finished, split, position)?;
             }
         }
         add_stamp(&mut self.stamps, reading.stamp);
@@ -163,9 +175,15 @@ impl Packing<'_> {
     }
 
     /// Notes a finished shard, which holds what lies before `position`.
-    fn note(&mut self, finished: FinishedShard, position: usize) -> Result<(), ToolError> {
+    fn note(
+        &mut self,
+        finished: FinishedShard,
+        split: usize,
+        position: usize,
+    ) -> Result<(), ToolError> {
         let stamps = std::mem::take(&mut self.stamps).digest();
         self.num_finished += 1;
+        self.finished[split] = position;
         self.journal.add(&Milestone {
             finished,
             position,
@@ -180,8 +198,15 @@ impl Packing<'_> {
         written: Result<(), ToolError>,
         num_empty_classes: usize,
     ) -> Result<Manifest, ToolError> {
-        let written = written.and_then(|()| self.check(num_empty_classes));
-        let (out, plan, catalogue) = (self.out, self.plan, self.catalogue);
+        let num_skipped = self.skips.num_files();
+        let written = written
+            .and_then(|()| check_strict(self.options, num_skipped, num_empty_classes))
+            .and_then(|()| self.check_holds_images());
+        let left = Left {
+            plan: self.plan,
+            catalogue: self.catalogue,
+            finished: self.finished,
+        };
         let ended = match written {
             Ok(()) => {
                 let manifest = self.writer.finish().map_err(ToolError::Format);
@@ -198,117 +223,70 @@ impl Packing<'_> {
                 Err(error)
             }
         };
-        ended.map_err(|error| explain(error, out, plan, catalogue))
+        ended.map_err(|error| left.explain(error, self.out))
     }
 
-    /// Whether what was written may be published.
-    fn check(&self, num_empty_classes: usize) -> Result<(), ToolError> {
-        let (src, num_skipped) = (self.options.src[0].clone(), self.skips.num_files());
-        if self.options.strict && (num_skipped > 0 || num_empty_classes > 0) {
-            return Err(ToolError::Strict {
-                src,
-                num_skipped,
-                num_empty_classes,
-            });
+    fn check_holds_images(&self) -> Result<(), ToolError> {
+        if self.num_finished > 0 {
+            return Ok(());
         }
-        if self.num_finished == 0 {
-            return Err(ToolError::NoImages {
-                src,
-                num_folders: self.catalogue.groups().len(),
-                num_skipped,
-            });
-        }
-        Ok(())
+        Err(ToolError::NoImages {
+            src: self.options.src[0].clone(),
+            num_folders: self.catalogue.groups().len(),
+            num_skipped: self.skips.num_files(),
+        })
     }
 }
 
-/// The milestones that still hold: in the order of the plan, with their shard on disk and their sources unchanged.
-fn adoptable(
-    milestones: Vec<Milestone>,
-    out: &Path,
-    plan: &Plan,
-    catalogue: &Catalogue,
-) -> Vec<Milestone> {
-    let mut starts = vec![0; plan.splits.len()];
-    let holds = |milestone: &Milestone| {
-        let name = &milestone.finished.split;
-        let Some(at) = plan.splits.iter().position(|split| split.name == name) else {
-            return false;
-        };
-        let between = plan.splits[at].entries.get(starts[at]..milestone.position);
-        let is_same = between.is_some_and(|entries| stamps(catalogue, entries) == milestone.stamps);
-        starts[at] = milestone.position;
-        is_same && milestone.finished.is_in(out)
-    };
-    let mut milestones = milestones;
-    let num_holding = milestones
-        .iter()
-        .map(holds)
-        .take_while(|holds| *holds)
-        .count();
-    milestones.truncate(num_holding);
-    milestones
-}
-
-/// How many candidates of each split the milestones cover.
-fn starts(plan: &Plan, milestones: &[Milestone]) -> Vec<usize> {
-    plan.splits
-        .iter()
-        .map(|split| start_of(split, milestones))
-        .collect()
-}
-
-fn start_of(split: &PlannedSplit, milestones: &[Milestone]) -> usize {
-    let of_split = milestones
-        .iter()
-        .filter(|milestone| milestone.finished.split == split.name);
-    of_split
-        .map(|milestone| milestone.position)
-        .max()
-        .unwrap_or(0)
-}
-
-fn stamps(catalogue: &Catalogue, entries: &[u32]) -> u64 {
-    let mut digest = Xxh3::new();
-    for entry in entries {
-        add_stamp(&mut digest, Stamp::at(&catalogue.location(*entry)));
+/// Whether a set without what was skipped will do.
+pub(super) fn check_strict(
+    options: &PackOptions,
+    num_skipped: u64,
+    num_empty_classes: usize,
+) -> Result<(), ToolError> {
+    if !options.strict || (num_skipped == 0 && num_empty_classes == 0) {
+        return Ok(());
     }
-    digest.digest()
+    Err(ToolError::Strict {
+        src: options.src[0].clone(),
+        num_skipped,
+        num_empty_classes,
+    })
 }
 
-fn add_stamp(digest: &mut Xxh3, stamp: Stamp) {
-    digest.update(&stamp.num_bytes.to_le_bytes());
-    digest.update(&stamp.changed_ns.to_le_bytes());
+/// What is not in finished shards yet.
+struct Left<'a> {
+    plan: &'a Plan,
+    catalogue: &'a Catalogue,
+    finished: Vec<usize>,
 }
 
-/// A full disk is told with what is needed and what is free.
-fn explain(error: ToolError, out: &Path, plan: &Plan, catalogue: &Catalogue) -> ToolError {
-    match error {
-        ToolError::Format(format) if format.is_disk_full() => match free_bytes(out) {
-            Some(free_bytes) => ToolError::DiskFull {
+impl Left<'_> {
+    /// A full disk is told with what is needed and what is free.
+    fn explain(&self, error: ToolError, out: &Path) -> ToolError {
+        let needed_bytes = error
+            .is_disk_full()
+            .then(|| self.num_bytes().ok())
+            .flatten();
+        match needed_bytes.zip(free_bytes(out)) {
+            Some((needed_bytes, free_bytes)) => ToolError::DiskFull {
                 out: out.to_owned(),
-                needed_bytes: needed_bytes(plan, catalogue),
+                needed_bytes,
                 free_bytes,
             },
-            None => ToolError::Format(format),
-        },
-        other => other,
+            None => error,
+        }
     }
-}
 
-/// What is free on the file system of `out`, which may be gone already.
-fn free_bytes(out: &Path) -> Option<u64> {
-    let disk_of = |path: &Path| rustix::fs::statvfs(path).ok();
-    let disk = std::path::absolute(out)
-        .ok()?
-        .ancestors()
-        .find_map(disk_of)?;
-    Some(disk.f_bavail * disk.f_frsize)
-}
-
-/// The size of all candidates, where it can be told.
-fn needed_bytes(plan: &Plan, catalogue: &Catalogue) -> u64 {
-    let entries = plan.splits.iter().flat_map(|split| &split.entries);
-    let size = |entry: &u32| Stamp::at(&catalogue.location(*entry)).num_bytes + OVERHEAD_BYTES;
-    entries.map(size).sum()
+    /// The size of the candidates that are left, where it can be told.
+    fn num_bytes(&self) -> Result<u64, ToolError> {
+        let mut num_bytes = 0;
+        for (split, start) in self.plan.splits.iter().zip(&self.finished) {
+            for position in *start..split.entries.len() {
+                let candidate = self.catalogue.candidate(split.entries.get(position)?)?;
+                num_bytes += Stamp::at(&candidate.location()).num_bytes + OVERHEAD_BYTES;
+            }
+        }
+        Ok(num_bytes)
+    }
 }

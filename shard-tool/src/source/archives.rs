@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use shard_format::name;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::labels::Labels;
 use super::lines::{base_name, without_extension};
 use super::{Catalogue, Group, Place, STDIN, Source, Span, TRAIN, VAL};
+use crate::disk::free_bytes;
 use crate::error::ToolError;
 use window::Window;
 
@@ -32,15 +34,17 @@ pub(super) fn add(
     labels: &Labels,
     source: &mut Source,
 ) -> Result<(), ToolError> {
-    let file = if path.as_os_str() == STDIN {
-        spool(spool_dir)?
+    let (file, digest) = if path.as_os_str() == STDIN {
+        let (file, digest) = spool(spool_dir)?;
+        (file, Some(digest))
     } else {
-        File::open(path).map_err(ToolError::read(path))?
+        (File::open(path).map_err(ToolError::read(path))?, None)
     };
     let window = Window::whole(&file).map_err(ToolError::read(path))?;
-    let number = source
-        .catalogue
-        .add_archive(file.try_clone().map_err(ToolError::read(path))?);
+    let added = file
+        .try_clone()
+        .and_then(|file| source.catalogue.add_archive(file, digest));
+    let number = added.map_err(ToolError::read(path))?;
     let is_val = path
         .file_name()
         .is_some_and(|name| name.to_string_lossy().contains("val"));
@@ -60,11 +64,36 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Copies standard input to an unnamed file in `dir`.
-fn spool(dir: &Path) -> Result<File, ToolError> {
+/// Copies standard input to an unnamed file in `dir`; also gives a digest of it.
+fn spool(dir: &Path) -> Result<(File, u64), ToolError> {
     let mut file = tempfile::tempfile_in(dir).map_err(ToolError::write(dir))?;
-    io::copy(&mut io::stdin().lock(), &mut file).map_err(ToolError::write(dir))?;
-    Ok(file)
+    let (mut stdin, mut digest) = (io::stdin().lock(), Xxh3::new());
+    let mut buffer = vec![0; 1 << 20];
+    let mut num_bytes = 0;
+    loop {
+        let num_read = stdin
+            .read(&mut buffer)
+            .map_err(ToolError::read("standard input"))?;
+        if num_read == 0 {
+            return Ok((file, digest.digest()));
+        }
+        digest.update(&buffer[..num_read]);
+        num_bytes += num_read as u64;
+        let written = file.write_all(&buffer[..num_read]);
+        written.map_err(|error| spool_error(dir, num_bytes, error))?;
+    }
+}
+
+/// A full disk is told with what was read and what is free.
+fn spool_error(dir: &Path, num_bytes: u64, source: io::Error) -> ToolError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ToolError::SpoolFull {
+            dir: dir.to_owned(),
+            num_bytes,
+            free_bytes: free_bytes(dir).unwrap_or(0),
+        },
+        _ => ToolError::write(dir)(source),
+    }
 }
 
 struct Listing<'a> {
@@ -142,8 +171,7 @@ impl Listing<'_> {
             },
         };
         let group = self.group(belongs, class.unwrap_or_default());
-        self.source.catalogue.add_member(group, &below, span);
-        Ok(())
+        self.source.catalogue.add_member(group, &below, span)
     }
 
     /// For a member without folder.

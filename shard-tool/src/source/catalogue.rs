@@ -1,29 +1,41 @@
-//! All candidates of a source, compactly: a million of them take about 60 MB. It knows names and places, and opens nothing
-//! but archives, once.
+//! All candidates of a source, by number. It knows names and places, and opens nothing but archives, once.
+//!
+//! Names lie in arrays that go to disk as they grow, and what is asked of them is asked in one pass over all candidates, or of
+//! one candidate: a data set of any size takes the same memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use fixedbitset::FixedBitSet;
 use shard_format::name;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::error::ToolError;
+use crate::feed::Stamp;
+use crate::order;
+use crate::spill::Spill;
 
 /// The class of samples without label, as it stands in their keys.
 const UNLABELLED: &str = "unlabelled";
+/// Memory for names, and as much for the records of the candidates: a million of them, about.
+const MAX_BYTES_IN_MEMORY: usize = 32 << 20;
+/// Candidates that are read at once.
+const BLOCK: u64 = 16_384;
 
 /// The candidates, numbered from 0.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Catalogue {
     groups: Vec<Group>,
     archives: Vec<Archive>,
     /// All names, one after another.
-    names: Vec<u8>,
-    entries: Vec<Entry>,
-    /// Where the members of archives lie.
-    spans: Vec<Span>,
-    /// Which names keep their extension in the key; empty until [`Catalogue::make_keys_unique`].
-    keeping_extension: Vec<bool>,
+    names: Spill,
+    records: Spill,
+    /// Which names keep their extension in the key; none until [`Catalogue::make_keys_unique`].
+    keeping_extension: FixedBitSet,
 }
 
 /// What the candidates of one folder have in common.
@@ -46,16 +58,12 @@ pub(crate) enum Place {
 
 /// An archive, open.
 #[derive(Debug)]
-struct Archive {
-    file: File,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    name_at: u64,
-    group: u32,
-    /// Position in the spans; meaningless for files of folders.
-    span: u32,
+pub(crate) struct Archive {
+    pub(crate) file: File,
+    /// Its state when it was listed.
+    pub(crate) listed: Stamp,
+    /// What tells its content from another, also in a later run.
+    pub(crate) identity: Stamp,
 }
 
 /// A range of bytes of an archive.
@@ -69,13 +77,58 @@ pub(crate) struct Span {
 #[derive(Debug, Clone)]
 pub(crate) enum Location<'a> {
     File(PathBuf),
-    Member { archive: &'a File, span: Span },
+    Member { archive: &'a Archive, span: Span },
+}
+
+/// One candidate.
+#[derive(Debug)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) number: u32,
+    pub(crate) group: &'a Group,
+    pub(crate) group_number: usize,
+    /// The name as the source has it, below its folder.
+    pub(crate) name: Cow<'a, [u8]>,
+    span: Span,
+    keeps_extension: bool,
+    archives: &'a [Archive],
+}
+
+/// What is kept of a candidate beside its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Record {
+    name_at: u64,
+    name_bytes: u32,
+    group: u32,
+    /// Meaningless for files of folders.
+    span: Span,
 }
 
 impl Catalogue {
-    pub(crate) fn add_archive(&mut self, file: File) -> u32 {
-        self.archives.push(Archive { file });
-        self.archives.len() as u32 - 1
+    /// An empty one, which makes its files in `dir` if it needs any.
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self {
+            groups: Vec::new(),
+            archives: Vec::new(),
+            names: Spill::new(dir, MAX_BYTES_IN_MEMORY),
+            records: Spill::new(dir, MAX_BYTES_IN_MEMORY),
+            keeping_extension: FixedBitSet::new(),
+        }
+    }
+
+    /// Adds an archive. One whose time of change tells nothing, such as a copied stream, has a digest instead.
+    pub(crate) fn add_archive(&mut self, file: File, digest: Option<u64>) -> io::Result<u32> {
+        let listed = Stamp::of(&file.metadata()?);
+        let changed_ns = digest.map_or(listed.changed_ns, u64::cast_signed);
+        let identity = Stamp {
+            changed_ns,
+            ..listed
+        };
+        self.archives.push(Archive {
+            file,
+            listed,
+            identity,
+        });
+        Ok(self.archives.len() as u32 - 1)
     }
 
     pub(crate) fn add_group(&mut self, group: Group) -> u32 {
@@ -84,123 +137,257 @@ impl Catalogue {
     }
 
     /// Adds a file of a folder; `name` is its path below the folder of the group.
-    pub(crate) fn add_file(&mut self, group: u32, name: &[u8]) {
-        self.add(group, name, 0);
+    pub(crate) fn add_file(&mut self, group: u32, name: &[u8]) -> Result<(), ToolError> {
+        let nowhere = Span {
+            offset: 0,
+            num_bytes: 0,
+        };
+        self.add_member(group, name, nowhere)
     }
 
     /// Adds a member of an archive.
-    pub(crate) fn add_member(&mut self, group: u32, name: &[u8], span: Span) {
-        self.add(group, name, self.spans.len() as u32);
-        self.spans.push(span);
-    }
-
-    fn add(&mut self, group: u32, name: &[u8], span: u32) {
-        let name_at = self.names.len() as u64;
-        self.names.extend_from_slice(name);
-        self.entries.push(Entry {
-            name_at,
+    pub(crate) fn add_member(
+        &mut self,
+        group: u32,
+        name: &[u8],
+        span: Span,
+    ) -> Result<(), ToolError> {
+        if self.len() >= u32::MAX as usize {
+            return Err(ToolError::TooManyFiles);
+        }
+        let record = Record {
+            name_at: self.names.len(),
+            name_bytes: name.len() as u32,
             group,
             span,
-        });
+        };
+        self.names.push(name)?;
+        self.records.push(&record.to_bytes())
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        (self.records.len() / Record::BYTES) as usize
+    }
+
+    #[cfg(test)]
+    pub(crate) fn archives(&self) -> &[Archive] {
+        &self.archives
     }
 
     pub(crate) fn groups(&self) -> &[Group] {
         &self.groups
     }
 
-    pub(crate) fn group_number(&self, entry: u32) -> usize {
-        self.entries[entry as usize].group as usize
+    /// The candidate of this number, which must be there.
+    pub(crate) fn candidate(&self, number: u32) -> Result<Candidate<'_>, ToolError> {
+        let start = u64::from(number) * Record::BYTES;
+        let record = Record::from_bytes(&self.records.get(start..start + Record::BYTES)?);
+        let end = record.name_at + u64::from(record.name_bytes);
+        let name = self.names.get(record.name_at..end)?;
+        Ok(self.described(number, &record, name))
     }
 
-    pub(crate) fn group(&self, entry: u32) -> &Group {
-        &self.groups[self.group_number(entry)]
+    /// Calls `visit` for all candidates, by number.
+    ///
+    /// # Errors
+    /// Those of `visit`, and of reading what lies on disk.
+    pub(crate) fn each(
+        &self,
+        mut visit: impl FnMut(Candidate<'_>) -> Result<(), ToolError>,
+    ) -> Result<(), ToolError> {
+        let num_candidates = self.len() as u64;
+        for start in (0..num_candidates).step_by(BLOCK as usize) {
+            let end = num_candidates.min(start + BLOCK);
+            let records = self
+                .records
+                .get(start * Record::BYTES..end * Record::BYTES)?;
+            let records = records
+                .chunks_exact(Record::BYTES as usize)
+                .map(Record::from_bytes);
+            let Some((first, last)) = records.clone().next().zip(records.clone().next_back())
+            else {
+                continue;
+            };
+            let names_end = last.name_at + u64::from(last.name_bytes);
+            let names = self.names.get(first.name_at..names_end)?;
+            for (number, record) in (start as u32..).zip(records) {
+                let at = (record.name_at - first.name_at) as usize;
+                let name = &names[at..at + record.name_bytes as usize];
+                visit(self.described(number, &record, Cow::Borrowed(name)))?;
+            }
+        }
+        Ok(())
     }
 
-    /// The name as the source has it, below its folder.
-    pub(crate) fn name(&self, entry: u32) -> &[u8] {
-        let entry = entry as usize;
-        let start = self.entries[entry].name_at as usize;
-        let end = self
-            .entries
-            .get(entry + 1)
-            .map(|next| next.name_at as usize);
-        &self.names[start..end.unwrap_or(self.names.len())]
+    fn described<'a>(&'a self, number: u32, record: &Record, name: Cow<'a, [u8]>) -> Candidate<'a> {
+        Candidate {
+            number,
+            group: &self.groups[record.group as usize],
+            group_number: record.group as usize,
+            name,
+            span: record.span,
+            keeps_extension: self.keeping_extension.contains(number as usize),
+            archives: &self.archives,
+        }
     }
 
+    /// Lets keys keep the extensions they need to differ. Returns a name that occurs twice in a class, if there is one:
+    /// nothing can make those keys differ.
+    pub(crate) fn make_keys_unique(&mut self) -> Result<Option<PathBuf>, ToolError> {
+        self.keeping_extension.grow(self.len());
+        // Whole names differ, so keeping one more extension in each clash comes to an end.
+        loop {
+            let clashing = self.clashing()?;
+            if clashing.is_subset(&self.keeping_extension) {
+                return self.key_that_occurs_twice(&clashing);
+            }
+            self.keeping_extension.union_with(&clashing);
+        }
+    }
+
+    /// Candidates whose key others of their split have too. Equal digests count as equal keys: should two keys ever only seem
+    /// equal, they keep extensions that they could have lost.
+    fn clashing(&self) -> Result<FixedBitSet, ToolError> {
+        let mut clashing = FixedBitSet::with_capacity(self.len());
+        let scan = |offer: &mut dyn FnMut(u64, u32)| {
+            self.each(|candidate| {
+                let split = u64::from(candidate.group.split.as_bytes()[0]);
+                let digest = xxh3_64_with_seed(candidate.key().as_bytes(), split);
+                offer(digest, candidate.number);
+                Ok(())
+            })
+        };
+        order::in_hash_order(self.len() as u64, scan, |run| {
+            let same = run.chunk_by(|left, right| left.0 == right.0);
+            for (_, number) in same.filter(|same| same.len() > 1).flatten() {
+                clashing.insert(*number as usize);
+            }
+            Ok(())
+        })?;
+        Ok(clashing)
+    }
+
+    /// How the last of two candidates with the same key is shown, if there are such.
+    fn key_that_occurs_twice(&self, clashing: &FixedBitSet) -> Result<Option<PathBuf>, ToolError> {
+        let mut known = std::collections::HashSet::new();
+        for number in clashing.ones() {
+            let candidate = self.candidate(number as u32)?;
+            if !known.insert((candidate.group.split, candidate.key())) {
+                return Ok(Some(candidate.shown()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<'a> Candidate<'a> {
     /// `<class>/<stem>`, unique in its split.
-    pub(crate) fn key(&self, entry: u32) -> String {
-        let class = self.group(entry).class.as_deref().unwrap_or(UNLABELLED);
-        let keep = self.keeping_extension.get(entry as usize).copied();
-        let stem = name::stem(self.name(entry), keep.unwrap_or(false));
+    pub(crate) fn key(&self) -> String {
+        let class = self.group.class.as_deref().unwrap_or(UNLABELLED);
+        let stem = name::stem(&self.name, self.keeps_extension);
         format!("{class}/{stem}")
     }
 
     /// Where to read it.
-    pub(crate) fn location(&self, entry: u32) -> Location<'_> {
-        match &self.group(entry).place {
-            Place::Folder(dir) => Location::File(dir.join(OsStr::from_bytes(self.name(entry)))),
+    pub(crate) fn location(&self) -> Location<'a> {
+        match &self.group.place {
+            Place::Folder(dir) => Location::File(dir.join(OsStr::from_bytes(&self.name))),
             Place::Archive { number, .. } => Location::Member {
-                archive: &self.archives[*number as usize].file,
-                span: self.spans[self.entries[entry as usize].span as usize],
+                archive: &self.archives[*number as usize],
+                span: self.span,
             },
         }
     }
 
     /// How a message names it.
-    pub(crate) fn shown(&self, entry: u32) -> PathBuf {
-        let name = Path::new(OsStr::from_bytes(self.name(entry)));
-        match &self.group(entry).place {
+    pub(crate) fn shown(&self) -> PathBuf {
+        let name = Path::new(OsStr::from_bytes(&self.name));
+        match &self.group.place {
             Place::Folder(dir) => dir.join(name),
             Place::Archive { shown, .. } => PathBuf::from(format!("{shown}:{}", name.display())),
         }
     }
+}
 
-    /// All class names.
-    pub(crate) fn classes(&self) -> BTreeSet<&str> {
-        let classes = self
-            .groups
-            .iter()
-            .filter_map(|group| group.class.as_deref());
-        classes.collect()
+impl Record {
+    const BYTES: u64 = 32;
+
+    fn to_bytes(self) -> [u8; Self::BYTES as usize] {
+        let mut bytes = [0; Self::BYTES as usize];
+        bytes[0..8].copy_from_slice(&self.name_at.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.name_bytes.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.group.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.span.offset.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.span.num_bytes.to_le_bytes());
+        bytes
     }
 
-    /// The candidates of each group, in order.
-    pub(crate) fn entries_by_group(&self) -> Vec<Vec<u32>> {
-        let mut by_group = vec![Vec::new(); self.groups.len()];
-        for (number, entry) in (0u32..).zip(&self.entries) {
-            by_group[entry.group as usize].push(number);
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let u32_at =
+            |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+        let u64_at =
+            |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        Self {
+            name_at: u64_at(0),
+            name_bytes: u32_at(8),
+            group: u32_at(12),
+            span: Span {
+                offset: u64_at(16),
+                num_bytes: u64_at(24),
+            },
         }
-        by_group
+    }
+}
+
+/// The candidates that are wanted, for drawing and sorting. A class is the place of the first group that has it.
+#[derive(Debug)]
+pub(crate) struct Selection<'a> {
+    catalogue: &'a Catalogue,
+    wanted: &'a FixedBitSet,
+    /// By group.
+    classes: Vec<usize>,
+}
+
+impl<'a> Selection<'a> {
+    pub(crate) fn new(catalogue: &'a Catalogue, wanted: &'a FixedBitSet) -> Self {
+        let groups = catalogue.groups();
+        let mut known = std::collections::BTreeMap::new();
+        let number = |(place, group): (usize, &'a Group)| {
+            *known.entry(group.class.as_deref()).or_insert(place)
+        };
+        Self {
+            catalogue,
+            wanted,
+            classes: groups.iter().enumerate().map(number).collect(),
+        }
+    }
+}
+
+impl order::Keyed for Selection<'_> {
+    fn num_items(&self) -> usize {
+        self.wanted.count_ones(..)
     }
 
-    /// Lets keys keep the extensions they need to differ. Returns a name that occurs twice in a class, if there is one:
-    /// nothing can make those keys differ.
-    pub(crate) fn make_keys_unique(&mut self) -> Option<PathBuf> {
-        let mut keeping = vec![false; self.entries.len()];
-        let mut by_class: BTreeMap<(&str, Option<&str>), Vec<u32>> = BTreeMap::new();
-        for (group, entries) in self.groups.iter().zip(self.entries_by_group()) {
-            let class = (group.split, group.class.as_deref());
-            by_class.entry(class).or_default().extend(entries);
-        }
-        for entries in by_class.into_values() {
-            let mut names: Vec<(&[u8], u32)> = entries
-                .iter()
-                .map(|entry| (self.name(*entry), *entry))
-                .collect();
-            names.sort_unstable();
-            if let Some(twice) = names.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-                return Some(self.shown(twice[1].1));
+    fn end(&self) -> usize {
+        self.catalogue.len()
+    }
+
+    fn num_classes(&self) -> usize {
+        self.classes.len()
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(u32, usize, &str)) -> Result<(), ToolError> {
+        self.catalogue.each(|candidate| {
+            if self.wanted.contains(candidate.number as usize) {
+                let class = self.classes[candidate.group_number];
+                visit(candidate.number, class, &candidate.key());
             }
-            let stems: Vec<&[u8]> = names.iter().map(|(name, _)| *name).collect();
-            for ((_, entry), keep) in names.iter().zip(name::keeping_extension(&stems)) {
-                keeping[*entry as usize] = keep;
-            }
-        }
-        self.keeping_extension = keeping;
-        None
+            Ok(())
+        })
+    }
+
+    fn class_and_key(&self, item: u32) -> Result<(usize, String), ToolError> {
+        let candidate = self.catalogue.candidate(item)?;
+        Ok((self.classes[candidate.group_number], candidate.key()))
     }
 }

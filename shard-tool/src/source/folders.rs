@@ -95,7 +95,7 @@ fn add_flat(
                 place,
             })
         });
-        source.catalogue.add_file(group, file.as_bytes());
+        source.catalogue.add_file(group, file.as_bytes())?;
     }
     if labels.is_none() {
         let files = counted(files.len() as u64, "file");
@@ -170,7 +170,7 @@ fn add_class_folders(
             place,
         });
         for file in files {
-            source.catalogue.add_file(group, file.as_bytes());
+            source.catalogue.add_file(group, file.as_bytes())?;
         }
     }
     Ok(())
@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn list(src: &Path) -> Result<Source, ToolError> {
-        let mut source = Source::default();
+        let mut source = Source::new(Path::new("."));
         add(src, &Labels::None, &mut source).map(|()| source)
     }
 
@@ -257,10 +257,10 @@ mod tests {
         let folder = tree(files);
         let source = list(folder.path()).expect("lists");
         let line = |entry: u32| {
-            let group = source.catalogue.group(entry);
-            let class = group.class.as_deref().unwrap_or("?");
-            let name = String::from_utf8_lossy(source.catalogue.name(entry));
-            format!("{}:{class}:{name}", group.split)
+            let candidate = source.catalogue.candidate(entry).expect("it is there");
+            let class = candidate.group.class.as_deref().unwrap_or("?");
+            let name = String::from_utf8_lossy(&candidate.name);
+            format!("{}:{class}:{name}", candidate.group.split)
         };
         (0..source.catalogue.len() as u32).map(line).collect()
     }
@@ -320,9 +320,10 @@ mod tests {
         let file = folder.path().join("labels");
         fs::write(&file, "b.jpg,cat").expect("written");
         let labels = Labels::load(Some(&file), &[]).expect("loads");
-        let mut source = Source::default();
+        let mut source = Source::new(Path::new("."));
         add(folder.path(), &labels, &mut source).expect("lists");
-        assert_eq!(source.catalogue.key(1), "cat/b");
+        let candidate = source.catalogue.candidate(1).expect("it is there");
+        assert_eq!(candidate.key(), "cat/b");
         // `c.jpg` has no label, and the file of labels is in no class folder.
         assert_eq!(source.skips.num_files(), 2);
     }
@@ -335,10 +336,9 @@ mod tests {
         std::os::unix::fs::symlink(folder.path().join("nowhere"), cat.join("dangling"))
             .expect("linked");
         let source = list(folder.path()).expect("lists");
-        assert_eq!(
-            (source.catalogue.len(), source.catalogue.name(0)),
-            (1, &b"a.jpg"[..])
-        );
+        assert_eq!(source.catalogue.len(), 1);
+        let candidate = source.catalogue.candidate(0).expect("it is there");
+        assert_eq!(candidate.name, &b"a.jpg"[..]);
         assert_eq!(source.skips.num_files(), 2);
     }
 

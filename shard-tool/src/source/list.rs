@@ -33,7 +33,7 @@ pub(super) fn add(list: &Path, source: &mut Source) -> Result<(), ToolError> {
             };
             source.catalogue.add_group(group)
         });
-        source.catalogue.add_file(group, name);
+        source.catalogue.add_file(group, name)?;
     }
     if groups.is_empty() {
         return Err(ToolError::EmptyList(list.to_owned()));

@@ -16,7 +16,10 @@ mod subset;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(crate) use catalogue::{Catalogue, Group, Location, Place, Span};
+pub(crate) use catalogue::{
+    Archive, Candidate, Catalogue, Group, Location, Place, Selection, Span,
+};
+use fixedbitset::FixedBitSet;
 
 use crate::cli::PackOptions;
 use crate::error::ToolError;
@@ -31,11 +34,11 @@ pub(crate) const VAL: &str = "val";
 const STDIN: &str = "-";
 
 /// Everything that was found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) catalogue: Catalogue,
     /// Which of the candidates are wanted, by number.
-    pub(crate) selected: Vec<u32>,
+    pub(crate) selected: FixedBitSet,
     /// What was found and is no candidate.
     pub(crate) skips: Skips,
     /// What a person should know of how the source was understood.
@@ -43,6 +46,16 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// Nothing yet; what does not fit into memory will lie in `spool_dir`.
+    fn new(spool_dir: &Path) -> Self {
+        Self {
+            catalogue: Catalogue::new(spool_dir),
+            selected: FixedBitSet::new(),
+            skips: Skips::default(),
+            notes: Vec::new(),
+        }
+    }
+
     /// Whether there are candidates for validation.
     pub(crate) fn has_val(&self) -> bool {
         self.catalogue
@@ -52,12 +65,12 @@ impl Source {
     }
 }
 
-/// Lists what the command line names.
+/// Lists what the command line names. Streams, and lists that are larger than memory, are kept in `spool_dir`.
 ///
 /// # Errors
 /// If something is missing, empty, damaged, or without the labels it needs.
-pub(crate) fn open(options: &PackOptions) -> Result<Source, ToolError> {
-    let mut source = Source::default();
+pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, ToolError> {
+    let mut source = Source::new(spool_dir);
     let (archives, rest): (Vec<PathBuf>, Vec<PathBuf>) = expanded(&options.src)?
         .into_iter()
         .partition(|path| is_archive(path));
@@ -70,9 +83,9 @@ pub(crate) fn open(options: &PackOptions) -> Result<Source, ToolError> {
         }
     }
     for path in &archives {
-        archives::add(path, spool_dir(options), &labels, &mut source)?;
+        archives::add(path, spool_dir, &labels, &mut source)?;
     }
-    if let Some(twice) = source.catalogue.make_keys_unique() {
+    if let Some(twice) = source.catalogue.make_keys_unique()? {
         return Err(ToolError::NameTwice(twice));
     }
     source.selected = subset::select(&source.catalogue, options)?;
@@ -113,14 +126,4 @@ fn archives_in(dir: &Path) -> Result<Vec<PathBuf>, ToolError> {
 
 fn is_archive(path: &Path) -> bool {
     path.as_os_str() == STDIN || path.extension().is_some_and(|extension| extension == "tar")
-}
-
-/// Where a stream is kept while it is packed: on the disk of the output.
-fn spool_dir(options: &PackOptions) -> &Path {
-    let out = options.out.as_deref().unwrap_or(Path::new("."));
-    let parents = out.ancestors().filter(|dir| !dir.as_os_str().is_empty());
-    parents
-        .into_iter()
-        .find(|dir| dir.is_dir())
-        .unwrap_or(Path::new("."))
 }

@@ -5,58 +5,68 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
+use fixedbitset::FixedBitSet;
+
+use super::catalogue::{Candidate, Selection};
 use super::lines::{Wanted, base_name, wanted};
 use super::{Catalogue, TRAIN};
 use crate::cli::PackOptions;
 use crate::error::ToolError;
-use crate::order::sort_by_hash;
+use crate::order;
 
 /// How many unknown names a message lists.
 const NUM_NAMED: usize = 5;
 /// Distinguishes this draw from those of the order and of the validation part.
 const SUBSET_SEED: u64 = 0x5eed_0f50_b5e7_0000;
+/// Names that are sorted at once, unless one class has more.
+const NUM_SORTED: usize = 500_000;
 
-/// The numbers of the wanted candidates, ascending.
+/// The wanted candidates.
 ///
 /// # Errors
 /// If the subset file cannot be read, or names what is not there.
-pub(super) fn select(catalogue: &Catalogue, options: &PackOptions) -> Result<Vec<u32>, ToolError> {
-    let (train, mut selected): (Vec<u32>, Vec<u32>) =
-        (0..catalogue.len() as u32).partition(|entry| catalogue.group(*entry).split == TRAIN);
-    let train = match &options.subset {
-        Some(file) => named(catalogue, &train, file)?,
-        None => train,
-    };
-    selected.extend(match options.per_class {
-        Some(number) => drawn(catalogue, train, number as usize, options.seed),
-        None => train,
-    });
-    selected.sort_unstable();
-    selected.dedup();
+pub(super) fn select(
+    catalogue: &Catalogue,
+    options: &PackOptions,
+) -> Result<FixedBitSet, ToolError> {
+    let mut train = FixedBitSet::with_capacity(catalogue.len());
+    catalogue.each(|candidate| {
+        let is_train = candidate.group.split == TRAIN;
+        train.set(candidate.number as usize, is_train);
+        Ok(())
+    })?;
+    let mut selected = train.clone();
+    selected.toggle_range(..);
+    if let Some(file) = &options.subset {
+        train = named(catalogue, &train, file)?;
+    }
+    if let Some(number) = options.per_class {
+        let seed = options.seed ^ SUBSET_SEED;
+        train = order::draw(&Selection::new(catalogue, &train), seed, |_| number.into())?;
+    }
+    selected.union_with(&train);
     Ok(selected)
 }
 
 /// The candidates that the lines of `file` name.
-fn named(catalogue: &Catalogue, train: &[u32], file: &Path) -> Result<Vec<u32>, ToolError> {
+fn named(
+    catalogue: &Catalogue,
+    train: &FixedBitSet,
+    file: &Path,
+) -> Result<FixedBitSet, ToolError> {
     let text = fs::read_to_string(file).map_err(ToolError::read(file))?;
-    // An index counts through the classes in order of name, and through the files of each in order of name.
-    let mut in_order = train.to_vec();
-    in_order.sort_by(|a, b| {
-        let by = |entry: u32| {
-            (
-                catalogue.group(entry).class.as_deref(),
-                catalogue.name(entry),
-            )
-        };
-        by(*a).cmp(&by(*b))
-    });
-    let names = Names::new(catalogue, train);
-    let find = |line: &str| match wanted(line) {
-        Wanted::Index(index) => in_order.get(index).copied(),
-        Wanted::Name(name) => names.find(name),
-    };
-    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let unknown: Vec<&str> = lines().filter(|line| find(line).is_none()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let search = Search { catalogue, train };
+    let mut found = vec![None; lines.len()];
+    search.find_names(&lines, &mut found)?;
+    search.find_indices(&lines, &mut found)?;
+    let is_unknown =
+        |(line, found): (&&str, &Option<u32>)| found.is_none().then(|| (*line).to_owned());
+    let unknown: Vec<String> = lines.iter().zip(&found).filter_map(is_unknown).collect();
     if !unknown.is_empty() {
         return Err(ToolError::UnknownInSubset {
             path: file.to_owned(),
@@ -64,58 +74,127 @@ fn named(catalogue: &Catalogue, train: &[u32], file: &Path) -> Result<Vec<u32>, 
             first: unknown[..unknown.len().min(NUM_NAMED)].join(", "),
         });
     }
-    Ok(lines().filter_map(find).collect())
+    let mut selected = FixedBitSet::with_capacity(catalogue.len());
+    selected.extend(found.into_iter().flatten().map(|number| number as usize));
+    Ok(selected)
 }
 
-/// Candidates by file name, and by class and file name where several classes have a file of that name.
-struct Names<'a> {
-    by_name: HashMap<&'a [u8], Vec<u32>>,
+/// Looks for lines of a subset among the candidates of train.
+struct Search<'a> {
     catalogue: &'a Catalogue,
+    train: &'a FixedBitSet,
 }
 
-impl<'a> Names<'a> {
-    fn new(catalogue: &'a Catalogue, train: &[u32]) -> Self {
-        let mut by_name: HashMap<&[u8], Vec<u32>> = HashMap::with_capacity(train.len());
-        for entry in train {
-            by_name
-                .entry(base_name(catalogue.name(*entry)))
-                .or_default()
-                .push(*entry);
+/// Class of a candidate; `None` without label.
+type Class<'a> = Option<&'a str>;
+
+impl<'a> Search<'a> {
+    fn each(&self, mut visit: impl FnMut(&Candidate<'_>)) -> Result<(), ToolError> {
+        self.catalogue.each(|candidate| {
+            if self.train.contains(candidate.number as usize) {
+                visit(&candidate);
+            }
+            Ok(())
+        })
+    }
+
+    /// Finds the only candidate of each name; a name may start with its class.
+    fn find_names(&self, lines: &[&str], found: &mut [Option<u32>]) -> Result<(), ToolError> {
+        let mut by_name: HashMap<&[u8], Vec<(usize, Class<'_>)>> = HashMap::new();
+        for (at, line) in lines.iter().enumerate() {
+            if let Wanted::Name(name) = wanted(line) {
+                let class = name.rsplit('/').nth(1);
+                let line = by_name.entry(base_name(name.as_bytes())).or_default();
+                line.push((at, class));
+            }
         }
-        Self { by_name, catalogue }
+        if by_name.is_empty() {
+            return Ok(());
+        }
+        let mut num_found = vec![0u32; lines.len()];
+        self.each(|candidate| {
+            let class = candidate.group.class.as_deref();
+            let named = by_name
+                .get(base_name(&candidate.name))
+                .into_iter()
+                .flatten();
+            for (at, _) in named.filter(|(_, wanted)| wanted.is_none() || *wanted == class) {
+                num_found[*at] += 1;
+                found[*at] = (num_found[*at] == 1).then_some(candidate.number);
+            }
+        })
     }
 
-    /// The only candidate of this name, which may start with its class.
-    fn find(&self, name: &str) -> Option<u32> {
-        let (class, name) = match name.rsplit_once('/') {
-            Some((class, name)) => (Some(class), name),
-            None => (None, name),
-        };
-        let class = class.and_then(|class| class.rsplit('/').next());
-        let is_meant = |entry: &&u32| match class {
-            Some(class) => self.catalogue.group(**entry).class.as_deref() == Some(class),
-            None => true,
-        };
-        let mut found = self.by_name.get(name.as_bytes())?.iter().filter(is_meant);
-        found.next().copied().filter(|_| found.next().is_none())
+    /// Finds what an index stands for: it counts through the classes in order of name, and through the files of each in order
+    /// of name.
+    fn find_indices(&self, lines: &[&str], found: &mut [Option<u32>]) -> Result<(), ToolError> {
+        let indices = lines
+            .iter()
+            .enumerate()
+            .filter_map(|(at, line)| match wanted(line) {
+                Wanted::Index(index) => Some((index, at)),
+                Wanted::Name(_) => None,
+            });
+        let mut indices: Vec<(usize, usize)> = indices.collect();
+        indices.sort_unstable();
+        if indices.is_empty() {
+            return Ok(());
+        }
+        let mut start = 0;
+        let mut batch = Batch::default();
+        for (class, num_files) in self.num_files()? {
+            let place = |bound: usize| indices.partition_point(|(index, _)| *index < bound);
+            let of_class = &indices[place(start)..place(start + num_files)];
+            let ranks: Vec<(usize, usize)> = of_class
+                .iter()
+                .map(|(index, at)| (index - start, *at))
+                .collect();
+            start += num_files;
+            if !ranks.is_empty() {
+                batch.num_files += num_files;
+                batch.ranks.push((class, ranks));
+            }
+            if batch.num_files > NUM_SORTED {
+                self.find_batch(std::mem::take(&mut batch), found)?;
+            }
+        }
+        self.find_batch(batch, found)
+    }
+
+    fn find_batch(&self, batch: Batch<'_>, found: &mut [Option<u32>]) -> Result<(), ToolError> {
+        let place = |class: Class<'_>| batch.ranks.iter().position(|(known, _)| *known == class);
+        let groups = self.catalogue.groups().iter();
+        let places: Vec<Option<usize>> =
+            groups.map(|group| place(group.class.as_deref())).collect();
+        let mut names: Vec<Vec<(Vec<u8>, u32)>> = vec![Vec::new(); batch.ranks.len()];
+        self.each(|candidate| {
+            if let Some(place) = places[candidate.group_number] {
+                names[place].push((candidate.name.to_vec(), candidate.number));
+            }
+        })?;
+        for (names, (_, ranks)) in names.iter_mut().zip(batch.ranks) {
+            names.sort_unstable();
+            for (rank, at) in ranks {
+                found[at] = Some(names[rank].1);
+            }
+        }
+        Ok(())
+    }
+
+    fn num_files(&self) -> Result<BTreeMap<Class<'a>, usize>, ToolError> {
+        let mut by_group = vec![0; self.catalogue.groups().len()];
+        self.each(|candidate| by_group[candidate.group_number] += 1)?;
+        let mut by_class = BTreeMap::new();
+        for (group, number) in self.catalogue.groups().iter().zip(by_group) {
+            *by_class.entry(group.class.as_deref()).or_default() += number;
+        }
+        Ok(by_class)
     }
 }
 
-/// `number` candidates of each class, drawn by seed; all of a smaller class.
-fn drawn(catalogue: &Catalogue, train: Vec<u32>, number: usize, seed: u64) -> Vec<u32> {
-    let mut by_class: BTreeMap<Option<&str>, Vec<u32>> = BTreeMap::new();
-    for entry in train {
-        by_class
-            .entry(catalogue.group(entry).class.as_deref())
-            .or_default()
-            .push(entry);
-    }
-    let draw = |mut entries: Vec<u32>| {
-        sort_by_hash(&mut entries, seed ^ SUBSET_SEED, |entry| {
-            catalogue.key(*entry)
-        });
-        entries.truncate(number);
-        entries
-    };
-    by_class.into_values().flat_map(draw).collect()
+/// Classes whose names are sorted at once, each with ranks in it and the lines that ask for them.
+#[derive(Default)]
+struct Batch<'a> {
+    num_files: usize,
+    ranks: Vec<(Class<'a>, Vec<(usize, usize)>)>,
 }

@@ -1,0 +1,13 @@
+//! What the file system of a folder has left.
+
+use std::path::Path;
+
+/// Bytes that are free where `path` is, or will be.
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
+    let disk_of = |path: &Path| rustix::fs::statvfs(path).ok();
+    let disk = std::path::absolute(path)
+        .ok()?
+        .ancestors()
+        .find_map(disk_of)?;
+    Some(disk.f_bavail * disk.f_frsize)
+}

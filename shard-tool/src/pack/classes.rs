@@ -1,0 +1,80 @@
+//! Which class folders hold images. The others are no classes and get no label.
+
+use std::collections::BTreeSet;
+
+use crate::error::ToolError;
+use crate::feed::{self, Outcome};
+use crate::plan::Plan;
+use crate::source::{Candidate, Source};
+use crate::transcode::Transcode;
+
+/// Classes with at least one image. The files of the others are reported as skipped.
+pub(super) fn with_images(
+    source: &mut Source,
+    transcode: &Transcode,
+) -> Result<BTreeSet<String>, ToolError> {
+    let mut classes: BTreeSet<String> = BTreeSet::new();
+    source.catalogue.each(|candidate| {
+        if let Some(class) = &candidate.group.class
+            && !classes.contains(class)
+            && is_image(&candidate, transcode)
+        {
+            classes.insert(class.clone());
+        }
+        Ok(())
+    })?;
+    skip_files_of_others(source, &classes, transcode)?;
+    Ok(classes)
+}
+
+/// Class folders without images.
+pub(super) fn num_without_images(source: &Source, plan: &Plan) -> usize {
+    all(source).len() - plan.classes.len()
+}
+
+fn is_image(candidate: &Candidate<'_>, transcode: &Transcode) -> bool {
+    let location = candidate.location();
+    let is_read = || {
+        let outcome = feed::read(&location, transcode).outcome;
+        matches!(outcome, Outcome::Image { .. })
+    };
+    feed::begins_with_image_header(&location) || is_read()
+}
+
+fn skip_files_of_others(
+    source: &mut Source,
+    classes: &BTreeSet<String>,
+    transcode: &Transcode,
+) -> Result<(), ToolError> {
+    let without: BTreeSet<String> = all(source).difference(classes).cloned().collect();
+    for class in &without {
+        eprintln!(
+            "warning: class folder `{class}` holds no image; it is not a class and gets no label"
+        );
+    }
+    if without.is_empty() {
+        return Ok(());
+    }
+    let Source {
+        catalogue, skips, ..
+    } = source;
+    catalogue.each(|candidate| {
+        if candidate
+            .group
+            .class
+            .as_ref()
+            .is_some_and(|class| without.contains(class))
+        {
+            let outcome = feed::read(&candidate.location(), transcode).outcome;
+            if let Some(reason) = outcome.reason_to_skip(|| candidate.shown())? {
+                skips.add(&reason, &candidate.shown());
+            }
+        }
+        Ok(())
+    })
+}
+
+fn all(source: &Source) -> BTreeSet<String> {
+    let groups = source.catalogue.groups().iter();
+    groups.filter_map(|group| group.class.clone()).collect()
+}
