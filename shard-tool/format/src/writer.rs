@@ -9,6 +9,7 @@
 //! same folder.
 
 mod shard;
+mod write_behind;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -2,7 +2,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Lets files in by number, so that the one that is waited for is never kept out by later ones.
+/// Lets files in while there is room for them, and always the one that the consumer waits for.
 #[derive(Debug)]
 pub(super) struct Budget {
     max_bytes: u64,
@@ -12,9 +12,10 @@ pub(super) struct Budget {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The file whose turn it is.
-    next: usize,
+    /// The file that is consumed next.
+    awaited: usize,
     num_bytes: u64,
+    num_waiting: usize,
     is_closed: bool,
 }
 
@@ -27,25 +28,31 @@ impl Budget {
         }
     }
 
-    /// Waits until all files before `number` were let in and there is room for it, which an empty budget has for any file.
-    /// Says no when nobody wants files any more.
+    /// Waits until there is room for file `number`, or until it is waited for. Says no when nobody wants files any more.
     pub(super) fn enter(&self, number: usize, num_bytes: u64) -> bool {
         let may_not_enter = |state: &mut State| {
-            let has_room = state.num_bytes == 0 || state.num_bytes + num_bytes <= self.max_bytes;
-            !state.is_closed && !(state.next == number && has_room)
+            let is_awaited = state.awaited == number;
+            !state.is_closed && !is_awaited && state.num_bytes + num_bytes > self.max_bytes
         };
-        let waited = self.changed.wait_while(self.lock(), may_not_enter);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-        state.next += 1;
+        let mut state = self.lock();
+        if may_not_enter(&mut state) {
+            state.num_waiting += 1;
+            let waited = self.changed.wait_while(state, may_not_enter);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+            state.num_waiting -= 1;
+        }
         state.num_bytes += num_bytes;
-        self.changed.notify_all();
         !state.is_closed
     }
 
-    /// Gives back what a file took.
+    /// The awaited file was consumed, which took so many bytes.
     pub(super) fn leave(&self, num_bytes: u64) {
-        self.lock().num_bytes -= num_bytes;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.num_bytes -= num_bytes;
+        state.awaited += 1;
+        if state.num_waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Ends all waiting when what it returns is dropped.
@@ -70,39 +77,42 @@ impl Drop for Closing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, channel};
     use std::thread;
 
+    /// What `enter` says, from a thread that may have to wait for it.
+    fn enter_later<'s>(
+        scope: &'s thread::Scope<'s, '_>,
+        budget: &'s Budget,
+        number: usize,
+    ) -> Receiver<bool> {
+        let (sender, receiver) = channel();
+        scope.spawn(move || sender.send(budget.enter(number, 6)));
+        receiver
+    }
+
     #[test]
-    fn a_file_larger_than_the_budget_is_let_in_alone() {
+    fn a_file_waits_for_room() {
         let budget = Budget::new(10);
-        assert!(budget.enter(0, 25));
+        assert!(budget.enter(0, 6));
         thread::scope(|scope| {
-            let (sender, receiver) = channel();
-            let budget = &budget;
-            scope.spawn(move || sender.send(budget.enter(1, 1)));
-            assert!(receiver.try_recv().is_err(), "there is no room");
-            budget.leave(25);
-            assert_eq!(receiver.recv(), Ok(true));
+            let entered = enter_later(scope, &budget, 2);
+            assert!(entered.try_recv().is_err(), "there is no room");
+            budget.leave(6);
+            assert_eq!(entered.recv(), Ok(true));
         });
     }
 
     #[test]
-    fn files_are_let_in_by_number() {
+    fn the_awaited_file_is_let_in_though_later_ones_took_all_room() {
         let budget = Budget::new(10);
+        assert!(budget.enter(1, 10));
+        assert!(budget.enter(0, 25));
+        budget.leave(25);
         thread::scope(|scope| {
-            let (sender, receiver) = channel();
-            for number in [2, 1, 0] {
-                let (budget, sender) = (&budget, sender.clone());
-                scope.spawn(move || {
-                    budget.enter(number, 10);
-                    sender.send(number).expect("it is received");
-                });
-            }
-            for number in 0..3 {
-                assert_eq!(receiver.recv(), Ok(number));
-                budget.leave(10);
-            }
+            let entered = enter_later(scope, &budget, 2);
+            budget.leave(10);
+            assert_eq!(entered.recv(), Ok(true));
         });
     }
 
@@ -110,6 +120,6 @@ mod tests {
     fn nobody_waits_for_a_closed_budget() {
         let budget = Budget::new(10);
         drop(budget.closing());
-        assert!(!budget.enter(7, 1));
+        assert!(!budget.enter(7, 11));
     }
 }

@@ -100,6 +100,103 @@ fn packing_twice_gives_the_same_bytes_and_another_seed_another_order() {
 }
 
 #[test]
+fn any_number_of_workers_gives_the_same_bytes() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    for number in 0..60u8 {
+        put(
+            src.join(format!("{}/{number}.JPEG", number % 3)),
+            &jpeg(number),
+        );
+    }
+    let options = [
+        "--samples-per-shard",
+        "7",
+        "--resize-short",
+        "6",
+        "--overwrite",
+    ];
+    let packed_by = |workers: &str| {
+        pack(
+            &src,
+            &out,
+            &[&options[..], &["--workers", workers]].concat(),
+            0,
+        );
+        tree(&out)
+    };
+    let alone = packed_by("1");
+    assert_eq!(alone.len(), 19);
+    for workers in ["2", "5", "64"] {
+        assert!(packed_by(workers) == alone, "{workers}");
+    }
+}
+
+#[test]
+fn a_disk_that_fails_ends_the_packing_and_names_the_file() {
+    let dir = folder();
+    let (list, out) = (dir.path().join("list"), dir.path().join("out"));
+    put(dir.path().join("0.jpg"), &jpeg(1));
+    // Reading the memory of a process where nothing is mapped fails as a broken disk does.
+    put(&list, b"0.jpg\ta\n/proc/self/mem\ta\n");
+    let outcome = pack(&list, &out, &["--list"], 3);
+    assert!(
+        outcome.stderr.contains("error[3]: cannot read"),
+        "{outcome:?}"
+    );
+    assert!(outcome.stderr.contains("/proc/self/mem"), "{outcome:?}");
+    assert!(!out.join("manifest.json").exists());
+}
+
+#[test]
+fn many_files_that_went_away_end_the_packing_and_a_few_are_left_out() {
+    let dir = folder();
+    let (list, out) = (dir.path().join("list"), dir.path().join("out"));
+    put(dir.path().join("0.jpg"), &jpeg(1));
+    let listed = |num_gone: u32| {
+        let gone = (0..num_gone).map(|number| format!("gone-{number}.jpg\ta\n"));
+        put(
+            &list,
+            format!("0.jpg\ta\n{}", gone.collect::<String>()).as_bytes(),
+        );
+    };
+    listed(101);
+    let outcome = pack(&list, &out, &["--list"], 3);
+    assert!(
+        outcome
+            .stderr
+            .contains("that were listed are not there any more"),
+        "{outcome:?}"
+    );
+    assert!(!out.join("manifest.json").exists());
+    listed(100);
+    let outcome = pack(&list, &out, &["--list"], 0);
+    assert!(
+        outcome
+            .stderr
+            .contains("100 files skipped: listed, and not there"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_pipe_in_a_list_is_not_waited_for() {
+    let dir = folder();
+    let (list, out) = (dir.path().join("list"), dir.path().join("out"));
+    put(dir.path().join("0.jpg"), &jpeg(1));
+    let made = Command::new("mkfifo")
+        .arg(dir.path().join("1.jpg"))
+        .status();
+    assert!(made.expect("mkfifo runs").success());
+    put(&list, b"0.jpg\ta\n1.jpg\ta\n");
+    let outcome = pack(&list, &out, &["--list"], 0);
+    assert!(
+        outcome.stderr.contains("1 file skipped: not a file"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
 fn odd_names_survive() {
     let dir = folder();
     let (src, out) = (dir.path().join("src"), dir.path().join("out"));

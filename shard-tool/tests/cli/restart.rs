@@ -1,11 +1,14 @@
 //! `shard-tool pack` killed, and what the next one makes of it.
 
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::{folder, jpeg, names_in, pack, put, tree};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Outcome, folder, jpeg, names_in, pack, put, tree};
 
 /// Small shards, so that a kill finds some of them finished.
 const OPTIONS: [&str; 2] = ["--samples-per-shard", "40"];
@@ -23,84 +26,222 @@ fn many_images(src: &Path) {
     put(src.join("class 0/text.JPEG"), b"text");
 }
 
-/// Starts packing and kills it after this time; says whether it was still running.
-fn pack_and_kill(src: &Path, out: &Path, after: Duration) -> bool {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_shard-tool"))
-        .arg("pack")
-        .args([src, "--out".as_ref(), out])
-        .args(OPTIONS)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("shard-tool starts");
-    let started = Instant::now();
-    while started.elapsed() < after {
-        std::hint::spin_loop();
+/// What is packed, and how.
+struct Job {
+    src: PathBuf,
+    /// Given on standard input.
+    stream: Option<PathBuf>,
+    options: Vec<&'static str>,
+}
+
+impl Job {
+    fn new(src: &Path, more: &[&'static str]) -> Self {
+        Self {
+            src: src.to_owned(),
+            stream: None,
+            options: [&OPTIONS, more].concat(),
+        }
     }
-    child.kill().expect("it is killed or has ended");
-    !child.wait().expect("it ends").success()
+
+    fn command(&self, out: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shard-tool"));
+        command
+            .arg("pack")
+            .args([&self.src, Path::new("--out"), out])
+            .args(&self.options);
+        command.stdin(match &self.stream {
+            Some(path) => File::open(path).expect("it is there").into(),
+            None => Stdio::null(),
+        });
+        command
+    }
+
+    /// Packs to the end.
+    fn finish(&self, out: &Path) -> Outcome {
+        let outcome: Outcome = self.command(out).output().expect("shard-tool runs").into();
+        assert_eq!(outcome.code, 0, "{outcome:#?}");
+        outcome
+    }
+
+    /// Starts packing and kills it after this time; says whether it was still running.
+    fn kill(&self, out: &Path, after: Duration) -> bool {
+        let mut command = self.command(out);
+        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = quiet.spawn().expect("shard-tool starts");
+        let started = Instant::now();
+        while started.elapsed() < after {
+            std::hint::spin_loop();
+        }
+        child.kill().expect("it is killed or has ended");
+        !child.wait().expect("it ends").success()
+    }
+
+    /// Kills `num_kills` packings, each at a random moment, and lets the same command end each of them: the files must be those of
+    /// a packing that was not killed.
+    fn survives(&self, num_kills: u32, dir: &Path) {
+        let whole = dir.join("whole");
+        let started = Instant::now();
+        self.finish(&whole);
+        let duration = started.elapsed();
+        let expected = tree(&whole);
+        let (mut num_killed, mut num_resumed) = (0, 0);
+        for attempt in 0.. {
+            let out = dir.join(format!("killed-{attempt}"));
+            let moment = duration.mul_f64(random());
+            let was_running = self.kill(&out, moment);
+            // Without a journal it had finished, and only its process was left to end.
+            if was_running && (journal(&out).exists() || !out.join("manifest.json").exists()) {
+                num_killed += 1;
+                let outcome = self.finish(&out);
+                num_resumed += u32::from(outcome.stderr.contains("going on after"));
+                assert!(outcome.stderr.contains("1 file skipped"), "{outcome:?}");
+            }
+            assert!(
+                tree(&out) == expected,
+                "killed after {moment:?} of {duration:?}"
+            );
+            fs::remove_dir_all(&out).expect("removed");
+            if num_killed == num_kills {
+                break;
+            }
+            assert!(attempt < 10 * num_kills, "{num_killed} were killed in time");
+        }
+        println!("{num_resumed} of {num_kills} went on");
+        assert!(num_resumed > 0, "none went on");
+    }
+}
+
+/// At least 0 and below 1, another number in every run.
+fn random() -> f64 {
+    let hash = RandomState::new().build_hasher().finish();
+    (hash >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[test]
 fn killed_at_any_moment_the_next_packing_ends_with_the_same_bytes() {
-    const NUM_KILLS: u32 = 50;
     let dir = folder();
-    let (src, whole) = (dir.path().join("src"), dir.path().join("whole"));
+    let src = dir.path().join("src");
     many_images(&src);
-    let started = Instant::now();
-    pack(&src, &whole, &OPTIONS, 0);
-    let duration = started.elapsed();
-    let expected = tree(&whole);
-    let (mut num_killed, mut num_resumed) = (0, 0);
-    for kill in 0..NUM_KILLS {
-        let out = dir.path().join(format!("killed-{kill}"));
-        // Spread over the whole packing, and a little beyond.
-        let was_killed = pack_and_kill(&src, &out, duration.mul_f64(f64::from(kill + 1) / 45.0));
-        if was_killed && !out.join("manifest.json").exists() {
-            num_killed += 1;
-            let outcome = pack(&src, &out, &OPTIONS, 0);
-            num_resumed += u32::from(outcome.stderr.contains("going on after"));
-            assert!(outcome.stderr.contains("1 file skipped"), "{outcome:?}");
-        }
-        fs::remove_file(out.join(".packing.jsonl")).ok();
-        assert!(tree(&out) == expected, "killed at {kill} of {NUM_KILLS}");
-        fs::remove_dir_all(&out).expect("removed");
-    }
-    println!("{num_killed} of {NUM_KILLS} were killed in time, {num_resumed} went on");
-    assert!(
-        num_killed > 10 && num_resumed > 0,
-        "{num_killed} {num_resumed}"
-    );
+    Job::new(&src, &["--val-fraction", "0.2"]).survives(50, dir.path());
 }
 
-/// Packs all of it, then takes the names away again, as if it had been killed before the end.
-fn unfinished(src: &Path, out: &Path) {
-    let mut duration = Duration::from_millis(2);
-    loop {
-        let was_killed = pack_and_kill(src, out, duration);
-        let journal = fs::read_to_string(out.join(".packing.jsonl")).unwrap_or_default();
-        if was_killed && journal.lines().count() > 3 {
-            return;
-        }
-        assert!(
-            duration < Duration::from_secs(60),
-            "no kill left finished shards"
-        );
-        fs::remove_dir_all(out).ok();
-        duration = if was_killed {
-            duration.mul_f64(1.3)
-        } else {
-            duration.mul_f64(0.7)
-        };
+#[test]
+fn so_does_the_packing_of_an_archive_into_compressed_shards() {
+    let dir = folder();
+    let job = Job::new(
+        &archive_of_many_images(dir.path()),
+        &["--compress", "zstd:1"],
+    );
+    job.survives(12, dir.path());
+}
+
+#[test]
+fn so_does_the_packing_of_a_stream() {
+    let dir = folder();
+    let archive = archive_of_many_images(dir.path());
+    let job = Job {
+        stream: Some(archive),
+        ..Job::new(Path::new("-"), &[])
+    };
+    job.survives(12, dir.path());
+}
+
+fn archive_of_many_images(dir: &Path) -> PathBuf {
+    let (src, archive) = (dir.join("src"), dir.join("src.tar"));
+    many_images(&src);
+    let mut tar = Command::new("tar");
+    tar.arg("-cf").arg(&archive).arg("-C").arg(&src).arg(".");
+    assert!(tar.status().expect("tar runs").success());
+    archive
+}
+
+/// Where the journal of a packing into `out` lies.
+fn journal(out: &Path) -> PathBuf {
+    out.join(".packing.jsonl")
+}
+
+/// Starts packing, and does something to it as soon as it has a journal; `None` if it was too late for that.
+fn at_the_start<R>(
+    job: &Job,
+    out: &Path,
+    act: impl FnOnce(&Child) -> Option<R>,
+) -> Option<(R, Output)> {
+    let mut command = job.command(out);
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().expect("shard-tool starts");
+    while !journal(out).exists() && child.try_wait().expect("asked").is_none() {
+        std::hint::spin_loop();
     }
+    let acted = act(&child);
+    let output = child.wait_with_output().expect("it ends");
+    acted.map(|acted| (acted, output))
+}
+
+/// Tries until it was early enough, into a fresh folder each time; gives that folder too.
+fn early_enough<R>(dir: &Path, mut attempt: impl FnMut(&Path) -> Option<R>) -> (PathBuf, R) {
+    let outs = (0..50).map(|number| dir.join(format!("attempt-{number}")));
+    let found = outs
+        .into_iter()
+        .find_map(|out| attempt(&out).map(|done| (out, done)));
+    found.expect("one of 50 attempts is early enough")
+}
+
+/// A packing that was killed when some of its shards were finished.
+fn unfinished(job: &Job, dir: &Path) -> PathBuf {
+    let kill_when_some_are_finished = |out: &Path| {
+        let (num_lines, _) = at_the_start(job, out, |child| {
+            let num_lines = || {
+                let text = fs::read_to_string(journal(out)).unwrap_or_default();
+                text.lines().count()
+            };
+            while (1..4).contains(&num_lines()) {
+                std::hint::spin_loop();
+            }
+            let pid = Pid::from_child(child);
+            kill_process(pid, Signal::KILL).expect("killed");
+            Some(num_lines())
+        })?;
+        (num_lines > 3 && !out.join("manifest.json").exists()).then_some(())
+    };
+    early_enough(dir, kill_when_some_are_finished).0
+}
+
+#[test]
+fn a_packing_that_was_killed_when_only_its_journal_was_left_has_finished() {
+    let dir = folder();
+    let (src, kept) = (dir.path().join("src"), dir.path().join("kept"));
+    many_images(&src);
+    let job = Job::new(&src, &[]);
+    // The second name of the journal stays when the first is removed at the end.
+    let keep_the_journal = |out: &Path| {
+        fs::remove_file(&kept).ok();
+        let link = |_: &Child| fs::hard_link(journal(out), &kept).ok();
+        at_the_start(&job, out, link)
+    };
+    let (out, (_, output)) = early_enough(dir.path(), keep_the_journal);
+    assert!(output.status.success(), "{output:?}");
+    let expected = tree(&out);
+    fs::copy(&kept, journal(&out)).expect("put back");
+    let outcome = job.finish(&out);
+    assert!(
+        outcome.stderr.contains("nothing was left to do"),
+        "{outcome:?}"
+    );
+    assert!(
+        outcome.stdout.starts_with("packed 600 images"),
+        "{outcome:?}"
+    );
+    assert!(tree(&out) == expected);
+    // Without its journal it is a set like any other.
+    pack(&src, &out, &OPTIONS, 2);
 }
 
 #[test]
 fn a_source_that_changed_since_is_packed_as_it_is_now() {
     let dir = folder();
-    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    let src = dir.path().join("src");
     many_images(&src);
-    unfinished(&src, &out);
+    let out = unfinished(&Job::new(&src, &[]), dir.path());
     for number in 0..600 {
         let path = src.join(format!("class {}/{number}.JPEG", number % 7));
         fs::write(path, jpeg(7)).expect("written");
@@ -114,41 +255,35 @@ fn a_source_that_changed_since_is_packed_as_it_is_now() {
 #[test]
 fn ctrl_c_ends_with_75_and_the_same_command_goes_on() {
     let dir = folder();
-    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    let src = dir.path().join("src");
     many_images(&src);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_shard-tool"))
-        .arg("pack")
-        .args([src.as_path(), "--out".as_ref(), out.as_path()])
-        .args(OPTIONS)
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("shard-tool starts");
-    while !out.join(".packing.jsonl").exists() && child.try_wait().expect("asked").is_none() {
-        std::hint::spin_loop();
-    }
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).ok();
-    let outcome = crate::harness::Outcome::from(child.wait_with_output().expect("it ends"));
-    assert!(matches!(outcome.code, 0 | 75), "{outcome:?}");
-    if outcome.code == 75 {
-        assert!(
-            outcome.stderr.contains("run the same command again"),
-            "{outcome:?}"
-        );
-        pack(&src, &out, &OPTIONS, 0);
-    }
+    let job = Job::new(&src, &[]);
+    let interrupt = |child: &Child| {
+        let pid = Pid::from_child(child);
+        kill_process(pid, Signal::INT).ok()
+    };
+    let (out, outcome) = early_enough(dir.path(), |out| {
+        let (_, output) = at_the_start(&job, out, interrupt)?;
+        let outcome = Outcome::from(output);
+        (outcome.code != 0).then_some(outcome)
+    });
+    assert_eq!(outcome.code, 75, "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("run the same command again"),
+        "{outcome:?}"
+    );
+    job.finish(&out);
     let fresh = dir.path().join("fresh");
-    pack(&src, &fresh, &OPTIONS, 0);
+    job.finish(&fresh);
     assert!(tree(&out) == tree(&fresh));
 }
 
 #[test]
 fn other_options_start_anew() {
     let dir = folder();
-    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    let src = dir.path().join("src");
     many_images(&src);
-    unfinished(&src, &out);
+    let out = unfinished(&Job::new(&src, &[]), dir.path());
     let outcome = pack(&src, &out, &["--samples-per-shard", "41"], 0);
     assert!(!outcome.stderr.contains("going on after"), "{outcome:?}");
     let fresh = dir.path().join("fresh");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::write_behind::WriteBehind;
 use super::{NewSample, UNLABELLED};
 use crate::index::{Entry, IndexBuilder};
 use crate::manifest::ShardManifest;
@@ -171,12 +172,13 @@ fn end_tar(tar: tar::Builder<Counted<BufWriter<Hashed<Output>>>>) -> io::Result<
 
 /// Where the tar goes.
 enum Output {
-    Plain(File),
-    Zstd(zstd::Encoder<'static, File>),
+    Plain(WriteBehind),
+    Zstd(zstd::Encoder<'static, WriteBehind>),
 }
 
 impl Output {
     fn new(file: File, zstd_level: Option<i32>) -> io::Result<Self> {
+        let file = WriteBehind::new(file);
         match zstd_level {
             None => Ok(Self::Plain(file)),
             Some(level) => zstd::Encoder::new(file, level).map(Self::Zstd),
@@ -186,12 +188,8 @@ impl Output {
     /// Waits until all is on disk; the size of the file, if it is compressed.
     fn finish(self) -> io::Result<Option<u64>> {
         match self {
-            Self::Plain(file) => file.sync_all().map(|()| None),
-            Self::Zstd(encoder) => {
-                let file = encoder.finish()?;
-                file.sync_all()?;
-                Ok(Some(file.metadata()?.len()))
-            }
+            Self::Plain(file) => file.finish().map(|_| None),
+            Self::Zstd(encoder) => encoder.finish()?.finish().map(Some),
         }
     }
 }
