@@ -29,14 +29,13 @@ mod synth;
 mod tally;
 mod transcode;
 mod unpack;
+mod usage;
 mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let outcome = match cli::Cli::parse().command {
+    let outcome = match usage::parse().command {
         cli::Command::Pack(options) => pack::run(&options),
         cli::Command::Index(options) => index::run(&options),
         cli::Command::Synth(options) => synth::run(&options),

@@ -1,4 +1,4 @@
-//! Progress on stderr: a bar on a terminal, else a plain line every few seconds.
+//! Progress on stderr: a bar, or a count where no total is known, on a terminal; else a plain line every few seconds.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -15,6 +15,49 @@ const LINE_INTERVAL: Duration = Duration::from_secs(5);
 enum Total {
     Images(u64),
     Bytes(u64),
+}
+
+/// A count of what is found, while nobody knows how much there is.
+#[derive(Debug)]
+pub(crate) struct Count {
+    verb: &'static str,
+    noun: &'static str,
+    spinner: Option<ProgressBar>,
+    last_line: Instant,
+}
+
+impl Count {
+    /// Tells of `verb` so many `noun`.
+    pub(crate) fn new(verb: &'static str, noun: &'static str) -> Self {
+        Self {
+            verb,
+            noun,
+            spinner: std::io::stderr()
+                .is_terminal()
+                .then(ProgressBar::new_spinner),
+            last_line: Instant::now(),
+        }
+    }
+
+    /// So many have been found.
+    pub(crate) fn tell(&mut self, number: u64) {
+        let text = || format!("{} {} {}", self.verb, thousands(number), self.noun);
+        if let Some(spinner) = &self.spinner {
+            spinner.set_message(text());
+            spinner.tick();
+        } else if self.last_line.elapsed() >= LINE_INTERVAL {
+            eprintln!("{}", text());
+            self.last_line = Instant::now();
+        }
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        if let Some(spinner) = &self.spinner {
+            spinner.finish_and_clear();
+        }
+    }
 }
 
 /// Progress through a known number of images, or of bytes.

@@ -17,6 +17,7 @@ use super::lines::{base_name, without_extension};
 use super::{Catalogue, Group, Place, STDIN, Source, Span, TRAIN, VAL};
 use crate::disk::free_bytes;
 use crate::error::ToolError;
+use crate::progress::Count;
 use window::Window;
 
 mod window;
@@ -69,7 +70,7 @@ fn spool(dir: &Path) -> Result<(File, u64), ToolError> {
     let mut file = tempfile::tempfile_in(dir).map_err(ToolError::write(dir))?;
     let (mut stdin, mut digest) = (io::stdin().lock(), Xxh3::new());
     let mut buffer = vec![0; 1 << 20];
-    let mut num_bytes = 0;
+    let (mut num_bytes, mut count) = (0, Count::new("taking in", "MiB"));
     loop {
         let num_read = stdin
             .read(&mut buffer)
@@ -79,6 +80,7 @@ fn spool(dir: &Path) -> Result<(File, u64), ToolError> {
         }
         digest.update(&buffer[..num_read]);
         num_bytes += num_read as u64;
+        count.tell(num_bytes >> 20);
         let written = file.write_all(&buffer[..num_read]);
         written.map_err(|error| spool_error(dir, num_bytes, error))?;
     }

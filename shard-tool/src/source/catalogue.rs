@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::error::ToolError;
 use crate::feed::Stamp;
 use crate::order;
+use crate::progress::Count;
 use crate::spill::Spill;
 
 /// The class of samples without label, as it stands in their keys.
@@ -36,6 +37,8 @@ pub(crate) struct Catalogue {
     records: Spill,
     /// Which names keep their extension in the key; none until [`Catalogue::make_keys_unique`].
     keeping_extension: FixedBitSet,
+    /// Tells how many there are while they are added.
+    count: Option<Count>,
 }
 
 /// What the candidates of one folder have in common.
@@ -112,6 +115,7 @@ impl Catalogue {
             names: Spill::new(dir, MAX_BYTES_IN_MEMORY),
             records: Spill::new(dir, MAX_BYTES_IN_MEMORY),
             keeping_extension: FixedBitSet::new(),
+            count: Some(Count::new("listing", "files")),
         }
     }
 
@@ -162,7 +166,14 @@ impl Catalogue {
             span,
         };
         self.names.push(name)?;
-        self.records.push(&record.to_bytes())
+        self.records.push(&record.to_bytes())?;
+        let num_candidates = self.len() as u64;
+        if num_candidates.is_multiple_of(BLOCK)
+            && let Some(count) = &mut self.count
+        {
+            count.tell(num_candidates);
+        }
+        Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -231,9 +242,10 @@ impl Catalogue {
         }
     }
 
-    /// Lets keys keep the extensions they need to differ. Returns a name that occurs twice in a class, if there is one:
+    /// Ends the listing: lets keys keep the extensions they need to differ. Returns a name that occurs twice in a class, if there is one:
     /// nothing can make those keys differ.
     pub(crate) fn make_keys_unique(&mut self) -> Result<Option<PathBuf>, ToolError> {
+        self.count = None;
         self.keeping_extension.grow(self.len());
         // Whole names differ, so keeping one more extension in each clash comes to an end.
         loop {

@@ -364,7 +364,16 @@ fn wrong_usage_is_told_with_exit_code_2() {
     cats_and_dogs(&src.join("val"));
     pack(&src, &out, &["--val-fraction", "0.1"], 2);
     pack(&src, &out, &["--val-fraction", "1.5"], 2);
-    pack(&src, &out, &["--shard-size", "0"], 2);
+    let zero = pack(&src, &out, &["--shard-size", "0"], 2);
+    assert!(
+        zero.stderr
+            .starts_with("error[2]: invalid value '0' for '--shard-size <MIB>'"),
+        "{zero:?}"
+    );
+    assert!(
+        zero.stderr.ends_with("; see `shard-tool pack --help`\n"),
+        "{zero:?}"
+    );
     let inside = pack(&src, &src.join("train/out"), &[], 2);
     assert!(
         inside.stderr.contains("lies inside the source"),
