@@ -15,7 +15,6 @@ struct State {
     /// The file that is consumed next.
     awaited: usize,
     num_bytes: u64,
-    num_waiting: usize,
     is_closed: bool,
 }
 
@@ -28,31 +27,36 @@ impl Budget {
         }
     }
 
+    /// Lets file `number` in, if it does not have to wait.
+    pub(super) fn has_let_in(&self, number: usize, num_bytes: u64) -> bool {
+        let mut state = self.lock();
+        let is_let_in = !self.must_wait(&state, number, num_bytes);
+        if is_let_in {
+            state.num_bytes += num_bytes;
+        }
+        is_let_in
+    }
+
     /// Waits until there is room for file `number`, or until it is waited for. Says no when nobody wants files any more.
     pub(super) fn enter(&self, number: usize, num_bytes: u64) -> bool {
-        let may_not_enter = |state: &mut State| {
-            let is_awaited = state.awaited == number;
-            !state.is_closed && !is_awaited && state.num_bytes + num_bytes > self.max_bytes
-        };
-        let mut state = self.lock();
-        if may_not_enter(&mut state) {
-            state.num_waiting += 1;
-            let waited = self.changed.wait_while(state, may_not_enter);
-            state = waited.unwrap_or_else(PoisonError::into_inner);
-            state.num_waiting -= 1;
-        }
+        let must_wait = |state: &mut State| self.must_wait(state, number, num_bytes);
+        let waited = self.changed.wait_while(self.lock(), must_wait);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         state.num_bytes += num_bytes;
         !state.is_closed
     }
 
-    /// The awaited file was consumed, which took so many bytes.
-    pub(super) fn leave(&self, num_bytes: u64) {
+    fn must_wait(&self, state: &State, number: usize, num_bytes: u64) -> bool {
+        let has_room = state.num_bytes + num_bytes <= self.max_bytes;
+        !state.is_closed && state.awaited != number && !has_room
+    }
+
+    /// The next files were consumed, which took so many bytes together.
+    pub(super) fn leave(&self, num_files: usize, num_bytes: u64) {
         let mut state = self.lock();
         state.num_bytes -= num_bytes;
-        state.awaited += 1;
-        if state.num_waiting > 0 {
-            self.changed.notify_all();
-        }
+        state.awaited += num_files;
+        self.changed.notify_all();
     }
 
     /// Ends all waiting when what it returns is dropped.
@@ -94,11 +98,12 @@ mod tests {
     #[test]
     fn a_file_waits_for_room() {
         let budget = Budget::new(10);
-        assert!(budget.enter(0, 6));
+        assert!(budget.has_let_in(0, 6));
+        assert!(!budget.has_let_in(2, 6));
         thread::scope(|scope| {
             let entered = enter_later(scope, &budget, 2);
             assert!(entered.try_recv().is_err(), "there is no room");
-            budget.leave(6);
+            budget.leave(1, 6);
             assert_eq!(entered.recv(), Ok(true));
         });
     }
@@ -108,10 +113,10 @@ mod tests {
         let budget = Budget::new(10);
         assert!(budget.enter(1, 10));
         assert!(budget.enter(0, 25));
-        budget.leave(25);
+        budget.leave(1, 25);
         thread::scope(|scope| {
             let entered = enter_later(scope, &budget, 2);
-            budget.leave(10);
+            budget.leave(1, 10);
             assert_eq!(entered.recv(), Ok(true));
         });
     }
@@ -120,6 +125,6 @@ mod tests {
     fn nobody_waits_for_a_closed_budget() {
         let budget = Budget::new(10);
         drop(budget.closing());
-        assert!(!budget.enter(7, 11));
+        assert!(budget.has_let_in(7, 11) && !budget.enter(8, 11));
     }
 }

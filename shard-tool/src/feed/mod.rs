@@ -1,11 +1,12 @@
 //! Reads files on several threads and hands them over in order.
 //!
-//! Thread `t` of `T` reads files `t, t + T, t + 2T, ...` and waits when it is a few files ahead, or when all files that wait
-//! to be consumed have [`MAX_BYTES`] together.
+//! Thread `t` of `T` reads blocks `t, t + T, t + 2T, ...` of [`BLOCK`] files and waits when it is a few blocks ahead, or when all
+//! files that wait to be consumed have [`MAX_BYTES`] together.
 
 mod budget;
 mod reading;
 
+use std::ops::Range;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
@@ -16,8 +17,12 @@ use budget::Budget;
 use reading::Opened;
 pub(crate) use reading::{Outcome, Reading, Stamp, begins_with_image_header, read};
 
-/// Files that each thread may be ahead of the consumer.
-const AHEAD: usize = 8;
+/// Files that a thread reads one after another.
+const BLOCK: usize = 16;
+/// Bytes of files that are handed over together, about; waking the consumer costs as much as reading a small file.
+const BYTES_TOGETHER: u64 = 128 << 10;
+/// Times that a thread may hand over files before the consumer takes them.
+const AHEAD: usize = 2;
 /// Bytes of files that may be in memory at once; a larger file is there alone.
 const MAX_BYTES: u64 = 48 << 20;
 
@@ -42,56 +47,99 @@ pub(crate) fn read_in_order<'a>(
     options: FeedOptions,
     mut consume: impl FnMut(usize, Reading) -> Result<(), ToolError>,
 ) -> Result<(), ToolError> {
-    let FeedOptions {
-        transcode,
-        num_threads,
-    } = options;
+    let num_threads = options.num_threads;
     let budget = Budget::new(MAX_BYTES);
-    let read_every = |first: usize, sender: &SyncSender<Read>| {
-        for number in (first..num_files).step_by(num_threads) {
-            let read = match location_of(number) {
-                Ok(location) => read_within(&budget, number, &location, &transcode),
-                Err(error) => Some(Err(error)),
-            };
-            // Nobody takes it when the consumer has failed.
-            if !read.is_some_and(|read| sender.send(read).is_ok()) {
-                return;
-            }
-        }
-    };
     thread::scope(|scope| {
         let _closing = budget.closing();
-        let read_every = &read_every;
         let start = |first: usize| {
             let (sender, receiver) = sync_channel(AHEAD);
-            scope.spawn(move || read_every(first, &sender));
+            let reader = Reader {
+                location_of: &location_of,
+                transcode: &options.transcode,
+                budget: &budget,
+                sender,
+            };
+            scope.spawn(move || reader.read_blocks((first..).step_by(num_threads), num_files));
             receiver
         };
         let receivers: Vec<_> = (0..num_threads).map(start).collect();
-        for number in 0..num_files {
-            let read = receivers[number % num_threads].recv();
-            let (reading, num_bytes) = read.expect("a reader sends all of its files")?;
-            consume(number, reading)?;
-            budget.leave(num_bytes);
+        let mut number = 0;
+        while number < num_files {
+            let files = receivers[number / BLOCK % num_threads].recv();
+            let (first, mut num_bytes) = (number, 0);
+            for read in files.expect("a reader sends all of its files") {
+                let (reading, more_bytes) = read?;
+                consume(number, reading)?;
+                number += 1;
+                num_bytes += more_bytes;
+            }
+            budget.leave(number - first, num_bytes);
         }
         Ok(())
     })
 }
 
-/// Reads a file when there is room for it; nothing when nobody wants files any more.
-fn read_within(
-    budget: &Budget,
-    number: usize,
-    location: &Location<'_>,
-    transcode: &Transcode,
-) -> Option<Read> {
-    let opened = Opened::open(location);
-    let num_bytes = opened.as_ref().map_or(0, Opened::num_bytes);
-    if !budget.enter(number, num_bytes) {
-        return None;
+/// What a thread needs to read its files.
+struct Reader<'s, L> {
+    location_of: &'s L,
+    transcode: &'s Transcode,
+    budget: &'s Budget,
+    sender: SyncSender<Vec<Read>>,
+}
+
+impl<'a, L: Fn(usize) -> Result<Location<'a>, ToolError>> Reader<'_, L> {
+    /// Reads these blocks of the files, until nobody wants more.
+    fn read_blocks(&self, blocks: impl Iterator<Item = usize>, num_files: usize) {
+        let starts = blocks
+            .map(|block| block * BLOCK)
+            .take_while(|start| *start < num_files);
+        for start in starts {
+            let numbers = start..num_files.min(start + BLOCK);
+            if self.read_block(numbers).is_none() {
+                return;
+            }
+        }
     }
-    let reading = opened.map_or_else(Reading::of_nothing, |opened| opened.read(transcode));
-    Some(Ok((reading, num_bytes)))
+
+    /// Nothing when nobody wants these files.
+    fn read_block(&self, numbers: Range<usize>) -> Option<()> {
+        let (mut files, mut num_bytes) = (Vec::new(), 0);
+        for number in numbers {
+            let read = self.read(number, &mut files)?;
+            num_bytes += read.as_ref().map_or(0, |(_, num_bytes)| *num_bytes);
+            files.push(read);
+            if num_bytes >= BYTES_TOGETHER {
+                self.send(std::mem::take(&mut files))?;
+                num_bytes = 0;
+            }
+        }
+        self.send(files)
+    }
+
+    /// Reads one file when there is room for it, having sent those before it if that must be waited for; nothing when nobody
+    /// wants it.
+    fn read(&self, number: usize, before: &mut Vec<Read>) -> Option<Read> {
+        let location = match (self.location_of)(number) {
+            Ok(location) => location,
+            Err(error) => return Some(Err(error)),
+        };
+        let opened = Opened::open(&location);
+        let num_bytes = opened.as_ref().map_or(0, Opened::num_bytes);
+        if !self.budget.has_let_in(number, num_bytes) {
+            self.send(std::mem::take(before))?;
+            self.budget.enter(number, num_bytes).then_some(())?;
+        }
+        let reading = opened.map_or_else(Reading::of_nothing, |opened| opened.read(self.transcode));
+        Some(Ok((reading, num_bytes)))
+    }
+
+    /// Nothing when nobody takes them, since the consumer has failed.
+    fn send(&self, files: Vec<Read>) -> Option<()> {
+        if files.is_empty() {
+            return Some(());
+        }
+        self.sender.send(files).ok()
+    }
 }
 
 #[cfg(test)]

@@ -175,8 +175,9 @@ fn open_file<'a>(path: &Path) -> Result<Opened<'a>, Outcome> {
 }
 
 fn read_file(file: &File, before: Stamp) -> Result<Vec<u8>, Outcome> {
-    let mut bytes = Vec::with_capacity(before.num_bytes as usize + 1);
-    let mut limited = file.take(before.num_bytes + 1);
+    let mut bytes = Vec::with_capacity(before.num_bytes as usize);
+    // Reading up to the known size needs no look for more; what the size does not tell is read all the same.
+    let mut limited = file.take(before.num_bytes.max(1));
     limited.read_to_end(&mut bytes).map_err(failure)?;
     let after = Stamp::of(&file.metadata().map_err(failure)?);
     if bytes.len() as u64 == before.num_bytes && after == before {
