@@ -1,5 +1,6 @@
 //! The real binary, run on real folders.
 
+mod full_disk;
 mod harness;
 mod index;
 mod index_damage;
