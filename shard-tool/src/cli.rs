@@ -113,9 +113,9 @@ pub(crate) struct PackOptions {
     /// Shrink images to this long side, in pixels; smaller ones keep their bytes.
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=65_535))]
     pub(crate) max_side: Option<u32>,
-    /// JPEG quality of images that are changed.
-    #[arg(long, value_name = "Q", default_value_t = 92, value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub(crate) quality: u8,
+    /// JPEG quality of images that are changed [default: 92].
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) quality: Option<u8>,
     /// Compress shards as a whole, for images that are not compressed themselves; readers unpack them into temporary files.
     #[arg(long, value_name = "zstd[:LEVEL]", value_parser = zstd_level)]
     pub(crate) compress: Option<i32>,

@@ -18,7 +18,7 @@ use crate::feed::{self, Outcome};
 use crate::plan::{self, Plan};
 use crate::report;
 use crate::source::{self, Catalogue, Source};
-use crate::transcode::Transcode;
+use crate::transcode::{self, Transcode};
 
 /// Packs `options.src` and prints the summary.
 pub(crate) fn run(options: &PackOptions) -> Result<(), ToolError> {
@@ -32,11 +32,21 @@ pub(crate) fn run(options: &PackOptions) -> Result<(), ToolError> {
     for note in &source.notes {
         eprintln!("note: {note}");
     }
+    if options.quality.is_some() && !transcode(options).is_wanted() {
+        eprintln!(
+            "note: --quality has no effect without --transcode, --resize-short or --max-side"
+        );
+    }
     let plan = plan_with_images(options, &mut source)?;
     if options.dry_run {
         return dry_run::run(options, &plan, &mut source);
     }
     let manifest = write::write(options, &out, &plan, &mut source)?;
+    if options.transcode
+        && let Some(left) = transcode::left_as_they_were(&manifest)
+    {
+        eprintln!("note: {left}");
+    }
     if options.json {
         println!(
             "{}",
@@ -54,7 +64,7 @@ fn transcode(options: &PackOptions) -> Transcode {
         to_jpeg: options.transcode,
         resize_short: options.resize_short,
         max_side: options.max_side,
-        quality: options.quality,
+        quality: options.quality.unwrap_or(transcode::DEFAULT_QUALITY),
     }
 }
 
