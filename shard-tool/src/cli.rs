@@ -97,7 +97,7 @@ pub(crate) struct PackOptions {
     /// Classes of images that lie in no class folder: a list `file,class`, the devkit, or its ground truth beside meta.mat.
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
-    /// Take only these training images: a line per image with its index (in order of class and name), its file name, or
+    /// Take only these training images: a line per image with its index (from 0, as torchvision's ImageFolder counts), its file name, or
     /// fields with commas that end with the file name.
     #[arg(long, value_name = "FILE")]
     pub(crate) subset: Option<PathBuf>,
@@ -134,6 +134,9 @@ pub(crate) struct PackOptions {
     /// Fail, writing nothing, if any file is skipped or any class folder holds no image.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Use what comes before the damage in a damaged archive, with a warning.
+    #[arg(long)]
+    pub(crate) allow_damaged: bool,
     /// Replace the packed set that is in the output folder.
     #[arg(long)]
     pub(crate) overwrite: bool,

@@ -112,6 +112,11 @@ impl Catalogue {
         &self.groups
     }
 
+    /// Gives all candidates of a group another class.
+    pub(crate) fn set_class(&mut self, group: u32, class: String) {
+        self.groups[group as usize].class = Some(class);
+    }
+
     pub(crate) fn group_number(&self, entry: u32) -> usize {
         self.entries[entry as usize].group as usize
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use super::lines::{Wanted, base_name, wanted};
-use super::{Catalogue, TRAIN};
+use super::{Catalogue, TRAIN, image_folder};
 use crate::cli::PackOptions;
 use crate::error::ToolError;
 use crate::order::sort_by_hash;
@@ -39,17 +39,13 @@ pub(super) fn select(catalogue: &Catalogue, options: &PackOptions) -> Result<Vec
 /// The candidates that the lines of `file` name.
 fn named(catalogue: &Catalogue, train: &[u32], file: &Path) -> Result<Vec<u32>, ToolError> {
     let text = fs::read_to_string(file).map_err(ToolError::read(file))?;
-    // An index counts through the classes in order of name, and through the files of each in order of name.
-    let mut in_order = train.to_vec();
-    in_order.sort_by(|a, b| {
-        let by = |entry: u32| {
-            (
-                catalogue.group(entry).class.as_deref(),
-                catalogue.name(entry),
-            )
-        };
-        by(*a).cmp(&by(*b))
-    });
+    let place = |entry: u32| {
+        let class = catalogue.group(entry).class.as_deref();
+        image_folder::place(class, catalogue.name(entry))
+    };
+    let mut in_order: Vec<u32> = train.to_vec();
+    in_order.retain(|entry| place(*entry).is_some());
+    in_order.sort_by_cached_key(|entry| place(*entry));
     let names = Names::new(catalogue, train);
     let find = |line: &str| match wanted(line) {
         Wanted::Index(index) => in_order.get(index).copied(),
