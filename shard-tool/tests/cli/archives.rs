@@ -102,6 +102,18 @@ fn the_archives_of_imagenet_are_packed_as_they_were_downloaded() {
 }
 
 #[test]
+fn an_unpacked_devkit_beside_the_archives_is_used_as_well() {
+    let dir = folder();
+    let downloads = downloads(dir.path());
+    devkit(&downloads);
+    let name = "ILSVRC2012_devkit_t12";
+    fs::remove_file(downloads.join(format!("{name}.tar.gz"))).expect("removed");
+    fs::rename(dir.path().join(name), downloads.join(name)).expect("moved");
+    let outcome = pack(&downloads, &dir.path().join("out"), &["--strict"], 0);
+    assert!(outcome.stdout.contains("train 8, val 3"), "{outcome:?}");
+}
+
+#[test]
 fn a_tar_of_tars_gives_the_bytes_of_the_unpacked_folders() {
     let dir = folder();
     let downloads = downloads(dir.path());

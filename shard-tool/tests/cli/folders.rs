@@ -70,7 +70,7 @@ fn class_folders_beside_an_archive_are_packed_and_the_archive_is_reported() {
 }
 
 #[test]
-fn hidden_folders_and_an_unpacked_devkit_leave_a_folder_one_of_archives() {
+fn hidden_folders_and_notes_leave_a_folder_one_of_archives() {
     let dir = folder();
     let (src, out) = (dir.path().join("src"), dir.path().join("out"));
     old_tar(&src);
