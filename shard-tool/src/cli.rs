@@ -97,7 +97,7 @@ pub(crate) struct PackOptions {
     /// Classes of images that lie in no class folder: a list `file,class`, the devkit, or its ground truth beside meta.mat.
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
-    /// Take only these training images: a line per image with its index (in order of class and name), its file name, or
+    /// Take only these training images: a line per image with its index (from 0, as torchvision's ImageFolder counts), its file name, or
     /// fields with commas that end with the file name.
     #[arg(long, value_name = "FILE")]
     pub(crate) subset: Option<PathBuf>,
@@ -113,9 +113,9 @@ pub(crate) struct PackOptions {
     /// Shrink images to this long side, in pixels; smaller ones keep their bytes.
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=65_535))]
     pub(crate) max_side: Option<u32>,
-    /// JPEG quality of images that are changed.
-    #[arg(long, value_name = "Q", default_value_t = 92, value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub(crate) quality: u8,
+    /// JPEG quality of images that are changed [default: 92].
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) quality: Option<u8>,
     /// Compress shards as a whole, for images that are not compressed themselves; readers unpack them into temporary files.
     #[arg(long, value_name = "zstd[:LEVEL]", value_parser = zstd_level)]
     pub(crate) compress: Option<i32>,
@@ -137,6 +137,9 @@ pub(crate) struct PackOptions {
     /// Fail, writing nothing, if any file is skipped or any class folder holds no image.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Use what comes before the damage in a damaged archive, with a warning.
+    #[arg(long)]
+    pub(crate) allow_damaged: bool,
     /// Replace the packed set that is in the output folder.
     #[arg(long)]
     pub(crate) overwrite: bool,

@@ -33,17 +33,16 @@ pub(crate) enum ToolError {
     #[error("the archive holds no file; {}; check the path", .0.display())]
     EmptyArchive(PathBuf),
     #[error(
-        "the archive is damaged: {source}; {}{} after member {}; download or copy it again",
-        path.display(),
-        class.as_ref().map_or(String::new(), |class| format!(", inside of {class}.tar,")),
-        last.as_deref().unwrap_or("(none)")
+        "the archive is damaged: {problem}; {place}; download or copy it again, or use what is before with --allow-damaged"
     )]
-    DamagedArchive {
-        path: PathBuf,
-        class: Option<String>,
-        last: Option<String>,
-        source: io::Error,
-    },
+    DamagedArchive { problem: String, place: String },
+    #[error("a line is longer than 1 MiB; {} line {line}; give a file of lines", path.display())]
+    LongLine { path: PathBuf, line: usize },
+    #[error(
+        "no class of val is among those of train; val has {val}, train has {train}; give val labels that are class names \
+         of train, or their positions, from 0, in order of name"
+    )]
+    ForeignVal { val: String, train: String },
     #[error("the list names no file; {}; write a line `path[<tab>class]` for each image", .0.display())]
     EmptyList(PathBuf),
     #[error("two sources hold a file of this name for the same class; {}; leave one out", .0.display())]
@@ -188,6 +187,7 @@ impl ToolError {
         match self {
             Self::HasVal(_)
             | Self::FlatSplit(_)
+            | Self::ForeignVal { .. }
             | Self::OutInsideSource(_)
             | Self::NoDefaultOut(_)
             | Self::OutNotEmpty(_)

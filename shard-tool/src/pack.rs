@@ -21,7 +21,7 @@ use crate::output;
 use crate::plan::{self, Plan, PlanOptions};
 use crate::report;
 use crate::source::{self, Catalogue, Source};
-use crate::transcode::Transcode;
+use crate::transcode::{self, Transcode};
 
 /// Packs `options.src` and prints the summary.
 pub(crate) fn run(options: &PackOptions) -> Result<(), ToolError> {
@@ -36,11 +36,21 @@ pub(crate) fn run(options: &PackOptions) -> Result<(), ToolError> {
     for note in &source.notes {
         eprintln!("note: {note}");
     }
+    if options.quality.is_some() && !transcode(options).is_wanted() {
+        eprintln!(
+            "note: --quality has no effect without --transcode, --resize-short or --max-side"
+        );
+    }
     let plan = plan_with_images(options, &mut source, spool_dir)?;
     if options.dry_run {
         return dry_run::run(options, &out, &plan, &mut source);
     }
     let manifest = write::write(options, &out, &plan, &mut source)?;
+    if options.transcode
+        && let Some(left) = transcode::left_as_they_were(&manifest)
+    {
+        eprintln!("note: {left}");
+    }
     output::print(|stdout| match options.json {
         true => stdout.json(&report::summary_json(&manifest, &out, started.elapsed())),
         false => stdout.bytes(report::summary(&manifest, &out, started.elapsed()).as_bytes()),
@@ -53,7 +63,7 @@ fn transcode(options: &PackOptions) -> Transcode {
         to_jpeg: options.transcode,
         resize_short: options.resize_short,
         max_side: options.max_side,
-        quality: options.quality,
+        quality: options.quality.unwrap_or(transcode::DEFAULT_QUALITY),
     }
 }
 

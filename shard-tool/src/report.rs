@@ -30,8 +30,12 @@ impl Skips {
             None => self.by_reason.entry(reason.to_owned()).or_default(),
         };
         skipped.num_files += 1;
-        if skipped.first.len() < NUM_NAMED {
-            skipped.first.push(path.display().to_string());
+        // The first in order of name, since file systems list in any order.
+        let path = path.display().to_string();
+        let at = skipped.first.partition_point(|named| *named < path);
+        if at < NUM_NAMED {
+            skipped.first.insert(at, path);
+            skipped.first.truncate(NUM_NAMED);
         }
     }
 

@@ -1,13 +1,16 @@
 //! Changes images on their way into a shard, where that was asked for: smaller ones, or a JPEG of what was none. An image
 //! that needs no change keeps its bytes.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageReader, Limits};
 use shard_format::image_header::{Content, identify};
-use shard_format::{ColourModel, ImageHeader, ImageKind};
+use shard_format::{ColourModel, ImageHeader, ImageKind, Manifest};
+
+use crate::report::thousands;
 
 /// What to change; nothing by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,42 +25,51 @@ pub(crate) struct Transcode {
     pub(crate) quality: u8,
 }
 
+/// The quality if none is asked for.
+pub(crate) const DEFAULT_QUALITY: u8 = 92;
+
+/// JPEGs of these kinds and colours need no transcoding.
+const ORDINARY_KINDS: [ImageKind; 2] = [ImageKind::JpegBaseline, ImageKind::JpegProgressive];
+const ORDINARY_COLOURS: [ColourModel; 3] =
+    [ColourModel::Grey, ColourModel::YCbCr, ColourModel::Rgb];
+
 /// A larger picture is refused before memory is reserved for it.
 const MAX_PIXELS: u64 = 1 << 28;
 
 impl Transcode {
+    /// Whether anything is to be changed.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.to_jpeg || self.resize_short.is_some() || self.max_side.is_some()
+    }
+
     /// The bytes to be packed.
     ///
     /// # Errors
     /// Why the image cannot be changed.
     pub(crate) fn apply(&self, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-        let is_change_wanted =
-            self.to_jpeg || self.resize_short.is_some() || self.max_side.is_some();
-        if !is_change_wanted {
+        if !self.is_wanted() {
             return Ok(bytes);
         }
         match identify(&bytes) {
-            Content::Image(header) if !self.changes(&header) => Ok(bytes),
-            Content::Image(_) => self.change(&bytes),
-            Content::Other(_) if self.to_jpeg => self.change(&bytes).or(Ok(bytes)),
+            Content::Image(header) if self.shrinks(&header) => self.change(&bytes),
+            Content::Image(header) if is_ordinary(&header) => Ok(bytes),
+            // What cannot be decoded here may still be of use to others: it keeps its bytes, and is counted at the end.
+            Content::Image(_) | Content::Other(_) if self.to_jpeg => {
+                self.change(&bytes).or(Ok(bytes))
+            }
             _ => Ok(bytes),
         }
     }
 
-    fn changes(&self, header: &ImageHeader) -> bool {
-        let is_ordinary = matches!(
-            header.kind,
-            ImageKind::JpegBaseline | ImageKind::JpegProgressive
-        ) && matches!(
-            header.colour,
-            ColourModel::Grey | ColourModel::YCbCr | ColourModel::Rgb
-        );
+    fn shrinks(&self, header: &ImageHeader) -> bool {
         let size = (header.width, header.height);
-        (self.to_jpeg && !is_ordinary) || self.target(size) != size
+        self.target(size) != size
     }
 
     fn change(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let image = decode(bytes).map_err(|problem| format!("cannot be transcoded ({problem})"))?;
+        let image = decode(bytes).map_err(|problem| {
+            format!("cannot be changed, since it cannot be decoded ({problem})")
+        })?;
         let size = (image.width(), image.height());
         let (width, height) = self.target(size);
         let image = if (width, height) == size {
@@ -68,7 +80,7 @@ impl Transcode {
         let rgb = image.into_rgb8();
         let mut jpeg = Vec::new();
         let encoded = JpegEncoder::new_with_quality(&mut jpeg, self.quality).encode_image(&rgb);
-        encoded.map_err(|error| format!("cannot be transcoded ({error})"))?;
+        encoded.map_err(|error| format!("cannot be encoded ({error})"))?;
         Ok(jpeg)
     }
 
@@ -87,6 +99,35 @@ impl Transcode {
         let scaled = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
         (scaled(width), scaled(height))
     }
+}
+
+fn is_ordinary(header: &ImageHeader) -> bool {
+    ORDINARY_KINDS.contains(&header.kind) && ORDINARY_COLOURS.contains(&header.colour)
+}
+
+/// What --transcode has left as it was in this set, if there is something: what could not be decoded.
+pub(crate) fn left_as_they_were(manifest: &Manifest) -> Option<String> {
+    let mut left: BTreeMap<&str, u64> = BTreeMap::new();
+    for split in manifest.splits.values() {
+        for (name, count) in split.kinds.iter().chain(&split.colours) {
+            *left.entry(name).or_default() += count;
+        }
+    }
+    let is_ordinary = |name: &str| {
+        let is_kind = ORDINARY_KINDS.iter().any(|kind| kind.name() == name);
+        is_kind || ORDINARY_COLOURS.iter().any(|colour| colour.name() == name)
+    };
+    left.retain(|name, _| !is_ordinary(name));
+    let parts: Vec<String> = left
+        .iter()
+        .map(|(name, count)| format!("{} {name}", thousands(*count)))
+        .collect();
+    let parts = parts.join(", ");
+    (!left.is_empty()).then(|| {
+        format!(
+            "images that could not be decoded keep their bytes in spite of --transcode: {parts}"
+        )
+    })
 }
 
 /// Decodes any format that is known, within limits.
@@ -189,7 +230,7 @@ mod tests {
         assert!(
             wanted
                 .apply(cut)
-                .is_err_and(|reason| reason.starts_with("cannot be transcoded"))
+                .is_err_and(|reason| reason.starts_with("cannot be changed"))
         );
     }
 }

@@ -1,241 +1,306 @@
 //! Tar archives, read where they are: every image becomes a range of bytes of the archive, nothing is unpacked.
 //!
-//! Members are `[<anything>/]{train,val}/<class>/...` or `<class>/...`, as in folders; a tar inside of the archive is a class
-//! called like it (`ILSVRC2012_img_train.tar`); members without folder get their classes from the labels
-//! (`ILSVRC2012_img_val.tar`). A stream (`-`) is kept in an unnamed file while it is packed.
+//! Members belong where files of their paths would ([`layout`]); a tar inside of the archive is a folder called like it
+//! (`ILSVRC2012_img_train.tar`); members without folder get their classes from the labels (`ILSVRC2012_img_val.tar`). The
+//! headers are read twice, since the first member does not tell what the last one is. A stream (`-`) is kept in an unnamed
+//! file while it is packed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
 use std::path::Path;
 
 use shard_format::name;
-use xxhash_rust::xxh3::Xxh3;
 
-use super::labels::Labels;
-use super::lines::{base_name, without_extension};
-use super::{Catalogue, Group, Place, STDIN, Source, Span, TRAIN, VAL};
-use crate::disk::free_bytes;
+use super::labels::{Labels, Said};
+use super::lines::base_name;
+use super::{
+    Group, HIDDEN, NOT_A_FILE, NOT_IN_LABELS, Place, STDIN, Source, TRAIN, VAL, without_labels,
+};
 use crate::error::ToolError;
-use crate::progress::Count;
+use layout::{Layout, Spot, Survey};
+use members::{Damage, Kind, Member};
 use window::Window;
 
+mod layout;
+mod members;
+mod spool;
 mod window;
 
-/// Where a member belongs: folders of its path without split and class, class.
-type Belongs = (&'static str, Option<String>);
+/// Why members behind damage are missing.
+const BEHIND_DAMAGE: &str =
+    "the rest of a damaged archive, of which the part before the damage is used";
+
+/// How archives are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading<'a> {
+    /// Where a stream is kept.
+    pub(super) spool_dir: &'a Path,
+    /// Whether the part of a damaged archive before the damage is used.
+    pub(super) allow_damaged: bool,
+    pub(super) labels: &'a Labels,
+}
 
 /// Adds the images of an archive.
 ///
 /// # Errors
-/// If it cannot be read, is damaged, or has images without folder and there are no labels.
-pub(super) fn add(
-    path: &Path,
-    spool_dir: &Path,
-    labels: &Labels,
-    source: &mut Source,
-) -> Result<(), ToolError> {
+/// If it cannot be read, is damaged, or is a flat `val` and there are no labels.
+pub(super) fn add(path: &Path, reading: Reading<'_>, source: &mut Source) -> Result<(), ToolError> {
     let (file, digest) = if path.as_os_str() == STDIN {
-        let (file, digest) = spool(spool_dir)?;
+        let (file, digest) = spool::spool(reading.spool_dir)?;
         (file, Some(digest))
     } else {
         (File::open(path).map_err(ToolError::read(path))?, None)
     };
     let window = Window::whole(&file).map_err(ToolError::read(path))?;
+    let layout = survey(path, window, reading.allow_damaged)?;
+    if layout.num_files == 0 {
+        return Err(ToolError::EmptyArchive(path.to_owned()));
+    }
+    if let Some(folder) = layout.left_out() {
+        let (path, folder) = (path.display(), String::from_utf8_lossy(folder));
+        let note = format!("in {path}, classes are looked for below `{folder}/`");
+        source.notes.push(note);
+    }
     let added = file
         .try_clone()
         .and_then(|file| source.catalogue.add_archive(file, digest));
     let number = added.map_err(ToolError::read(path))?;
-    let is_val = path
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().contains("val"));
     let mut listing = Listing {
         path,
         number,
-        labels,
-        default_split: if is_val { VAL } else { TRAIN },
+        reading,
+        layout,
+        default_split: split_of(path),
+        inner: None,
+        num_inner: 0,
+        num_unlabelled: 0,
         groups: BTreeMap::new(),
         source,
     };
-    let before = listing.source.catalogue.len();
-    listing.add_members(window, None)?;
-    if listing.source.catalogue.len() == before {
-        return Err(ToolError::EmptyArchive(path.to_owned()));
-    }
+    listing.add_tar(window)?;
+    listing.note_unlabelled();
     Ok(())
 }
 
-/// Copies standard input to an unnamed file in `dir`; also gives a digest of it.
-fn spool(dir: &Path) -> Result<(File, u64), ToolError> {
-    let mut file = tempfile::tempfile_in(dir).map_err(ToolError::write(dir))?;
-    let (mut stdin, mut digest) = (io::stdin().lock(), Xxh3::new());
-    let mut buffer = vec![0; 1 << 20];
-    let (mut num_bytes, mut count) = (0, Count::new("taking in", "MiB"));
-    loop {
-        let num_read = stdin
-            .read(&mut buffer)
-            .map_err(ToolError::read("standard input"))?;
-        if num_read == 0 {
-            return Ok((file, digest.digest()));
-        }
-        digest.update(&buffer[..num_read]);
-        num_bytes += num_read as u64;
-        count.tell(num_bytes >> 20);
-        let written = file.write_all(&buffer[..num_read]);
-        written.map_err(|error| spool_error(dir, num_bytes, error))?;
+/// The split that the name of an archive tells, as a word of it: `ILSVRC2012_img_val.tar`, but not `carnival.tar`.
+fn split_of(archive: &Path) -> &'static str {
+    let stem = archive.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = stem.to_ascii_lowercase();
+    let mut words = stem.split(|letter: char| !letter.is_alphanumeric());
+    let is_val = |word: &str| matches!(word, "val" | "validation");
+    match words.find(|word| is_val(word) || *word == TRAIN) {
+        Some(word) if is_val(word) => VAL,
+        _ => TRAIN,
     }
 }
 
-/// A full disk is told with what was read and what is free.
-fn spool_error(dir: &Path, num_bytes: u64, source: io::Error) -> ToolError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ToolError::SpoolFull {
-            dir: dir.to_owned(),
-            num_bytes,
-            free_bytes: free_bytes(dir).unwrap_or(0),
-        },
-        _ => ToolError::write(dir)(source),
+/// Looks at all headers of the outer tar.
+fn survey(path: &Path, tar: Window<'_>, allow_damaged: bool) -> Result<Layout, ToolError> {
+    let mut survey = Survey::default();
+    let mut look_at = |member: &Member| {
+        if member.kind == Kind::File && !is_hidden(&member.name) {
+            survey.add(&as_folder(&member.name));
+        }
+        Ok(())
+    };
+    match members::each(path, tar, &mut look_at)? {
+        Some(damage) if !allow_damaged => Err(damaged(path, None, &damage)),
+        Some(Damage {
+            cut: Some(member), ..
+        }) => look_at(&member).map(|()| survey.layout()),
+        _ => Ok(survey.layout()),
     }
 }
 
 struct Listing<'a> {
     path: &'a Path,
     number: u32,
-    labels: &'a Labels,
+    reading: Reading<'a>,
+    layout: Layout,
     default_split: &'static str,
-    /// Groups made so far, by where the members belong and what stands before their names.
-    groups: BTreeMap<(Belongs, String), u32>,
+    /// The tar inside of the archive that is being listed: its path without extension.
+    inner: Option<Vec<u8>>,
+    num_inner: u32,
+    num_unlabelled: u64,
+    /// Groups made so far, by split, class, and number of the inner tar.
+    groups: BTreeMap<(&'static str, Option<String>, u32), u32>,
     source: &'a mut Source,
 }
 
 impl Listing<'_> {
-    /// Adds the members of a tar; `class` is that of all of them, for a tar inside of another.
-    fn add_members(&mut self, tar: Window<'_>, class: Option<&str>) -> Result<(), ToolError> {
-        let mut archive = tar::Archive::new(tar);
-        let mut last = None;
-        let damaged = |last: &Option<String>, error: io::Error| ToolError::DamagedArchive {
-            path: self.path.to_owned(),
-            class: class.map(str::to_owned),
-            last: last.clone(),
-            source: error,
-        };
-        let mut inner = Vec::new();
-        let entries = archive
-            .entries_with_seek()
-            .map_err(|error| damaged(&last, error))?;
-        for member in entries {
-            let member = member.map_err(|error| damaged(&last, error))?;
-            let name = normal(&member.path_bytes());
-            let span = Span {
-                offset: tar.start() + member.raw_file_position(),
-                num_bytes: member.size(),
-            };
-            let kind = member.header().entry_type();
-            if kind.is_dir() {
-                continue;
-            }
-            last = Some(String::from_utf8_lossy(&name).into_owned());
-            if !kind.is_file() {
-                self.skip("neither a file nor a folder", &name);
-            } else if span.offset + span.num_bytes > tar.end() {
-                let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends within a member");
-                return Err(damaged(&last, cut));
-            } else if name.ends_with(b".tar") && class.is_none() {
-                inner.push((name, span));
-            } else {
-                self.add_member(&name, span, class)?;
-            }
-        }
-        inner.into_iter().try_for_each(|(name, span)| {
-            let class = name::escape_class(without_extension(base_name(&name)));
-            self.add_members(tar.part(span.offset, span.num_bytes), Some(&class))
-        })
-    }
-
-    fn add_member(
-        &mut self,
-        name: &[u8],
-        span: Span,
-        class: Option<&str>,
-    ) -> Result<(), ToolError> {
-        if base_name(name).starts_with(b".") {
-            self.skip("hidden (the name starts with a dot)", name);
+    /// Adds the members of a tar up to its end, or to its damage if that is allowed.
+    fn add_tar(&mut self, tar: Window<'_>) -> Result<(), ToolError> {
+        let damage = members::each(self.path, tar, &mut |member| self.add(tar, member))?;
+        let Some(damage) = damage else {
             return Ok(());
-        }
-        let (belongs, below) = match class {
-            Some(class) => ((self.default_split, Some(class.to_owned())), name.to_vec()),
-            None => match place_of(name, self.default_split) {
-                Some(found) => found,
-                None => match self.place_by_label(name)? {
-                    Some(belongs) => (belongs, name.to_vec()),
-                    None => return Ok(()),
-                },
-            },
         };
-        let group = self.group(belongs, class.unwrap_or_default());
-        self.source.catalogue.add_member(group, &below, span)
+        if !self.reading.allow_damaged {
+            return Err(damaged(self.path, self.inner.as_deref(), &damage));
+        }
+        let place = place_of(self.path, self.inner.as_deref(), &damage);
+        let shown = format!("{place} ({})", damage.problem);
+        self.source.skips.add(BEHIND_DAMAGE, Path::new(&shown));
+        match damage.cut {
+            // Its members before the cut are whole.
+            Some(member) if self.is_inner_tar(&member) => self.add(tar, &member),
+            _ => Ok(()),
+        }
     }
 
-    /// For a member without folder.
-    fn place_by_label(&mut self, name: &[u8]) -> Result<Option<Belongs>, ToolError> {
-        if self.labels.is_none() {
-            return Err(ToolError::FlatSplit(self.path.to_owned()));
-        }
-        let class = self.labels.class_of(name).map(str::to_owned);
-        if class.is_none() {
-            self.skip("not in the file of labels", name);
-        }
-        Ok(class.map(|class| (self.default_split, Some(class))))
+    fn is_inner_tar(&self, member: &Member) -> bool {
+        self.inner.is_none() && is_tar(&member.name)
     }
 
-    fn group(&mut self, belongs: Belongs, inner_tar: &str) -> u32 {
-        let shown = if inner_tar.is_empty() {
-            self.path.display().to_string()
-        } else {
-            format!("{}:{inner_tar}.tar", self.path.display())
+    fn add(&mut self, tar: Window<'_>, member: &Member) -> Result<(), ToolError> {
+        match member.kind {
+            Kind::Empty => {}
+            _ if is_hidden(&member.name) => self.skip(HIDDEN, &member.name),
+            Kind::Other => self.skip(NOT_A_FILE, &member.name),
+            Kind::File if self.is_inner_tar(member) => return self.add_inner(tar, member),
+            Kind::File => return self.add_file(member),
+        }
+        Ok(())
+    }
+
+    fn add_inner(&mut self, tar: Window<'_>, member: &Member) -> Result<(), ToolError> {
+        let path = member.name.strip_suffix(b".tar").unwrap_or(&member.name);
+        self.inner = Some(path.to_vec());
+        self.num_inner += 1;
+        let added = self.add_tar(tar.part(member.span.offset, member.span.num_bytes));
+        self.inner = None;
+        added
+    }
+
+    fn add_file(&mut self, member: &Member) -> Result<(), ToolError> {
+        let path = match &self.inner {
+            Some(inner) => [inner, &member.name[..]].join(&b'/'),
+            None => member.name.clone(),
         };
-        let catalogue: &mut Catalogue = &mut self.source.catalogue;
-        let (number, (split, class)) = (self.number, belongs.clone());
-        *self
-            .groups
-            .entry((belongs, shown.clone()))
-            .or_insert_with(|| {
-                let place = Place::Archive { number, shown };
-                catalogue.add_group(Group {
-                    split,
-                    class,
-                    place,
-                })
-            })
+        let (split, class, below) = match self.layout.spot(&path) {
+            Spot::Stray(reason) => {
+                self.skip(reason, &member.name);
+                return Ok(());
+            }
+            Spot::Flat(split) => return self.add_flat(split, member),
+            Spot::Class {
+                split,
+                class,
+                below,
+            } => {
+                let class = Some(name::escape_class(class));
+                (split.unwrap_or(self.default_split), class, below)
+            }
+        };
+        let group = self.group(split, class);
+        self.source.catalogue.add_member(group, &below, member.span)
+    }
+
+    /// Adds a member that lies in no class folder.
+    fn add_flat(&mut self, split: Option<&'static str>, member: &Member) -> Result<(), ToolError> {
+        let split = split.unwrap_or(self.default_split);
+        let file = base_name(&member.name);
+        self.source.num_flat += 1;
+        let class = match self.reading.labels.say(file) {
+            Said::Class(class) => Some(class.to_owned()),
+            Said::Unknown => {
+                self.skip(NOT_IN_LABELS, &member.name);
+                return Ok(());
+            }
+            Said::NoLabels if split == VAL => {
+                return Err(ToolError::FlatSplit(self.path.to_owned()));
+            }
+            Said::NoLabels => {
+                self.num_unlabelled += 1;
+                None
+            }
+        };
+        let is_by_label = class.is_some();
+        let group = self.group(split, class);
+        if is_by_label {
+            self.source.by_label.insert(group);
+        }
+        self.source.catalogue.add_member(group, file, member.span)
+    }
+
+    fn group(&mut self, split: &'static str, class: Option<String>) -> u32 {
+        let inner = self.inner.as_ref().map_or(0, |_| self.num_inner);
+        let key = (split, class, inner);
+        if let Some(group) = self.groups.get(&key) {
+            return *group;
+        }
+        let place = Place::Archive {
+            number: self.number,
+            shown: shown(self.path, self.inner.as_deref()),
+        };
+        let class = key.1.clone();
+        let group = self.source.catalogue.add_group(Group {
+            split,
+            class,
+            place,
+        });
+        self.groups.insert(key, group);
+        group
     }
 
     fn skip(&mut self, reason: &str, name: &[u8]) {
-        let shown = format!("{}:{}", self.path.display(), String::from_utf8_lossy(name));
+        let tar = shown(self.path, self.inner.as_deref());
+        let shown = format!("{tar}:{}", String::from_utf8_lossy(name));
         self.source.skips.add(reason, Path::new(&shown));
+    }
+
+    fn note_unlabelled(&mut self) {
+        if self.num_unlabelled > 0 {
+            let note = without_labels(self.path, self.num_unlabelled);
+            self.source.notes.push(note);
+        }
     }
 }
 
-/// Split and class of a member by the folders of its path, and what is left of the path; `None` without folders.
-fn place_of(name: &[u8], default_split: &'static str) -> Option<(Belongs, Vec<u8>)> {
-    let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
-    let (_, folders) = parts.split_last()?;
-    let split_of = |part: &[u8]| {
-        [TRAIN, VAL]
-            .into_iter()
-            .find(|split| split.as_bytes() == part)
+/// How messages name a tar: `photos.tar`, or `photos.tar:cat.tar` for one inside.
+fn shown(path: &Path, inner: Option<&[u8]>) -> String {
+    match inner {
+        Some(inner) => format!("{}:{}.tar", path.display(), String::from_utf8_lossy(inner)),
+        None => path.display().to_string(),
+    }
+}
+
+fn damaged(path: &Path, inner: Option<&[u8]>, damage: &Damage) -> ToolError {
+    ToolError::DamagedArchive {
+        problem: damage.problem.clone(),
+        place: place_of(path, inner, damage),
+    }
+}
+
+fn place_of(path: &Path, inner: Option<&[u8]>, damage: &Damage) -> String {
+    let last_good = match &damage.last_good {
+        Some(member) => format!(
+            "last good member {} at offset {}",
+            String::from_utf8_lossy(&member.name).escape_debug(),
+            member.header_offset
+        ),
+        None => "no good member before it".to_owned(),
     };
-    let split_at = folders
-        .iter()
-        .take(2)
-        .position(|part| split_of(part).is_some());
-    // `train/cat/a.jpg` and `photos/train/cat/a.jpg`, but not `photos/train/a.jpg`, where train is a class.
-    let (split, class_at) = match split_at.filter(|at| folders.len() > at + 1) {
-        Some(at) => (split_of(folders[at])?, at + 1),
-        None => (default_split, 0),
-    };
-    let class = name::escape_class(folders.get(class_at)?);
-    let below = parts[class_at + 1..].join(&b'/');
-    Some(((split, Some(class)), below))
+    let tar = shown(path, inner);
+    format!("{tar} at offset {}, {last_good}", damage.offset)
+}
+
+fn is_tar(path: &[u8]) -> bool {
+    path.ends_with(b".tar")
+}
+
+/// Folders that are hidden hide what is in them; `..` is no name.
+fn is_hidden(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/')
+        .any(|part| part.starts_with(b".") && part != b"..")
+}
+
+/// The path for the survey: a tar inside of the archive is a folder with something in it.
+fn as_folder(path: &[u8]) -> Cow<'_, [u8]> {
+    match path.strip_suffix(b".tar") {
+        Some(folder) => Cow::Owned([folder, b"members"].join(&b'/')),
+        None => Cow::Borrowed(path),
+    }
 }
 
 /// The path without empty parts and `.`.
@@ -251,19 +316,20 @@ fn normal(path: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn place(name: &str) -> Option<(&'static str, String, String)> {
-        let ((split, class), below) = place_of(name.as_bytes(), TRAIN)?;
-        Some((split, class?, String::from_utf8(below).expect("text")))
-    }
-
     #[test]
-    fn members_belong_where_files_of_that_path_would() {
-        let is =
-            |split, class: &str, below: &str| Some((split, class.to_owned(), below.to_owned()));
-        assert_eq!(place("cat/a.jpg"), is(TRAIN, "cat", "a.jpg"));
-        assert_eq!(place("val/cat/x/a.jpg"), is(VAL, "cat", "x/a.jpg"));
-        assert_eq!(place("photos/train/cat/a.jpg"), is(TRAIN, "cat", "a.jpg"));
-        assert_eq!(place("train/a.jpg"), is(TRAIN, "train", "a.jpg"));
-        assert_eq!(place("a.jpg"), None);
+    fn an_archive_is_of_val_only_if_a_word_of_its_name_says_so() {
+        let split = |name: &str| split_of(Path::new(name));
+        for val in ["ILSVRC2012_img_val.tar", "val.tar", "My Validation-1.tar"] {
+            assert_eq!(split(val), VAL, "{val}");
+        }
+        for train in [
+            "carnival.tar",
+            "interval.tar",
+            "train_val.tar",
+            "-",
+            "val/a.tar",
+        ] {
+            assert_eq!(split(train), TRAIN, "{train}");
+        }
     }
 }

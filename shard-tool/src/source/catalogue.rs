@@ -189,6 +189,11 @@ impl Catalogue {
         &self.groups
     }
 
+    /// Gives all candidates of a group another class.
+    pub(crate) fn set_class(&mut self, group: u32, class: String) {
+        self.groups[group as usize].class = Some(class);
+    }
+
     /// The candidate of this number, which must be there.
     pub(crate) fn candidate(&self, number: u32) -> Result<Candidate<'_>, ToolError> {
         let start = u64::from(number) * Record::BYTES;

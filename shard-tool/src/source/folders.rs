@@ -1,109 +1,56 @@
 //! Folders: `SRC/{train,val}/<class>/...`, `SRC/<class>/...`, or images alone.
 //!
-//! It lists names only and opens no file. Links are followed, each folder of a class is visited
-//! once, so that a loop of links ends. SRC counts as split when `SRC/train` or `SRC/val` holds
-//! folders; otherwise a folder `train` would be a class like any other. Images that lie in no class folder get their
-//! classes from the labels, where there are any.
+//! It lists names only and opens no file; names go to the catalogue as they come. SRC counts as split when `SRC/train` or
+//! `SRC/val` holds folders; otherwise a folder `train` would be a class like any other. Images that lie in no class folder
+//! get their classes from the labels, where there are any.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use shard_format::name;
 
-use super::labels::Labels;
-use super::{Group, Place, Source, TRAIN, VAL};
+use super::labels::{Labels, Said};
+use super::{
+    BESIDE_SPLITS, Group, NOT_IN_CLASS, NOT_IN_LABELS, Place, Source, TRAIN, VAL, without_labels,
+};
 use crate::error::ToolError;
-use crate::report::{Skips, counted};
+use walk::{Walker, folders_in, list};
+
+mod walk;
+
+/// A folder that holds class folders, or images alone.
+struct Split {
+    name: &'static str,
+    dir: PathBuf,
+    class_folders: Vec<OsString>,
+}
 
 /// Adds the candidates under `src`.
 ///
 /// # Errors
-/// If `src` is missing or empty, cannot be listed, or has a flat `val` and there are no labels.
+/// If `src` is missing or empty, it or a split folder cannot be listed, or `val` is flat and there are no labels.
 pub(super) fn add(src: &Path, labels: &Labels, source: &mut Source) -> Result<(), ToolError> {
     check_is_folder(src)?;
-    let (folders, files) = entries(src, &mut source.skips)?;
-    if folders.is_empty() && files.is_empty() {
-        return Err(ToolError::EmptySource(src.to_owned()));
-    }
-    if folders.is_empty() {
-        return add_flat(TRAIN, src, &files, labels, source);
-    }
-    skip_strays(src, &files, &mut source.skips);
-    let splits = split_folders(src)?;
+    let mut splits = split_folders(src)?;
     if splits.is_empty() {
-        return add_class_folders(TRAIN, src, folders, source);
+        splits.push(Split::at(TRAIN, src.to_owned())?);
+    } else {
+        skip_beside(src, &splits, source)?;
     }
-    for folder in folders
-        .iter()
-        .filter(|folder| splits.iter().all(|split| folder != split))
-    {
-        let folder = src.join(folder);
-        let note = format!(
-            "left out, since it is beside train and val: {}",
-            folder.display()
-        );
-        source.notes.push(note);
-    }
-    splits
-        .into_iter()
-        .try_for_each(|split| add_split(split, &src.join(split), labels, source))
-}
-
-fn add_split(
-    split: &'static str,
-    dir: &Path,
-    labels: &Labels,
-    source: &mut Source,
-) -> Result<(), ToolError> {
-    let (folders, files) = entries(dir, &mut source.skips)?;
-    if !folders.is_empty() {
-        skip_strays(dir, &files, &mut source.skips);
-        return add_class_folders(split, dir, folders, source);
-    }
-    if labels.is_none() && !files.is_empty() {
-        return Err(ToolError::FlatSplit(dir.to_owned()));
-    }
-    add_flat(split, dir, &files, labels, source)
-}
-
-/// Adds images that lie in no class folder, each to the class that the labels give it.
-fn add_flat(
-    split: &'static str,
-    dir: &Path,
-    files: &[OsString],
-    labels: &Labels,
-    source: &mut Source,
-) -> Result<(), ToolError> {
-    let mut groups = std::collections::BTreeMap::new();
-    for file in files {
-        let class = labels.class_of(file.as_bytes()).map(str::to_owned);
-        if class.is_none() && !labels.is_none() {
-            source
-                .skips
-                .add("not in the file of labels", &dir.join(file));
-            continue;
+    let before = (source.catalogue.groups().len(), source.num_flat);
+    let walker = walker(src, &splits);
+    for split in &splits {
+        if split.class_folders.is_empty() {
+            add_flat(split, labels, source)?;
+        } else {
+            add_class_folders(split, &walker, source)?;
         }
-        let group = *groups.entry(class.clone()).or_insert_with(|| {
-            let place = Place::Folder(dir.to_owned());
-            source.catalogue.add_group(Group {
-                split,
-                class,
-                place,
-            })
-        });
-        source.catalogue.add_file(group, file.as_bytes())?;
     }
-    if labels.is_none() {
-        let files = counted(files.len() as u64, "file");
-        let note = format!(
-            "no class folders in {}: {files} without labels",
-            dir.display()
-        );
-        source.notes.push(note);
+    if (source.catalogue.groups().len(), source.num_flat) == before {
+        return Err(ToolError::EmptySource(src.to_owned()));
     }
     Ok(())
 }
@@ -122,112 +69,112 @@ fn check_is_folder(src: &Path) -> Result<(), ToolError> {
     }
 }
 
-/// Which of `train` and `val` are folders that hold folders.
-fn split_folders(src: &Path) -> Result<Vec<&'static str>, ToolError> {
-    let mut splits = Vec::new();
-    for split in [TRAIN, VAL] {
-        let dir = src.join(split);
-        // Strays below are counted when the split is listed for good.
-        if dir.is_dir() && !entries(&dir, &mut Skips::default())?.0.is_empty() {
-            splits.push(split);
-        }
-    }
-    // With one split folder known, the other is one too, even if it is empty or flat.
-    if splits == [TRAIN] && src.join(VAL).is_dir() {
-        splits.push(VAL);
-    }
-    Ok(splits)
+/// `train` and `val`, if one of them holds folders; the other may then be flat or empty.
+fn split_folders(src: &Path) -> Result<Vec<Split>, ToolError> {
+    let dirs = [TRAIN, VAL].map(|name| (name, src.join(name)));
+    let there = dirs.into_iter().filter(|(_, dir)| dir.is_dir());
+    let splits: Vec<Split> = there
+        .map(|(name, dir)| Split::at(name, dir))
+        .collect::<Result<_, _>>()?;
+    let has_folders = splits.iter().any(|split| !split.class_folders.is_empty());
+    Ok(if has_folders { splits } else { Vec::new() })
 }
 
-fn skip_strays(dir: &Path, files: &[OsString], skips: &mut Skips) {
-    files
-        .iter()
-        .for_each(|file| skips.add("not in a class folder", &dir.join(file)));
+impl Split {
+    fn at(name: &'static str, dir: PathBuf) -> Result<Self, ToolError> {
+        Ok(Self {
+            name,
+            class_folders: folders_in(&dir)?,
+            dir,
+        })
+    }
 }
 
-fn add_class_folders(
-    split: &'static str,
-    dir: &Path,
-    folders: Vec<OsString>,
-    source: &mut Source,
-) -> Result<(), ToolError> {
-    for folder in folders {
-        let class = Some(name::escape_class(folder.as_bytes()));
-        let dir = dir.join(folder);
-        let (mut files, mut seen) = (Vec::new(), HashSet::new());
-        walk(
-            &dir,
-            Path::new(""),
-            &mut seen,
-            &mut files,
-            &mut source.skips,
-        )?;
-        files.sort_unstable();
-        let place = Place::Folder(dir);
-        let group = source.catalogue.add_group(Group {
-            split,
-            class,
-            place,
+fn walker(src: &Path, splits: &[Split]) -> Walker {
+    let class_folders = splits.iter().flat_map(|split| {
+        let folders = split.class_folders.iter();
+        folders.map(|folder| split.dir.join(folder))
+    });
+    let dirs = splits.iter().map(|split| split.dir.clone());
+    Walker::new(src, dirs, class_folders)
+}
+
+/// Reports what lies beside the split folders, file by file.
+fn skip_beside(src: &Path, splits: &[Split], source: &mut Source) -> Result<(), ToolError> {
+    let skips = &mut source.skips;
+    let folders = list(src, skips, &mut |file, skips| {
+        skips.add(NOT_IN_CLASS, &src.join(file));
+        Ok(())
+    })?;
+    let walker = walker(src, splits);
+    let is_split = |folder: &OsString| splits.iter().any(|split| folder == split.name);
+    for folder in folders.into_iter().filter(|folder| !is_split(folder)) {
+        let dir = src.join(folder);
+        walker.files(&dir, skips, &mut |file, skips| {
+            skips.add(BESIDE_SPLITS, &dir.join(file));
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn add_class_folders(split: &Split, walker: &Walker, source: &mut Source) -> Result<(), ToolError> {
+    let Source {
+        catalogue, skips, ..
+    } = source;
+    list(&split.dir, skips, &mut |file, skips| {
+        skips.add(NOT_IN_CLASS, &split.dir.join(file));
+        Ok(())
+    })?;
+    for folder in &split.class_folders {
+        let dir = split.dir.join(folder);
+        let group = catalogue.add_group(Group {
+            split: split.name,
+            class: Some(name::escape_class(folder.as_bytes())),
+            place: Place::Folder(dir.clone()),
         });
-        for file in files {
-            source.catalogue.add_file(group, file.as_bytes())?;
-        }
+        walker.files(&dir, skips, &mut |file, _| {
+            catalogue.add_file(group, file.as_os_str().as_bytes())
+        })?;
     }
     Ok(())
 }
 
-/// Adds the files under `root/below`, visiting each folder once.
-fn walk(
-    root: &Path,
-    below: &Path,
-    seen: &mut HashSet<(u64, u64)>,
-    found: &mut Vec<OsString>,
-    skips: &mut Skips,
-) -> Result<(), ToolError> {
-    let dir = root.join(below);
-    let metadata = fs::metadata(&dir).map_err(ToolError::read(&dir))?;
-    if !seen.insert((metadata.dev(), metadata.ino())) {
-        skips.add("a link to a folder that is listed already", &dir);
-        return Ok(());
+/// Adds images that lie in no class folder, each to the class that the labels give it.
+fn add_flat(split: &Split, labels: &Labels, source: &mut Source) -> Result<(), ToolError> {
+    let Source {
+        catalogue, skips, ..
+    } = source;
+    let (mut groups, mut num_files) = (BTreeMap::new(), 0);
+    list(&split.dir, skips, &mut |file, skips| {
+        num_files += 1;
+        let class = match labels.say(file.as_bytes()) {
+            Said::Class(class) => Some(class.to_owned()),
+            Said::NoLabels if split.name == VAL => {
+                return Err(ToolError::FlatSplit(split.dir.clone()));
+            }
+            Said::NoLabels => None,
+            Said::Unknown => {
+                skips.add(NOT_IN_LABELS, &split.dir.join(file));
+                return Ok(());
+            }
+        };
+        let group = *groups.entry(class.clone()).or_insert_with(|| {
+            catalogue.add_group(Group {
+                split: split.name,
+                class,
+                place: Place::Folder(split.dir.clone()),
+            })
+        });
+        catalogue.add_file(group, file.as_bytes())
+    })?;
+    source.num_flat += num_files;
+    if groups.contains_key(&None) {
+        source.notes.push(without_labels(&split.dir, num_files));
     }
-    let (folders, files) = entries(&dir, skips)?;
-    found.extend(files.iter().map(|file| below.join(file).into_os_string()));
-    for folder in folders {
-        walk(root, &below.join(folder), seen, found, skips)?;
-    }
+    let labelled = groups.into_iter().filter(|(class, _)| class.is_some());
+    source.by_label.extend(labelled.map(|(_, group)| group));
     Ok(())
-}
-
-/// Names of the folders and of the files in `dir`, each sorted. What is neither is skipped.
-fn entries(dir: &Path, skips: &mut Skips) -> Result<(Vec<OsString>, Vec<OsString>), ToolError> {
-    let (mut folders, mut files) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(dir).map_err(ToolError::read(dir))? {
-        let entry = entry.map_err(ToolError::read(dir))?;
-        let name = entry.file_name();
-        if name.as_bytes().starts_with(b".") {
-            skips.add("hidden (the name starts with a dot)", &entry.path());
-            continue;
-        }
-        match target_type(&entry) {
-            Ok(kind) if kind.is_dir() => folders.push(name),
-            Ok(kind) if kind.is_file() => files.push(name),
-            Ok(_) => skips.add("neither a file nor a folder", &entry.path()),
-            Err(_) => skips.add("a link that leads nowhere", &entry.path()),
-        }
-    }
-    folders.sort_unstable();
-    files.sort_unstable();
-    Ok((folders, files))
-}
-
-/// The type of what the entry is or links to.
-fn target_type(entry: &fs::DirEntry) -> std::io::Result<fs::FileType> {
-    let kind = entry.file_type()?;
-    if kind.is_symlink() {
-        Ok(fs::metadata(entry.path())?.file_type())
-    } else {
-        Ok(kind)
-    }
 }
 
 #[cfg(test)]
@@ -262,7 +209,9 @@ mod tests {
             let name = String::from_utf8_lossy(&candidate.name);
             format!("{}:{class}:{name}", candidate.group.split)
         };
-        (0..source.catalogue.len() as u32).map(line).collect()
+        let mut lines: Vec<String> = (0..source.catalogue.len() as u32).map(line).collect();
+        lines.sort();
+        lines
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! Labels that stand in a file of their own, for images that lie in no class folder: the ground truth of the ImageNet
-//! devkit (a number per image, in order of name), or a list `file,label`.
+//! devkit (a number per image, in order of name), or a list `file,label`. It knows nothing of the classes of train, so that
+//! a label that is a number is a name like any other here.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use shard_format::name;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::devkit;
 use super::lines::{base_name, image_and_class, without_extension};
+use super::text_file::each_line;
 use crate::error::ToolError;
 
 /// The classes of images by name.
@@ -18,9 +20,27 @@ pub(crate) enum Labels {
     #[default]
     None,
     /// By file name without extension.
-    ByName(HashMap<Vec<u8>, String>),
+    ByName(ByName),
     /// Of `<anything>_<number>.<extension>`, numbered from 1.
     ByNumber(Vec<String>),
+}
+
+/// A list `file,label`, compactly.
+#[derive(Debug, Default)]
+pub(crate) struct ByName {
+    classes: Vec<String>,
+    /// Position of the class by digest of the name.
+    by_name: HashMap<u128, u32>,
+}
+
+/// What the labels say of an image.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Said<'a> {
+    Class(&'a str),
+    /// There are labels, but none for this image.
+    Unknown,
+    /// There are no labels.
+    NoLabels,
 }
 
 impl Labels {
@@ -38,40 +58,62 @@ impl Labels {
     }
 
     fn load_text(file: &Path) -> Result<Self, ToolError> {
-        let text = fs::read(file).map_err(ToolError::read(file))?;
-        let is_number = |line: &[u8]| !line.is_empty() && line.iter().all(u8::is_ascii_digit);
-        let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-        if lines.clone().all(|line| line.is_empty() || is_number(line)) {
-            return devkit::load_beside(file, &text).map(Self::ByNumber);
-        }
-        let mut classes = HashMap::new();
-        // Kaggle's list starts with the names of its columns.
-        let is_heading = |line: &[u8]| line.to_ascii_lowercase().starts_with(b"imageid,");
-        if lines.clone().next().is_some_and(is_heading) {
-            lines.next();
-        }
-        for (number, line) in (1..).zip(lines).filter(|(_, line)| !line.is_empty()) {
-            let (image, class) = image_and_class(line).ok_or_else(|| ToolError::LabelLine {
+        let (mut list, mut ids) = (ByName::default(), Vec::new());
+        let mut numbers = HashMap::new();
+        each_line(file, |number, line| {
+            let line = line.trim_ascii();
+            if line.is_empty() || (number == 1 && is_heading(line)) {
+                return Ok(());
+            }
+            if is_number(line) && list.by_name.is_empty() {
+                ids.extend_from_slice(line);
+                ids.push(b'\n');
+                return Ok(());
+            }
+            let pair = image_and_class(line).filter(|_| ids.is_empty());
+            let (image, class) = pair.ok_or_else(|| ToolError::LabelLine {
                 path: file.to_owned(),
                 line: number,
             })?;
-            classes.insert(image.to_vec(), name::escape_class(class));
+            let next = list.classes.len() as u32;
+            let class = *numbers.entry(class.to_vec()).or_insert_with(|| {
+                list.classes.push(name::escape_class(class));
+                next
+            });
+            list.by_name.insert(xxh3_128(image), class);
+            Ok(())
+        })?;
+        if ids.is_empty() {
+            return Ok(Self::ByName(list));
         }
-        Ok(Self::ByName(classes))
+        devkit::load_beside(file, &ids).map(Self::ByNumber)
     }
 
-    pub(crate) fn is_none(&self) -> bool {
-        matches!(self, Self::None)
+    /// Whether all labels are decimal numbers.
+    pub(crate) fn are_numbers(&self) -> bool {
+        match self {
+            Self::ByName(list) => list.classes.iter().all(|class| is_number(class.as_bytes())),
+            _ => false,
+        }
     }
 
-    /// The class of the image of this name, if it is known.
-    pub(crate) fn class_of(&self, image: &[u8]) -> Option<&str> {
-        let image = base_name(image);
+    /// What they say of the image of this name.
+    pub(crate) fn say(&self, image: &[u8]) -> Said<'_> {
+        match self {
+            Self::None => Said::NoLabels,
+            _ => self.class_of(image).map_or(Said::Unknown, Said::Class),
+        }
+    }
+
+    fn class_of(&self, image: &[u8]) -> Option<&str> {
+        let stem = without_extension(base_name(image));
         match self {
             Self::None => None,
-            Self::ByName(classes) => classes.get(without_extension(image)).map(String::as_str),
+            Self::ByName(list) => {
+                let class = *list.by_name.get(&xxh3_128(stem))?;
+                list.classes.get(class as usize).map(String::as_str)
+            }
             Self::ByNumber(classes) => {
-                let stem = without_extension(image);
                 let digits = stem
                     .iter()
                     .rposition(|byte| *byte == b'_')
@@ -83,8 +125,20 @@ impl Labels {
     }
 }
 
+/// Kaggle's list starts with the names of its columns.
+fn is_heading(line: &[u8]) -> bool {
+    line.to_ascii_lowercase().starts_with(b"imageid,")
+}
+
+/// Whether this is a decimal number.
+fn is_number(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn load(text: &str) -> Labels {
@@ -112,6 +166,24 @@ mod tests {
             Some("n03995372")
         );
         assert_eq!(labels.class_of(b"ImageId"), None);
+    }
+
+    #[test]
+    fn lists_of_numbers_are_told_from_lists_of_names() {
+        assert!(load("a.JPEG,0\nb.JPEG,12\n").are_numbers());
+        assert!(!load("a.JPEG,0\nb.JPEG,cat\n").are_numbers());
+        assert!(!Labels::None.are_numbers());
+    }
+
+    #[test]
+    fn ids_and_pairs_do_not_mix() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("labels");
+        for (text, bad) in [("7\n8\na.JPEG,cat\n", 3), ("a.JPEG,cat\n7\n", 2)] {
+            fs::write(&file, text).expect("written");
+            let error = Labels::load(Some(&file), &[]).expect_err("refused");
+            assert!(matches!(error, ToolError::LabelLine { line, .. } if line == bad));
+        }
     }
 
     #[test]

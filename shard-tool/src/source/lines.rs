@@ -51,6 +51,23 @@ pub(crate) fn without_extension(name: &[u8]) -> &[u8] {
     }
 }
 
+/// Extensions that torchvision's `ImageFolder` takes for images.
+const IMAGE_EXTENSIONS: [&[u8]; 9] = [
+    b"jpg", b"jpeg", b"png", b"ppm", b"bmp", b"pgm", b"tif", b"tiff", b"webp",
+];
+
+/// Whether this is the name of an image for `ImageFolder`.
+pub(crate) fn is_image_name(name: &[u8]) -> bool {
+    let extension = name.rsplit(|byte| *byte == b'.').next();
+    // A name without a dot is no extension.
+    let extension = extension.filter(|extension| extension.len() < name.len());
+    extension.is_some_and(|extension| {
+        IMAGE_EXTENSIONS
+            .iter()
+            .any(|known| extension.eq_ignore_ascii_case(known))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +89,16 @@ mod tests {
         assert_eq!(wanted("n01/a_1.JPEG"), Wanted::Name("n01/a_1.JPEG"));
         let row = "1021436,797,n04235860,n04235860_14959.JPEG";
         assert_eq!(wanted(row), Wanted::Name("n04235860_14959.JPEG"));
+    }
+
+    #[test]
+    fn images_are_told_by_their_extensions() {
+        for image in ["a.jpg", "a.b.JPEG", "x/.png", "a.TiFf"] {
+            assert!(is_image_name(image.as_bytes()), "{image}");
+        }
+        for other in ["a", "jpg", "a.jpg.txt", "notes.txt", "a.gif", ""] {
+            assert!(!is_image_name(other.as_bytes()), "{other}");
+        }
     }
 
     proptest! {

@@ -1,12 +1,12 @@
 //! Lists of files: a line per image, `path[<tab>class]`; paths are relative to the folder of the list.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use shard_format::name;
 
 use super::lines::path_and_class;
+use super::text_file::each_line;
 use super::{Group, Place, Source, TRAIN};
 use crate::error::ToolError;
 
@@ -15,9 +15,11 @@ use crate::error::ToolError;
 /// # Errors
 /// If the list cannot be read or names no file.
 pub(super) fn add(list: &Path, source: &mut Source) -> Result<(), ToolError> {
-    let text = fs::read(list).map_err(ToolError::read(list))?;
     let mut groups = BTreeMap::new();
-    for (path, class) in text.split(|byte| *byte == b'\n').filter_map(path_and_class) {
+    each_line(list, |_, line| {
+        let Some((path, class)) = path_and_class(line) else {
+            return Ok(());
+        };
         // The key of an absolute path is made like that of a relative one.
         let (root, name) = match path.strip_prefix(b"/") {
             Some(below_root) => (Path::new("/"), below_root),
@@ -34,7 +36,8 @@ pub(super) fn add(list: &Path, source: &mut Source) -> Result<(), ToolError> {
             source.catalogue.add_group(group)
         });
         source.catalogue.add_file(group, name)?;
-    }
+        Ok(())
+    })?;
     if groups.is_empty() {
         return Err(ToolError::EmptyList(list.to_owned()));
     }

@@ -5,15 +5,19 @@
 
 mod archives;
 mod catalogue;
+mod classes;
 mod devkit;
+mod downloads;
 mod folders;
+mod image_folder;
 mod labels;
 mod lines;
 mod list;
 mod mat;
 mod subset;
+mod text_file;
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub(crate) use catalogue::{
@@ -23,7 +27,7 @@ use fixedbitset::FixedBitSet;
 
 use crate::cli::PackOptions;
 use crate::error::ToolError;
-use crate::report::Skips;
+use crate::report::{Skips, counted};
 use labels::Labels;
 
 /// The split of a source without split folders.
@@ -32,6 +36,12 @@ pub(crate) const TRAIN: &str = "train";
 pub(crate) const VAL: &str = "val";
 /// What stands for standard input.
 const STDIN: &str = "-";
+
+const HIDDEN: &str = "hidden (the name starts with a dot)";
+const NOT_A_FILE: &str = "neither a file nor a folder";
+const NOT_IN_CLASS: &str = "not in a class folder";
+const BESIDE_SPLITS: &str = "beside train and val";
+const NOT_IN_LABELS: &str = "not in the file of labels";
 
 /// Everything that was found.
 #[derive(Debug)]
@@ -43,6 +53,10 @@ pub(crate) struct Source {
     pub(crate) skips: Skips,
     /// What a person should know of how the source was understood.
     pub(crate) notes: Vec<String>,
+    /// Images that lie in no class folder, so that labels are asked for them.
+    num_flat: u64,
+    /// The groups whose class is from the labels.
+    by_label: BTreeSet<u32>,
 }
 
 impl Source {
@@ -53,6 +67,8 @@ impl Source {
             selected: FixedBitSet::new(),
             skips: Skips::default(),
             notes: Vec::new(),
+            num_flat: 0,
+            by_label: BTreeSet::new(),
         }
     }
 
@@ -71,9 +87,9 @@ impl Source {
 /// If something is missing, empty, damaged, or without the labels it needs.
 pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, ToolError> {
     let mut source = Source::new(spool_dir);
-    let (archives, rest): (Vec<PathBuf>, Vec<PathBuf>) = expanded(&options.src)?
-        .into_iter()
-        .partition(|path| is_archive(path));
+    let paths = downloads::expanded(&options.src, &mut source.skips)?;
+    let (archives, rest): (Vec<PathBuf>, Vec<PathBuf>) =
+        paths.into_iter().partition(|path| is_archive(path));
     let labels = Labels::load(options.labels.as_deref(), &rest)?;
     for path in rest.iter().filter(|path| !devkit::is_devkit(path)) {
         if options.list {
@@ -82,9 +98,16 @@ pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, To
             folders::add(path, &labels, &mut source)?;
         }
     }
+    let reading = archives::Reading {
+        spool_dir,
+        allow_damaged: options.allow_damaged,
+        labels: &labels,
+    };
     for path in &archives {
-        archives::add(path, spool_dir, &labels, &mut source)?;
+        archives::add(path, reading, &mut source)?;
     }
+    note_unused_labels(options, &mut source);
+    classes::match_val_to_train(&labels, &mut source)?;
     if let Some(twice) = source.catalogue.make_keys_unique()? {
         return Err(ToolError::NameTwice(twice));
     }
@@ -92,38 +115,30 @@ pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, To
     Ok(source)
 }
 
-/// The given paths; a folder that holds archives and no folders stands for the archives and the devkit in it.
-fn expanded(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ToolError> {
-    let mut all = Vec::new();
-    for path in paths {
-        let inside = if path.is_dir() {
-            archives_in(path)?
+fn note_unused_labels(options: &PackOptions, source: &mut Source) {
+    if let Some(file) = &options.labels
+        && source.num_flat == 0
+    {
+        let why = if options.list {
+            "a list has its classes in its lines"
         } else {
-            Vec::new()
+            "every image lies in a class folder"
         };
-        if inside.is_empty() {
-            all.push(path.clone());
-        }
-        all.extend(inside);
+        let note = format!("--labels {} has no effect: {why}", file.display());
+        source.notes.push(note);
     }
-    Ok(all)
 }
 
-fn archives_in(dir: &Path) -> Result<Vec<PathBuf>, ToolError> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).map_err(ToolError::read(dir))? {
-        let path = entry.map_err(ToolError::read(dir))?.path();
-        if path.is_dir() {
-            return Ok(Vec::new());
-        }
-        if is_archive(&path) || devkit::is_devkit(&path) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
+/// Told where images lie in no class folder and nothing gives their classes.
+fn without_labels(place: &Path, num_files: u64) -> String {
+    format!(
+        "no class folders in {}: {} without labels",
+        place.display(),
+        counted(num_files, "file")
+    )
 }
 
 fn is_archive(path: &Path) -> bool {
-    path.as_os_str() == STDIN || path.extension().is_some_and(|extension| extension == "tar")
+    let is_tar = path.extension().is_some_and(|extension| extension == "tar");
+    path.as_os_str() == STDIN || (is_tar && !path.is_dir())
 }

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::Path;
 
 use fixedbitset::FixedBitSet;
+use shard_format::name;
 
 use super::catalogue::{Candidate, Selection};
 use super::lines::{Wanted, base_name, wanted};
-use super::{Catalogue, TRAIN};
+use super::{Catalogue, TRAIN, image_folder};
 use crate::cli::PackOptions;
 use crate::error::ToolError;
 use crate::order;
@@ -125,8 +126,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Finds what an index stands for: it counts through the classes in order of name, and through the files of each in order
-    /// of name.
+    /// Finds what an index stands for: it counts through the images as [`image_folder`] numbers them.
     fn find_indices(&self, lines: &[&str], found: &mut [Option<u32>]) -> Result<(), ToolError> {
         let indices = lines
             .iter()
@@ -142,7 +142,7 @@ impl<'a> Search<'a> {
         }
         let mut start = 0;
         let mut batch = Batch::default();
-        for (class, num_files) in self.num_files()? {
+        for (class, num_files) in self.num_images()? {
             let place = |bound: usize| indices.partition_point(|(index, _)| *index < bound);
             let of_class = &indices[place(start)..place(start + num_files)];
             let ranks: Vec<(usize, usize)> = of_class
@@ -168,12 +168,15 @@ impl<'a> Search<'a> {
             groups.map(|group| place(group.class.as_deref())).collect();
         let mut names: Vec<Vec<(Vec<u8>, u32)>> = vec![Vec::new(); batch.ranks.len()];
         self.each(|candidate| {
-            if let Some(place) = places[candidate.group_number] {
+            let is_image = image_folder::place(&candidate.name).is_some();
+            if let Some(place) = places[candidate.group_number].filter(|_| is_image) {
                 names[place].push((candidate.name.to_vec(), candidate.number));
             }
         })?;
         for (names, (_, ranks)) in names.iter_mut().zip(batch.ranks) {
-            names.sort_unstable();
+            names.sort_unstable_by(|(left, _), (right, _)| {
+                image_folder::place(left).cmp(&image_folder::place(right))
+            });
             for (rank, at) in ranks {
                 found[at] = Some(names[rank].1);
             }
@@ -181,14 +184,21 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn num_files(&self) -> Result<BTreeMap<Class<'a>, usize>, ToolError> {
-        let mut by_group = vec![0; self.catalogue.groups().len()];
-        self.each(|candidate| by_group[candidate.group_number] += 1)?;
-        let mut by_class = BTreeMap::new();
-        for (group, number) in self.catalogue.groups().iter().zip(by_group) {
-            *by_class.entry(group.class.as_deref()).or_default() += number;
+    /// The images of each class, in the order of the classes.
+    fn num_images(&self) -> Result<Vec<(Class<'a>, usize)>, ToolError> {
+        let groups = self.catalogue.groups();
+        let mut by_group = vec![0; groups.len()];
+        self.each(|candidate| {
+            let place = image_folder::place(&candidate.name);
+            by_group[candidate.group_number] += usize::from(place.is_some());
+        })?;
+        let mut by_class: BTreeMap<Vec<u8>, (Class<'a>, usize)> = BTreeMap::new();
+        for (group, number) in groups.iter().zip(by_group) {
+            let class = group.class.as_deref();
+            let name = class.map(name::unescape).unwrap_or_default();
+            by_class.entry(name).or_insert((class, 0)).1 += number;
         }
-        Ok(by_class)
+        Ok(by_class.into_values().collect())
     }
 }
 

@@ -172,3 +172,42 @@ pub(crate) fn python() -> PathBuf {
     );
     python
 }
+
+/// `(class, key, image)` of every sample, sorted.
+pub(crate) fn samples(out: &Path, split: &str) -> Vec<(Option<String>, String, Vec<u8>)> {
+    let set = ShardSet::open(out, split).expect("the set opens");
+    let sample = |id| {
+        let sample = set.sample(id).expect("the sample is there");
+        let class = sample
+            .label
+            .map(|label| set.classes()[label as usize].clone());
+        (class, sample.key.to_owned(), sample.image.to_vec())
+    };
+    let mut samples: Vec<_> = (0..set.num_samples()).map(sample).collect();
+    samples.sort();
+    samples
+}
+
+pub(crate) fn classes_and_keys(out: &Path, split: &str) -> Vec<(Option<String>, String)> {
+    samples(out, split)
+        .into_iter()
+        .map(|(class, key, _)| (class, key))
+        .collect()
+}
+
+pub(crate) fn labelled(pairs: &[(&str, &str)]) -> Vec<(Option<String>, String)> {
+    let owned = |(class, key): &(&str, &str)| (Some((*class).to_owned()), (*key).to_owned());
+    pairs.iter().map(owned).collect()
+}
+
+/// `tar cf ARCHIVE -C DIR members...`
+pub(crate) fn tar(archive: &Path, dir: &Path, members: &[&str]) {
+    let status = Command::new("tar")
+        .arg("cf")
+        .arg(archive)
+        .arg("-C")
+        .arg(dir)
+        .args(members)
+        .status();
+    assert!(status.expect("tar runs").success());
+}

@@ -334,7 +334,17 @@ fn loops_of_links_end() {
     symlink("self", src.join("cat/self")).expect("linked");
     symlink("../cat", src.join("dog/other")).expect("linked");
     symlink("../dog", src.join("cat/other")).expect("linked");
+    symlink("..", src.join("cat/up")).expect("linked");
     pack(&src, &out, &[], 0);
+    let expected = ["cat/0", "cat/1", "cat/2", "dog/0", "dog/1", "dog/2"];
+    assert_eq!(keys(&out, "train"), expected);
+    let set = ShardSet::open(&out, "train").expect("the set opens");
+    assert_eq!(set.classes(), ["cat", "dog"]);
+    for id in 0..set.num_samples() {
+        let sample = set.sample(id).expect("the sample is there");
+        let class = &set.classes()[sample.label.expect("a label") as usize];
+        assert!(sample.key.starts_with(class.as_str()), "{}", sample.key);
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub(super) struct Window<'a> {
     start: u64,
     end: u64,
     at: u64,
+    /// Whether the last read found nothing.
+    is_exhausted: bool,
 }
 
 impl<'a> Window<'a> {
@@ -21,6 +23,7 @@ impl<'a> Window<'a> {
             start: 0,
             end,
             at: 0,
+            is_exhausted: false,
         })
     }
 
@@ -31,6 +34,7 @@ impl<'a> Window<'a> {
             start: offset,
             end: offset + num_bytes,
             at: offset,
+            is_exhausted: false,
         }
     }
 
@@ -41,6 +45,22 @@ impl<'a> Window<'a> {
     pub(super) fn end(&self) -> u64 {
         self.end
     }
+
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.is_exhausted
+    }
+
+    /// Whether nothing but zeros follows.
+    pub(super) fn rest_is_zero(mut self) -> io::Result<bool> {
+        let mut buffer = [0; 1 << 14];
+        loop {
+            match self.read(&mut buffer)? {
+                0 => return Ok(true),
+                num_read if buffer[..num_read].iter().any(|byte| *byte != 0) => return Ok(false),
+                _ => {}
+            }
+        }
+    }
 }
 
 impl Read for Window<'_> {
@@ -48,6 +68,7 @@ impl Read for Window<'_> {
         let left = self.end.saturating_sub(self.at).min(buffer.len() as u64) as usize;
         let num_read = self.file.read_at(&mut buffer[..left], self.at)?;
         self.at += num_read as u64;
+        self.is_exhausted = num_read == 0 && !buffer.is_empty();
         Ok(num_read)
     }
 }

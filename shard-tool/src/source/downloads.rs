@@ -1,0 +1,70 @@
+//! Folders that hold archives as they were downloaded, which stand for these archives.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::lines::is_image_name;
+use super::{HIDDEN, devkit, is_archive};
+use crate::error::ToolError;
+use crate::report::Skips;
+
+/// What else lies in a folder of archives.
+const BESIDE_ARCHIVES: &str = "beside archives, and neither a .tar nor the devkit";
+
+/// The given paths, with the archives and the devkit in it in place of a folder of archives.
+///
+/// # Errors
+/// If such a folder cannot be listed.
+pub(super) fn expanded(paths: &[PathBuf], skips: &mut Skips) -> Result<Vec<PathBuf>, ToolError> {
+    let mut all = Vec::new();
+    for path in paths {
+        if path.is_dir() && is_of_archives(path)? {
+            all.extend(archives_in(path, skips)?);
+        } else {
+            all.push(path.clone());
+        }
+    }
+    Ok(all)
+}
+
+/// Whether there are archives, and besides them neither images nor folders (but the devkit, and hidden ones).
+fn is_of_archives(dir: &Path) -> Result<bool, ToolError> {
+    let mut has_archives = false;
+    for entry in fs::read_dir(dir).map_err(ToolError::read(dir))? {
+        let path = entry.map_err(ToolError::read(dir))?.path();
+        if is_hidden(&path) || devkit::is_devkit(&path) {
+            continue;
+        }
+        if path.is_dir() || is_image_name(name_of(&path)) {
+            return Ok(false);
+        }
+        has_archives |= is_archive(&path);
+    }
+    Ok(has_archives)
+}
+
+fn archives_in(dir: &Path, skips: &mut Skips) -> Result<Vec<PathBuf>, ToolError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(ToolError::read(dir))? {
+        let path = entry.map_err(ToolError::read(dir))?.path();
+        if is_hidden(&path) {
+            skips.add(HIDDEN, &path);
+        } else if is_archive(&path) || devkit::is_devkit(&path) {
+            found.push(path);
+        } else {
+            skips.add(BESIDE_ARCHIVES, &path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn name_of(path: &Path) -> &[u8] {
+    path.file_name().map(OsStr::as_bytes).unwrap_or_default()
+}
+
+fn is_hidden(path: &Path) -> bool {
+    name_of(path).starts_with(b".")
+}

@@ -1,0 +1,187 @@
+//! Folders as sources: what counts as a class, a split, a download, and what is left out.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use shard_format::Manifest;
+
+use crate::harness::{
+    Outcome, cats_and_dogs, classes_and_keys, folder, jpeg, labelled, pack, put, samples, tar_of,
+};
+
+#[test]
+fn images_without_folders_are_packed_without_labels() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    (0..3).for_each(|number| put(src.join(format!("{number}.JPEG")), &jpeg(number)));
+    let outcome = pack(&src, &out, &[], 0);
+    assert!(
+        outcome.stderr.contains("3 files without labels"),
+        "{outcome:?}"
+    );
+    let manifest = Manifest::load(&out).expect("loads");
+    assert_eq!(
+        (
+            manifest.classes.len(),
+            manifest.splits["train"].num_unlabelled
+        ),
+        (0, 3)
+    );
+    assert!(
+        samples(&out, "train")
+            .iter()
+            .all(|(class, _, _)| class.is_none())
+    );
+}
+
+fn assert_skipped(outcome: &Outcome, number: u64, reason: &str) {
+    let files = if number == 1 { "file" } else { "files" };
+    let line = format!("warning: {number} {files} skipped: {reason}\n");
+    assert!(outcome.stderr.contains(&line), "{line}: {outcome:#?}");
+}
+
+fn old_tar(dir: &Path) {
+    let member = ("bird/x.JPEG", &jpeg(7)[..]);
+    put(dir.join("old.tar"), &tar_of(&[member]));
+}
+
+#[test]
+fn images_beside_an_archive_are_packed_and_the_archive_is_reported() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    (0..3).for_each(|number| put(src.join(format!("{number}.JPEG")), &jpeg(number)));
+    old_tar(&src);
+    let outcome = pack(&src, &out, &[], 0);
+    assert_eq!(classes_and_keys(&out, "train").len(), 3);
+    assert_skipped(&outcome, 1, "not a JPEG or PNG (detected: tar)");
+}
+
+#[test]
+fn class_folders_beside_an_archive_are_packed_and_the_archive_is_reported() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    old_tar(&src);
+    let outcome = pack(&src, &out, &[], 0);
+    assert_eq!(classes_and_keys(&out, "train").len(), 6);
+    assert_skipped(&outcome, 1, "not in a class folder");
+}
+
+#[test]
+fn hidden_folders_and_notes_leave_a_folder_one_of_archives() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    old_tar(&src);
+    put(src.join(".cache/x"), b"x");
+    put(src.join("notes.txt"), b"x");
+    let outcome = pack(&src, &out, &[], 0);
+    assert_eq!(
+        classes_and_keys(&out, "train"),
+        labelled(&[("bird", "bird/x")])
+    );
+    assert_skipped(&outcome, 1, "hidden (the name starts with a dot)");
+    assert_skipped(
+        &outcome,
+        1,
+        "beside archives, and neither a .tar nor the devkit",
+    );
+    pack(&src, &dir.path().join("strict"), &["--strict"], 3);
+}
+
+#[test]
+fn a_link_upwards_does_not_mix_classes() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src.join("train"));
+    put(src.join("val/cat/9.JPEG"), &jpeg(9));
+    symlink("..", src.join("train/cat/up")).expect("linked");
+    symlink("../..", src.join("train/cat/top")).expect("linked");
+    symlink("../../..", src.join("train/dog/above")).expect("linked");
+    symlink("../../val/cat", src.join("train/dog/val")).expect("linked");
+    symlink("..", src.join("train/parent")).expect("linked");
+    let outcome = pack(&src, &out, &[], 0);
+    let expected = [
+        ("cat", "cat/0"),
+        ("cat", "cat/1"),
+        ("cat", "cat/2"),
+        ("dog", "dog/0"),
+        ("dog", "dog/1"),
+        ("dog", "dog/2"),
+    ];
+    assert_eq!(classes_and_keys(&out, "train"), labelled(&expected));
+    assert_skipped(&outcome, 5, "a link to a folder that is listed already");
+}
+
+#[test]
+fn a_flat_train_beside_a_val_of_class_folders_is_packed_without_labels() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    put(src.join("train/a.JPEG"), &jpeg(1));
+    cats_and_dogs(&src.join("val"));
+    let outcome = pack(&src, &out, &["--strict"], 0);
+    assert!(
+        outcome.stderr.contains("1 file without labels"),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        classes_and_keys(&out, "train"),
+        [(None, "unlabelled/a".to_owned())]
+    );
+    assert_eq!(classes_and_keys(&out, "val").len(), 6);
+}
+
+#[test]
+fn what_lies_beside_the_splits_is_counted_file_by_file() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src.join("train"));
+    cats_and_dogs(&src.join("val"));
+    cats_and_dogs(&src.join("test"));
+    let outcome = pack(&src, &out, &[], 0);
+    assert_skipped(&outcome, 6, "beside train and val");
+    pack(&src, &dir.path().join("strict"), &["--strict"], 3);
+}
+
+/// A path longer than the system takes, which even root cannot list.
+#[test]
+fn a_folder_that_cannot_be_listed_is_skipped_and_only_strict_fails() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    let script = "cd \"$0\" && for i in $(seq 21); do mkdir $1 && cd -P $1 || exit 1; done";
+    let made = Command::new("bash")
+        .args(["-c", script])
+        .arg(src.join("cat"))
+        .arg("d".repeat(200))
+        .status();
+    assert!(made.expect("bash runs").success());
+    let outcome = pack(&src, &out, &[], 0);
+    assert_skipped(
+        &outcome,
+        1,
+        "a folder that cannot be listed (invalid filename)",
+    );
+    assert_eq!(classes_and_keys(&out, "train").len(), 6);
+    pack(&src, &dir.path().join("strict"), &["--strict"], 3);
+}
+
+#[test]
+fn the_files_named_in_a_report_do_not_depend_on_the_order_of_the_file_system() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    (10..40)
+        .rev()
+        .for_each(|number| put(src.join(format!("{number}.txt")), b"x"));
+    let outcome = pack(&src, &out, &[], 0);
+    let at = |name: u32| outcome.stderr.find(&format!("src/{name}.txt"));
+    let named: Vec<_> = (10..15).map(at).collect();
+    assert!(
+        named.iter().all(Option::is_some) && named.is_sorted(),
+        "{outcome:?}"
+    );
+    assert_eq!(at(15), None);
+    fs::remove_dir_all(&out).expect("removed");
+}
