@@ -30,7 +30,7 @@ pub(crate) fn files_of_old_set(dir: &Path) -> Result<Vec<String>, FormatError> {
     let Ok(manifest) = Manifest::load(dir) else {
         return Ok(Vec::new());
     };
-    if manifest.indexed_in_place {
+    if manifest.indexed_in_place.is_some() {
         return Err(FormatError::IndexedInPlace {
             dir: dir.to_owned(),
         });

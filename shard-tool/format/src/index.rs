@@ -3,12 +3,15 @@
 //! It knows the layout (see the crate's documentation) and checks it; it does not know the manifest
 //! nor the shard's bytes. Any thread may read it.
 
-use std::ops::Deref;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use memmap2::{Mmap, MmapMut};
 
+use crate::remedy::Remedy;
 use crate::sample::{ColourModel, ImageHeader, ImageKind};
 use crate::{FormatError, mapping};
 
@@ -36,6 +39,14 @@ pub struct Entry {
     pub label: u32,
     /// What the image header says.
     pub header: ImageHeader,
+}
+
+impl Entry {
+    /// Where the image lies in its shard, if that can be at all.
+    pub(crate) fn range(&self) -> Option<Range<usize>> {
+        let end = self.offset.checked_add(u64::from(self.length))?;
+        Some(usize::try_from(self.offset).ok()?..usize::try_from(end).ok()?)
+    }
 }
 
 /// Collects the entries of one shard and turns them into the bytes of its index.
@@ -116,8 +127,8 @@ pub fn check_index(bytes: &[u8], path: &Path) -> Result<u64, FormatError> {
 
 /// An index, usually mapped, whose header has been checked.
 ///
-/// The checksum over entries and keys is taken when the first entry is asked for, so that opening
-/// a set touches one page of each index.
+/// The checksum over entries and keys is taken when the first entry is asked for; until then no
+/// page of the mapping is touched.
 #[derive(Debug)]
 pub struct Index<B = Mmap> {
     path: PathBuf,
@@ -125,6 +136,7 @@ pub struct Index<B = Mmap> {
     num_entries: u64,
     shard_bytes: u64,
     shard_digest: u64,
+    body_crc: u32,
     body_is_sound: OnceLock<bool>,
 }
 
@@ -134,7 +146,10 @@ impl Index {
     /// # Errors
     /// If it is not there, cannot be mapped, or its header is damaged or of another version.
     pub fn open(path: &Path) -> Result<Self, FormatError> {
-        Self::new(mapping::map(path)?, path)
+        let file = mapping::open(path)?;
+        // Touching the mapping would bring in the pages around the header too, for every shard.
+        let header = read_header(&file).map_err(FormatError::read(path))?;
+        Self::with_header(&header, mapping::map_file(&file, path)?, path)
     }
 
     /// An index in memory, made by [`IndexBuilder::to_bytes`]; `path` is where it would lie.
@@ -151,16 +166,22 @@ impl Index {
 
 impl<B: Deref<Target = [u8]>> Index<B> {
     fn new(bytes: B, path: &Path) -> Result<Self, FormatError> {
-        let header = checked_header(&bytes, path)?;
+        let header = bytes[..bytes.len().min(HEADER_BYTES)].to_vec();
+        Self::with_header(&header, bytes, path)
+    }
+
+    fn with_header(header: &[u8], bytes: B, path: &Path) -> Result<Self, FormatError> {
+        let header = checked_header(header, path)?;
         let index = Self {
             path: path.to_owned(),
             num_entries: u64_at(header, 16),
             shard_bytes: u64_at(header, 24),
             shard_digest: u64_at(header, 40),
+            body_crc: u32_at(header, 48),
             body_is_sound: OnceLock::new(),
             bytes,
         };
-        index.check_length(u64_at(index.header(), 32))?;
+        index.check_length(u64_at(header, 32))?;
         Ok(index)
     }
 
@@ -230,10 +251,6 @@ impl<B: Deref<Target = [u8]>> Index<B> {
         Ok((entry, key))
     }
 
-    fn header(&self) -> &[u8] {
-        &self.bytes[..HEADER_BYTES]
-    }
-
     fn check_length(&self, key_bytes: u64) -> Result<(), FormatError> {
         let expected = self
             .num_entries
@@ -253,17 +270,19 @@ impl<B: Deref<Target = [u8]>> Index<B> {
                 self.file_bytes(),
                 self.num_entries
             ),
+            remedy: Remedy::default(),
         })
     }
 
     fn check_body(&self) -> Result<(), FormatError> {
-        let compare = || crc32fast::hash(&self.bytes[HEADER_BYTES..]) == u32_at(self.header(), 48);
+        let compare = || crc32fast::hash(&self.bytes[HEADER_BYTES..]) == self.body_crc;
         if *self.body_is_sound.get_or_init(compare) {
             return Ok(());
         }
         Err(FormatError::IndexChecksum {
             path: self.path.clone(),
             part: "body",
+            remedy: Remedy::default(),
         })
     }
 
@@ -286,22 +305,31 @@ impl<B: Deref<Target = [u8]>> Index<B> {
         FormatError::IndexInvalid {
             path: self.path.clone(),
             problem: format!("entry {number} {problem}"),
+            remedy: Remedy::default(),
         }
     }
 }
 
+/// The first bytes of the file: a whole header, or all there are.
+fn read_header(file: &File) -> io::Result<Vec<u8>> {
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    file.take(HEADER_BYTES as u64).read_to_end(&mut header)?;
+    Ok(header)
+}
+
 fn checked_header<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a [u8], FormatError> {
-    let path = path.to_owned();
+    let (path, remedy) = (path.to_owned(), Remedy::default());
     let Some(header) = bytes
         .get(..HEADER_BYTES)
         .filter(|header| header.starts_with(MAGIC))
     else {
-        return Err(FormatError::IndexMagic { path });
+        return Err(FormatError::IndexMagic { path, remedy });
     };
     if crc32fast::hash(&header[..60]) != u32_at(header, 60) {
         return Err(FormatError::IndexChecksum {
             path,
             part: "header",
+            remedy,
         });
     }
     let found = u32_at(header, 8);
@@ -310,11 +338,16 @@ fn checked_header<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a [u8], FormatEr
             path,
             found,
             expected: VERSION,
+            remedy,
         });
     }
     if u32_at(header, 12) as usize != ENTRY_BYTES {
         let problem = format!("entries of {} bytes", u32_at(header, 12));
-        return Err(FormatError::IndexInvalid { path, problem });
+        return Err(FormatError::IndexInvalid {
+            path,
+            problem,
+            remedy,
+        });
     }
     Ok(header)
 }

@@ -2,6 +2,7 @@
 //! for names and sizes; digests are for whoever wants to compare whole files.
 
 mod contradictions;
+mod in_place;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +12,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::remedy::Remedy;
 use crate::{FormatError, VERSION};
+pub use in_place::{IndexedInPlace, modified_ns};
 
 /// File name of the manifest in a packed set.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -26,9 +29,9 @@ pub struct Manifest {
     pub classes: Vec<String>,
     /// The splits by name (`train`, `val`).
     pub splits: BTreeMap<String, SplitManifest>,
-    /// The shards were there before and were only indexed: nothing of ours may remove them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub indexed_in_place: bool,
+    /// The shards were there before and were only indexed, like this: nothing of ours may remove them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indexed_in_place: Option<IndexedInPlace>,
 }
 
 /// One split of a set.
@@ -103,9 +106,19 @@ impl Manifest {
     }
 
     /// A stable number for the content of the set: classes, splits, and the digests of all files.
-    /// Two folders with the same id hold the same samples in the same order.
+    /// Two folders with the same id hold the same samples in the same order, however they came to be.
     pub fn id(&self) -> u64 {
-        xxh3_64(self.to_json().as_bytes())
+        let content = Self {
+            indexed_in_place: None,
+            ..self.clone()
+        };
+        xxh3_64(content.to_json().as_bytes())
+    }
+
+    /// What to do if a file of the set, which lies in `dir`, is not as it was.
+    pub(crate) fn remedy(&self, dir: &Path) -> Remedy {
+        let in_place = self.indexed_in_place.as_ref();
+        in_place.map_or_else(Remedy::default, |in_place| in_place.remedy(dir))
     }
 
     /// The text of `manifest.json`.
@@ -125,6 +138,7 @@ impl Manifest {
             Some(problem) => Err(FormatError::ManifestInvalid {
                 path: path.to_owned(),
                 problem,
+                remedy: manifest.remedy(path.parent().unwrap_or(path)),
             }),
             None => Ok(manifest),
         }
@@ -278,7 +292,7 @@ mod tests {
             version: VERSION,
             classes,
             splits: [("train".into(), split)].into(),
-            indexed_in_place: false,
+            indexed_in_place: None,
         }
     }
 
@@ -299,6 +313,23 @@ mod tests {
             .replace_range(0..1, "1");
         assert_ne!(manifest().id(), other.id());
         assert_eq!(manifest().id(), manifest().id());
+    }
+
+    #[test]
+    fn the_id_does_not_depend_on_how_the_set_was_made() {
+        let mut indexed = manifest();
+        indexed.indexed_in_place = Some(IndexedInPlace::default());
+        assert_eq!(manifest().id(), indexed.id());
+    }
+
+    #[test]
+    fn the_advice_fits_the_sort_of_the_set() {
+        let mut lying = manifest();
+        lying.classes.push("cat".into());
+        let advice = |manifest: &Manifest| parse(manifest).unwrap_err().to_string();
+        assert!(advice(&lying).ends_with("copy it again or pack the set again"));
+        lying.indexed_in_place = Some(IndexedInPlace::default());
+        assert!(advice(&lying).ends_with("index the set again: shard-tool index --overwrite"));
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl SetWriter {
             version: VERSION,
             classes,
             splits: Default::default(),
-            indexed_in_place: false,
+            indexed_in_place: None,
         };
         let mut adopted: BTreeMap<String, SplitManifest> = BTreeMap::new();
         for shard in finished {

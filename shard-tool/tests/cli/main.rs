@@ -2,6 +2,7 @@
 
 mod harness;
 mod index;
+mod index_changed;
 mod index_damage;
 mod interop;
 mod look;
