@@ -115,6 +115,7 @@ impl SetIndexer {
                 dir: dir.to_owned(),
             });
         }
+        remove_what_was_left(dir)?;
         Ok(Self {
             dir: dir.to_owned(),
             overwrite,
@@ -217,6 +218,20 @@ impl Drop for SetIndexer {
             drop(fs::remove_file(self.dir.join(name::partial_file(file))));
         }
     }
+}
+
+/// An index beside a partial shard belongs to a packing, which goes on with it.
+fn remove_what_was_left(dir: &Path) -> Result<(), FormatError> {
+    let partial = folder::files_where(dir, name::is_partial_of_indexing)?;
+    let is_of_a_shard = |file: &&String| {
+        let stem = name::whole_file(file).and_then(|index| index.strip_suffix(".idx"));
+        let shards = stem.map(|stem| [format!("{stem}.tar"), format!("{stem}.tar.zst")]);
+        let mut shards = shards.into_iter().flatten();
+        shards.any(|shard| dir.join(name::partial_file(&shard)).exists())
+    };
+    let left = partial.iter().filter(|file| !is_of_a_shard(file));
+    left.map(|file| dir.join(file))
+        .try_for_each(|path| folder::remove(&path))
 }
 
 fn is_absent_or_index(path: &Path) -> std::io::Result<bool> {

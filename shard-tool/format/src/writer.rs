@@ -8,6 +8,7 @@
 //! [`SetWriter::resume`]. What a killed process left behind is adopted by `resume` or removed by the next writer in the
 //! same folder.
 
+mod replaced;
 mod shard;
 
 use std::collections::BTreeMap;
@@ -17,12 +18,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::{
-    self, check_holds_no_set, files_of_old_set, files_where, holds_shard, lock_folder, remove,
-    write_partial,
+    self, check_holds_no_set, files_where, holds_shard, lock_folder, remove, write_partial,
 };
 use crate::index::UNLABELLED;
 use crate::manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, count};
 use crate::{FormatError, ImageHeader, VERSION, name};
+use replaced::Replaced;
 use shard::ShardWriter;
 pub use shard::TAR_END_BYTES;
 
@@ -90,8 +91,7 @@ pub struct SetWriter {
     open: Option<OpenSplit>,
     /// Every file made so far, by final name; on disk it still has its partial name.
     made: Vec<String>,
-    /// Files of the set that is replaced.
-    replaced: Vec<String>,
+    replaced: Replaced,
     /// Shards that an earlier writer closed, by split, until the split is begun.
     adopted: BTreeMap<String, SplitManifest>,
     /// Whether the folder was made for this set.
@@ -144,8 +144,7 @@ impl SetWriter {
         options: WriterOptions,
         finished: Vec<FinishedShard>,
     ) -> Result<Self, FormatError> {
-        let made_dir = !dir.exists();
-        fs::create_dir_all(dir).map_err(FormatError::write(dir))?;
+        let made_dir = folder::make(dir)?;
         let lock = lock_folder(dir)?;
         let shards = finished.iter().map(|finished| &finished.shard);
         let made: Vec<String> = shards
@@ -154,7 +153,7 @@ impl SetWriter {
         if !options.overwrite {
             check_holds_no_set(dir, &made)?;
         }
-        let replaced = files_of_old_set(dir)?;
+        let replaced = Replaced::find(dir)?;
         let kept: Vec<String> = made.iter().map(|file| name::partial_file(file)).collect();
         for file in files_where(dir, name::is_partial)? {
             if !kept.contains(&file) {
@@ -277,7 +276,8 @@ impl SetWriter {
     /// A set that was there before is replaced; readers that have it mapped keep it.
     ///
     /// # Errors
-    /// The system's refusal. Then no manifest is in the folder, or still the old one.
+    /// The system's refusal. Then no manifest is in the folder, or still the old one; what is left of the old set is removed
+    /// by the next writer that finishes there.
     ///
     /// # Panics
     /// If a split is still open, or one that was adopted was never begun.
@@ -286,6 +286,7 @@ impl SetWriter {
             self.open.is_none() && self.adopted.is_empty(),
             "every split was ended"
         );
+        self.replaced.note(&self.dir)?;
         let old_manifest = self.dir.join(MANIFEST_FILE);
         if old_manifest.exists() {
             remove(&old_manifest)?;
@@ -299,7 +300,7 @@ impl SetWriter {
         write_partial(&self.dir, MANIFEST_FILE, json.as_bytes())?;
         self.publish(MANIFEST_FILE)?;
         folder::sync(&self.dir)?;
-        self.remove_files_of_the_old_set()?;
+        self.replaced.remove(&self.dir, &self.made)?;
         self.made.clear();
         self.made_dir = false;
         Ok(self.manifest.clone())
@@ -359,14 +360,6 @@ impl SetWriter {
             return Ok(());
         }
         folder::publish(&self.dir, file)
-    }
-
-    fn remove_files_of_the_old_set(&self) -> Result<(), FormatError> {
-        let is_left = |file: &&String| !self.made.contains(file) && self.dir.join(file).exists();
-        self.replaced
-            .iter()
-            .filter(is_left)
-            .try_for_each(|file| remove(&self.dir.join(file)))
     }
 }
 

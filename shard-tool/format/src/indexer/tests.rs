@@ -86,3 +86,28 @@ fn names_that_cannot_be_are_refused_before_anything_is_replaced() {
     assert!(matches!(refused, Err(FormatError::ManifestInvalid { .. })));
     assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
 }
+
+#[test]
+fn what_a_killed_indexer_left_is_removed_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let left = [
+        ".a.idx.partial",
+        ".my shard.v2.idx.partial",
+        ".manifest.json.partial",
+    ];
+    let others = [
+        ".train-000000.idx.partial",
+        ".train-000000.tar.partial",
+        ".val-000000.idx.partial",
+        ".val-000000.tar.zst.partial",
+        ".notes.partial",
+        "b.idx.partial",
+    ];
+    for file in left.iter().chain(&others) {
+        fs::write(dir.path().join(file), b"half").expect("written");
+    }
+    index(dir.path(), false, "b.tar").expect("indexed");
+    let is_there = |file: &&str| dir.path().join(file).exists();
+    assert!(!left.iter().any(|file| is_there(&file)));
+    assert!(others.iter().all(|file| is_there(&file)));
+}
