@@ -108,6 +108,6 @@ fn what_a_killed_indexer_left_is_removed_and_nothing_else() {
     }
     index(dir.path(), false, "b.tar").expect("indexed");
     let is_there = |file: &&str| dir.path().join(file).exists();
-    assert!(!left.iter().any(|file| is_there(file)));
-    assert!(others.iter().all(|file| is_there(file)));
+    assert!(!left.iter().any(&is_there));
+    assert!(others.iter().all(is_there));
 }
