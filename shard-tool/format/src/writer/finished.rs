@@ -11,7 +11,7 @@ use crate::FormatError;
 use crate::folder::holds_shard;
 use crate::manifest::{ShardManifest, SplitManifest, count};
 
-/// A shard that is closed and on disk, and what is in it: all that [`SetWriter::resume`] needs to adopt it.
+/// A shard that is closed and on disk, and what is in it: all that [`SetWriter::resume`](crate::SetWriter::resume) needs to adopt it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishedShard {
     /// The split it belongs to.
