@@ -53,6 +53,10 @@ pub struct ServeArgs {
     /// Share of a split's samples that may be bad before the daemon stops (at least 8 samples may, unless it is 0).
     #[arg(long, value_name = "F", default_value_t = 0.001)]
     pub max_bad_fraction: f64,
+    /// Serve what is whole of shards that were cut short, with a warning that tells what is lost. Samples are numbered without
+    /// the lost ones, so epochs are shorter than those of the whole set, and in another order.
+    #[arg(long)]
+    pub allow_damaged: bool,
     /// Stop when standard input ends, so that the daemon dies with whoever started it.
     #[arg(long)]
     pub until_stdin_closes: bool,

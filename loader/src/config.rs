@@ -22,6 +22,8 @@ pub struct ServeConfig {
     pub pixel_limit: u64,
     /// Share of a split's samples that may be bad.
     pub max_bad_fraction: f64,
+    /// Serve what is whole of shards that were cut short.
+    pub allow_damaged: bool,
     /// Stop when standard input ends.
     pub until_stdin_closes: bool,
 }
@@ -63,6 +65,7 @@ impl ServeConfig {
             num_slots: args.slots,
             pixel_limit: args.max_pixels,
             max_bad_fraction: args.max_bad_fraction,
+            allow_damaged: args.allow_damaged,
             until_stdin_closes: args.until_stdin_closes,
         })
     }
@@ -90,6 +93,7 @@ mod tests {
             slots: 4,
             max_pixels: 1000,
             max_bad_fraction: 0.001,
+            allow_damaged: false,
             until_stdin_closes: false,
         }
     }

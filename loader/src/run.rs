@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use loader_ipc::{IpcError, Listener};
-use shard_format::FormatError;
+use shard_format::{FormatError, ReadOptions};
 
 use crate::cli::{PreviewArgs, ServeArgs, StatusArgs};
 use crate::config::{ConfigError, ServeConfig, socket_or_default};
@@ -28,7 +28,10 @@ pub struct Failure {
 /// Whatever ended the daemon other than a request.
 pub fn serve(args: ServeArgs) -> Result<(), Failure> {
     let config = ServeConfig::resolve(args)?;
-    let shards = Shards::open(&config.data)?;
+    let options = ReadOptions {
+        allow_damaged: config.allow_damaged,
+    };
+    let shards = Shards::open(&config.data, options)?;
     let (shutdown, woken) = Shutdown::new();
     shutdown
         .on_signals()

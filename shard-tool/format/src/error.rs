@@ -4,6 +4,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::reader::CutShard;
+use crate::remedy::Remedy;
+
 /// Why a packed set could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -50,7 +53,7 @@ pub enum FormatError {
         dir: PathBuf,
     },
     /// The manifest is not the JSON that was expected.
-    #[error("the manifest cannot be read: {source}; {}; pack the set again", path.display())]
+    #[error("the manifest cannot be read: {source}; {}; copy it again, or pack or index the set again", path.display())]
     ManifestSyntax {
         /// The manifest.
         path: PathBuf,
@@ -60,7 +63,7 @@ pub enum FormatError {
     /// The manifest is of another version.
     #[error(
         "the set has format version {found}, this program reads version {expected}; {}; \
-         pack the set again with this version, or use the program that wrote it",
+         pack or index the set again with this version, or use the program that wrote it",
         path.display()
     )]
     ManifestVersion {
@@ -72,12 +75,14 @@ pub enum FormatError {
         expected: u32,
     },
     /// The manifest contradicts itself.
-    #[error("the manifest contradicts itself: {problem}; {}; pack the set again", path.display())]
+    #[error("the manifest contradicts itself: {problem}; {}; {remedy}", path.display())]
     ManifestInvalid {
         /// The manifest.
         path: PathBuf,
         /// The contradiction.
         problem: String,
+        /// What to do.
+        remedy: Remedy,
     },
     /// The set has no split of that name.
     #[error("there is no split `{split}`; {}; it has: {}", dir.display(), available.join(", "))]
@@ -90,17 +95,15 @@ pub enum FormatError {
         available: Vec<String>,
     },
     /// A file named by the manifest is not there.
-    #[error("a file of the set is missing; {}; copy it again or pack the set again", path.display())]
+    #[error("a file of the set is missing; {}; {remedy}", path.display())]
     MissingFile {
         /// The missing file.
         path: PathBuf,
+        /// What to do.
+        remedy: Remedy,
     },
     /// A file is shorter or longer than the manifest says: cut short, or changed since.
-    #[error(
-        "the file has {found} bytes, the manifest says {expected}; {}; \
-         it was cut short or changed: copy it again or pack the set again",
-        path.display()
-    )]
+    #[error("the file was cut short or changed: it has {found} bytes, the manifest says {expected}; {}; {remedy}", path.display())]
     SizeDiffers {
         /// The file.
         path: PathBuf,
@@ -108,15 +111,45 @@ pub enum FormatError {
         expected: u64,
         /// Size on disk, bytes.
         found: u64,
+        /// What to do.
+        remedy: Remedy,
+    },
+    /// A shard is shorter than it was; some of its samples may be there.
+    #[error("the shard was cut short or changed: {cut}; {}; to do without the rest: loader serve --allow-damaged; else {remedy}", path.display())]
+    ShardCut {
+        /// The shard.
+        path: PathBuf,
+        /// What is left of it.
+        cut: Box<CutShard>,
+        /// What to do.
+        remedy: Remedy,
+    },
+    /// A shard was written to after it had been indexed, and has its size still.
+    #[error(
+        "the shard was changed since it was indexed: modified at {}, then at {} (seconds since 1970); {}; \
+         if it is only a copy, give it its old time (cp -p); else {remedy}",
+        seconds(*found_ns), seconds(*expected_ns), path.display()
+    )]
+    TimeDiffers {
+        /// The shard.
+        path: PathBuf,
+        /// Time of modification when it was indexed, ns since 1970.
+        expected_ns: i64,
+        /// Time of modification now, ns since 1970.
+        found_ns: i64,
+        /// What to do.
+        remedy: Remedy,
     },
     /// The file does not start with the magic bytes of an index.
-    #[error("this is not a shard index; {}; copy it again or pack the set again", path.display())]
+    #[error("this is not a shard index; {}; {remedy}", path.display())]
     IndexMagic {
         /// The index.
         path: PathBuf,
+        /// What to do.
+        remedy: Remedy,
     },
     /// The index is of another version.
-    #[error("the index has version {found}, not {expected}; {}; pack the set again", path.display())]
+    #[error("the index has version {found}, not {expected}; {}; {remedy}", path.display())]
     IndexVersion {
         /// The index.
         path: PathBuf,
@@ -124,31 +157,32 @@ pub enum FormatError {
         found: u32,
         /// The version this crate reads.
         expected: u32,
+        /// What to do.
+        remedy: Remedy,
     },
     /// The checksum over the index header or body does not hold.
-    #[error(
-        "the {part} of the index is damaged (checksum differs); {}; \
-         copy it again or pack the set again",
-        path.display()
-    )]
+    #[error("the {part} of the index is damaged (checksum differs); {}; {remedy}", path.display())]
     IndexChecksum {
         /// The index.
         path: PathBuf,
         /// `header` or `body`.
         part: &'static str,
+        /// What to do.
+        remedy: Remedy,
     },
     /// The index contradicts itself, the manifest, or the shard.
-    #[error("the index is inconsistent: {problem}; {}; pack the set again", path.display())]
+    #[error("the index is inconsistent: {problem}; {}; {remedy}", path.display())]
     IndexInvalid {
         /// The index.
         path: PathBuf,
         /// The contradiction.
         problem: String,
+        /// What to do.
+        remedy: Remedy,
     },
     /// An entry points outside of its shard.
     #[error(
-        "the image lies outside of its shard; {} at offset {offset}, {length} bytes of {shard_bytes}; \
-         pack the set again",
+        "the image lies outside of its shard; {} at offset {offset}, {length} bytes of {shard_bytes}; {remedy}",
         path.display()
     )]
     OutOfShard {
@@ -160,11 +194,13 @@ pub enum FormatError {
         length: u64,
         /// Size of the shard, bytes.
         shard_bytes: u64,
+        /// What to do.
+        remedy: Remedy,
     },
     /// The bytes of an image are not those that were packed.
     #[error(
         "the image bytes are damaged (checksum differs); {shard} key {key} at offset {offset}; \
-         copy the shard again or pack the set again"
+         copy the shard again, or pack or index the set again"
     )]
     ImageChecksum {
         /// File name of the shard.
@@ -182,19 +218,33 @@ pub enum FormatError {
         /// What is wrong with it.
         problem: String,
     },
-    /// There is no room for the tar of a compressed shard.
+    /// Compressed shards cannot be unpacked, usually for lack of room.
     #[error(
-        "no room to unpack a compressed shard; {}: {needed_bytes} bytes needed, {free_bytes} free; free some, or let TMPDIR name \
-         another folder",
+        "cannot unpack compressed shards: {problem}; {}: {needed_bytes} bytes needed, {free_bytes} free; free some, \
+         or let TMPDIR name another folder",
         dir.display()
     )]
-    NoRoomToUnpack {
+    CannotUnpack {
         /// The folder for temporary files.
         dir: PathBuf,
-        /// Size of the tar, bytes.
+        /// What hinders.
+        problem: String,
+        /// Size of the tars to be unpacked, bytes.
         needed_bytes: u64,
         /// Free space, bytes.
         free_bytes: u64,
+    },
+    /// The system refuses one more mapping; each shard takes two.
+    #[error(
+        "the system maps no more files into this process (vm.max_map_count is {limit}, a shard takes 2); {}; \
+         pack larger shards (--shard-size), or raise the limit: sysctl -w vm.max_map_count={}",
+        path.display(), limit.saturating_mul(4)
+    )]
+    TooManyMappings {
+        /// The file that was to be mapped.
+        path: PathBuf,
+        /// How many mappings the system grants a process.
+        limit: u64,
     },
     /// No sample has that number.
     #[error("there is no sample {id}; split `{split}` has {num_samples}; ask for a smaller number")]
@@ -277,7 +327,10 @@ impl FormatError {
             | Self::Exists { .. }
             | Self::Indexed { .. }
             | Self::NotOurIndex { .. } => 2,
-            Self::NoRoomToUnpack { .. } | Self::Locked { .. } | Self::Write { .. } => 4,
+            Self::CannotUnpack { .. }
+            | Self::TooManyMappings { .. }
+            | Self::Locked { .. }
+            | Self::Write { .. } => 4,
             _ => 3,
         }
     }
@@ -286,6 +339,21 @@ impl FormatError {
     pub fn is_disk_full(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         matches!(self, Self::Write { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
+    /// Gives the advice that fits the set, where there is one to give.
+    pub(crate) fn advise(mut self, advice: &Remedy) -> Self {
+        match &mut self {
+            Self::ManifestInvalid { remedy, .. }
+            | Self::MissingFile { remedy, .. }
+            | Self::SizeDiffers { remedy, .. }
+            | Self::IndexMagic { remedy, .. }
+            | Self::IndexVersion { remedy, .. }
+            | Self::IndexChecksum { remedy, .. }
+            | Self::IndexInvalid { remedy, .. } => *remedy = advice.clone(),
+            _ => {}
+        }
+        self
     }
 
     /// For `map_err` on a read of `path`.
@@ -299,4 +367,10 @@ impl FormatError {
         let path = path.into();
         move |source| Self::Write { path, source }
     }
+}
+
+/// As `stat -c %.9Y` prints it.
+fn seconds(ns: i64) -> String {
+    let (whole, rest) = (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000));
+    format!("{whole}.{rest:09}")
 }

@@ -30,7 +30,7 @@ pub(crate) fn files_of_old_set(dir: &Path) -> Result<Vec<String>, FormatError> {
     let Ok(manifest) = Manifest::load(dir) else {
         return Ok(Vec::new());
     };
-    if manifest.indexed_in_place {
+    if manifest.indexed_in_place.is_some() {
         return Err(FormatError::IndexedInPlace {
             dir: dir.to_owned(),
         });
@@ -39,6 +39,27 @@ pub(crate) fn files_of_old_set(dir: &Path) -> Result<Vec<String>, FormatError> {
     Ok(shards
         .flat_map(|shard| [shard.file, shard.index_file])
         .collect())
+}
+
+/// Makes the folder, and those that it lies in, so that they outlast a power cut; whether it was not there before.
+pub(crate) fn make(dir: &Path) -> Result<bool, FormatError> {
+    let missing = missing_folders(dir);
+    fs::create_dir_all(dir).map_err(FormatError::write(dir))?;
+    missing.iter().try_for_each(|made| sync(parent_of(made)))?;
+    Ok(!missing.is_empty())
+}
+
+/// The folder, and those that it lies in, as far as they are not there.
+fn missing_folders(dir: &Path) -> Vec<&Path> {
+    let named = dir.ancestors().filter(|dir| !dir.as_os_str().is_empty());
+    named.take_while(|dir| !dir.exists()).collect()
+}
+
+fn parent_of(dir: &Path) -> &Path {
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 pub(crate) fn lock_folder(dir: &Path) -> Result<File, FormatError> {
@@ -117,4 +138,20 @@ pub(crate) fn holds_shard(dir: &Path, shard: &ShardManifest) -> bool {
         .is_ok_and(|tar| tar.len() == shard.zstd_bytes.unwrap_or(shard.num_bytes));
     let index = fs::read(on_disk(&shard.index_file));
     is_whole && index.is_ok_and(|index| format!("{:016x}", xxh3_64(&index)) == shard.index_xxh3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_folder_that_was_made_is_synced_through_the_one_it_lies_in() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let dir = folder.path().join("a/b");
+        let synced: Vec<&Path> = missing_folders(&dir).into_iter().map(parent_of).collect();
+        assert_eq!(synced, [&folder.path().join("a"), folder.path()]);
+        assert!(make(&dir).expect("made"));
+        assert!(!make(&dir).expect("was there"));
+        assert_eq!(parent_of(Path::new("out")), Path::new("."));
+    }
 }

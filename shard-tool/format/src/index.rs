@@ -1,16 +1,22 @@
-//! The index of one shard: written from entries in memory, read in place from a mapping.
+//! The index of one shard, read in place from a mapping; its sub-module writes it from entries in memory.
 //!
 //! It knows the layout (see the crate's documentation) and checks it; it does not know the manifest
 //! nor the shard's bytes. Any thread may read it.
 
-use std::ops::Deref;
+mod builder;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use memmap2::{Mmap, MmapMut};
 
+use crate::remedy::Remedy;
 use crate::sample::{ColourModel, ImageHeader, ImageKind};
 use crate::{FormatError, mapping};
+pub use builder::IndexBuilder;
 
 /// Version of index and manifest that this crate writes and reads.
 pub const VERSION: u32 = 1;
@@ -38,68 +44,11 @@ pub struct Entry {
     pub header: ImageHeader,
 }
 
-/// Collects the entries of one shard and turns them into the bytes of its index.
-#[derive(Debug, Default)]
-pub struct IndexBuilder {
-    entries: Vec<u8>,
-    keys: Vec<u8>,
-}
-
-impl IndexBuilder {
-    /// Entries so far.
-    pub fn num_entries(&self) -> u64 {
-        (self.entries.len() / ENTRY_BYTES) as u64
-    }
-
-    /// Whether offsets into the key bytes still fit after a key of this length.
-    pub fn has_room_for(&self, key: &str) -> bool {
-        u32::try_from(self.keys.len() + key.len()).is_ok()
-    }
-
-    /// Adds an entry. The caller has checked [`Self::has_room_for`] and
-    /// [`crate::name::MAX_KEY_BYTES`].
-    pub fn push(&mut self, entry: &Entry, key: &str) {
-        let header = &entry.header;
-        self.entries.extend(entry.offset.to_le_bytes());
-        for field in [
-            entry.length,
-            entry.crc,
-            header.width,
-            header.height,
-            entry.label,
-        ] {
-            self.entries.extend(field.to_le_bytes());
-        }
-        self.entries.extend((self.keys.len() as u32).to_le_bytes());
-        self.entries.extend((key.len() as u16).to_le_bytes());
-        self.entries
-            .extend([header.kind as u8, header.colour as u8, header.bits, 0, 0, 0]);
-        self.keys.extend(key.as_bytes());
-    }
-
-    /// The whole index of a shard of this size and digest.
-    pub fn to_bytes(&self, shard_bytes: u64, shard_digest: u64) -> Vec<u8> {
-        let mut body_crc = crc32fast::Hasher::new();
-        body_crc.update(&self.entries);
-        body_crc.update(&self.keys);
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + self.entries.len() + self.keys.len());
-        bytes.extend(MAGIC);
-        bytes.extend(VERSION.to_le_bytes());
-        bytes.extend((ENTRY_BYTES as u32).to_le_bytes());
-        for field in [
-            self.num_entries(),
-            shard_bytes,
-            self.keys.len() as u64,
-            shard_digest,
-        ] {
-            bytes.extend(field.to_le_bytes());
-        }
-        bytes.extend(body_crc.finalize().to_le_bytes());
-        bytes.extend([0; 8]);
-        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
-        bytes.extend(&self.entries);
-        bytes.extend(&self.keys);
-        bytes
+impl Entry {
+    /// Where the image lies in its shard, if that can be at all.
+    pub(crate) fn range(&self) -> Option<Range<usize>> {
+        let end = self.offset.checked_add(u64::from(self.length))?;
+        Some(usize::try_from(self.offset).ok()?..usize::try_from(end).ok()?)
     }
 }
 
@@ -116,8 +65,8 @@ pub fn check_index(bytes: &[u8], path: &Path) -> Result<u64, FormatError> {
 
 /// An index, usually mapped, whose header has been checked.
 ///
-/// The checksum over entries and keys is taken when the first entry is asked for, so that opening
-/// a set touches one page of each index.
+/// The checksum over entries and keys is taken when the first entry is asked for; until then no
+/// page of the mapping is touched.
 #[derive(Debug)]
 pub struct Index<B = Mmap> {
     path: PathBuf,
@@ -125,6 +74,7 @@ pub struct Index<B = Mmap> {
     num_entries: u64,
     shard_bytes: u64,
     shard_digest: u64,
+    body_crc: u32,
     body_is_sound: OnceLock<bool>,
 }
 
@@ -134,7 +84,10 @@ impl Index {
     /// # Errors
     /// If it is not there, cannot be mapped, or its header is damaged or of another version.
     pub fn open(path: &Path) -> Result<Self, FormatError> {
-        Self::new(mapping::map(path)?, path)
+        let file = mapping::open(path)?;
+        // Touching the mapping would bring in the pages around the header too, for every shard.
+        let header = read_header(&file).map_err(FormatError::read(path))?;
+        Self::with_header(&header, mapping::map_file(&file, path)?, path)
     }
 
     /// An index in memory, made by [`IndexBuilder::to_bytes`]; `path` is where it would lie.
@@ -151,16 +104,22 @@ impl Index {
 
 impl<B: Deref<Target = [u8]>> Index<B> {
     fn new(bytes: B, path: &Path) -> Result<Self, FormatError> {
-        let header = checked_header(&bytes, path)?;
+        let header = bytes[..bytes.len().min(HEADER_BYTES)].to_vec();
+        Self::with_header(&header, bytes, path)
+    }
+
+    fn with_header(header: &[u8], bytes: B, path: &Path) -> Result<Self, FormatError> {
+        let header = checked_header(header, path)?;
         let index = Self {
             path: path.to_owned(),
             num_entries: u64_at(header, 16),
             shard_bytes: u64_at(header, 24),
             shard_digest: u64_at(header, 40),
+            body_crc: u32_at(header, 48),
             body_is_sound: OnceLock::new(),
             bytes,
         };
-        index.check_length(u64_at(index.header(), 32))?;
+        index.check_length(u64_at(header, 32))?;
         Ok(index)
     }
 
@@ -230,10 +189,6 @@ impl<B: Deref<Target = [u8]>> Index<B> {
         Ok((entry, key))
     }
 
-    fn header(&self) -> &[u8] {
-        &self.bytes[..HEADER_BYTES]
-    }
-
     fn check_length(&self, key_bytes: u64) -> Result<(), FormatError> {
         let expected = self
             .num_entries
@@ -253,17 +208,19 @@ impl<B: Deref<Target = [u8]>> Index<B> {
                 self.file_bytes(),
                 self.num_entries
             ),
+            remedy: Remedy::default(),
         })
     }
 
     fn check_body(&self) -> Result<(), FormatError> {
-        let compare = || crc32fast::hash(&self.bytes[HEADER_BYTES..]) == u32_at(self.header(), 48);
+        let compare = || crc32fast::hash(&self.bytes[HEADER_BYTES..]) == self.body_crc;
         if *self.body_is_sound.get_or_init(compare) {
             return Ok(());
         }
         Err(FormatError::IndexChecksum {
             path: self.path.clone(),
             part: "body",
+            remedy: Remedy::default(),
         })
     }
 
@@ -286,22 +243,31 @@ impl<B: Deref<Target = [u8]>> Index<B> {
         FormatError::IndexInvalid {
             path: self.path.clone(),
             problem: format!("entry {number} {problem}"),
+            remedy: Remedy::default(),
         }
     }
 }
 
+/// The first bytes of the file: a whole header, or all there are.
+fn read_header(file: &File) -> io::Result<Vec<u8>> {
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    file.take(HEADER_BYTES as u64).read_to_end(&mut header)?;
+    Ok(header)
+}
+
 fn checked_header<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a [u8], FormatError> {
-    let path = path.to_owned();
+    let (path, remedy) = (path.to_owned(), Remedy::default());
     let Some(header) = bytes
         .get(..HEADER_BYTES)
         .filter(|header| header.starts_with(MAGIC))
     else {
-        return Err(FormatError::IndexMagic { path });
+        return Err(FormatError::IndexMagic { path, remedy });
     };
     if crc32fast::hash(&header[..60]) != u32_at(header, 60) {
         return Err(FormatError::IndexChecksum {
             path,
             part: "header",
+            remedy,
         });
     }
     let found = u32_at(header, 8);
@@ -310,11 +276,16 @@ fn checked_header<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a [u8], FormatEr
             path,
             found,
             expected: VERSION,
+            remedy,
         });
     }
     if u32_at(header, 12) as usize != ENTRY_BYTES {
         let problem = format!("entries of {} bytes", u32_at(header, 12));
-        return Err(FormatError::IndexInvalid { path, problem });
+        return Err(FormatError::IndexInvalid {
+            path,
+            problem,
+            remedy,
+        });
     }
     Ok(header)
 }
@@ -328,112 +299,4 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn entry(offset: u64) -> Entry {
-        let header = ImageHeader {
-            kind: ImageKind::JpegProgressive,
-            colour: ColourModel::Ycck,
-            bits: 8,
-            width: 70_000,
-            height: 3,
-        };
-        Entry {
-            offset,
-            length: 17,
-            crc: 0xdead_beef,
-            label: 9,
-            header,
-        }
-    }
-
-    fn two_entries() -> Vec<u8> {
-        let mut builder = IndexBuilder::default();
-        builder.push(&entry(512), "a/b");
-        builder.push(&entry(1 << 40), "class/stem");
-        builder.to_bytes(1 << 41, 77)
-    }
-
-    fn open(bytes: &[u8]) -> Result<Index, FormatError> {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("train-000000.idx");
-        std::fs::write(&path, bytes).expect("written");
-        Index::open(&path)
-    }
-
-    #[test]
-    fn entries_and_keys_come_back_as_they_were_pushed() {
-        let index = open(&two_entries()).expect("opens");
-        assert_eq!(index.num_entries(), 2);
-        assert_eq!((index.shard_bytes(), index.shard_digest()), (1 << 41, 77));
-        assert_eq!(index.entry(0).expect("entry"), (entry(512), "a/b"));
-        assert_eq!(
-            index.entry(1).expect("entry"),
-            (entry(1 << 40), "class/stem")
-        );
-        assert!(matches!(
-            index.entry(2),
-            Err(FormatError::IndexInvalid { .. })
-        ));
-    }
-
-    #[test]
-    fn an_index_in_memory_reads_like_one_on_disk() {
-        let index = Index::from_bytes(&two_entries(), Path::new("x.idx")).expect("opens");
-        assert_eq!(index.entry(0).expect("entry"), (entry(512), "a/b"));
-        assert_eq!(index.bytes(), two_entries());
-    }
-
-    #[test]
-    fn an_index_cut_anywhere_is_refused() {
-        let bytes = two_entries();
-        for length in 0..bytes.len() {
-            assert!(open(&bytes[..length]).is_err(), "at {length}");
-        }
-    }
-
-    #[test]
-    fn an_index_of_another_version_says_so() {
-        let mut bytes = two_entries();
-        bytes[8] = 2;
-        let crc = crc32fast::hash(&bytes[..60]).to_le_bytes();
-        bytes[60..64].copy_from_slice(&crc);
-        assert!(matches!(
-            open(&bytes),
-            Err(FormatError::IndexVersion { found: 2, .. })
-        ));
-    }
-
-    proptest! {
-        #[test]
-        fn every_flipped_bit_is_detected(at in any::<prop::sample::Index>(), bit in 0..8u8) {
-            let mut bytes = two_entries();
-            let at = at.index(bytes.len());
-            bytes[at] ^= 1 << bit;
-            let detected = open(&bytes).and_then(|index| index.entry(0).map(drop)).is_err();
-            prop_assert!(detected, "byte {} bit {}", at, bit);
-        }
-
-        #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(open(&bytes).is_err());
-        }
-
-        #[test]
-        fn a_lying_body_with_a_right_checksum_does_not_make_it_panic(
-            body in prop::collection::vec(any::<u8>(), 80..93)
-        ) {
-            let mut bytes = two_entries();
-            let length = bytes.len() - HEADER_BYTES;
-            bytes[HEADER_BYTES..].copy_from_slice(&[body, vec![0; 13]].concat()[..length]);
-            let body_crc = crc32fast::hash(&bytes[HEADER_BYTES..]).to_le_bytes();
-            bytes[48..52].copy_from_slice(&body_crc);
-            let header_crc = crc32fast::hash(&bytes[..60]).to_le_bytes();
-            bytes[60..64].copy_from_slice(&header_crc);
-            let index = open(&bytes).expect("the checksums hold");
-            drop((index.entry(0), index.entry(1)));
-        }
-    }
-}
+mod tests;

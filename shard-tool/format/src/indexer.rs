@@ -5,7 +5,7 @@
 //!
 //! Nothing bears its final name before [`SetIndexer::finish`]; dropping the indexer removes what it
 //! made. Since readers map the tars, their owner must replace them by renaming, never write into
-//! them; a changed size is noticed when the set is opened.
+//! them; a changed size or time of modification is noticed when the set is opened.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -15,7 +15,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::folder;
 use crate::index::{Entry, IndexBuilder, MAGIC, UNLABELLED};
-use crate::manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, count};
+use crate::manifest::{
+    IndexedInPlace, MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, count,
+};
 use crate::{FormatError, ImageHeader, VERSION, name};
 
 /// An image found in a tar.
@@ -33,6 +35,19 @@ pub struct FoundSample<'a> {
     pub header: ImageHeader,
     /// Its label; `None` leaves it unlabelled.
     pub label: Option<u32>,
+}
+
+/// A tar that was walked through.
+#[derive(Debug, Clone, Copy)]
+pub struct WalkedTar<'a> {
+    /// Its name in the folder.
+    pub file: &'a str,
+    /// Its size, bytes.
+    pub num_bytes: u64,
+    /// Its XXH3-64.
+    pub digest: u64,
+    /// Its [`modified_ns`](crate::modified_ns) before it was read.
+    pub modified_ns: i64,
 }
 
 /// Collects the samples of one tar.
@@ -87,18 +102,20 @@ pub struct SetIndexer {
 }
 
 impl SetIndexer {
-    /// Starts a set in `dir`, where the tars are.
+    /// Starts a set in `dir`, where the tars are; removes what an indexer that was killed left there. `how` tells how they are indexed; the times in it are noted as the tars
+    /// come.
     ///
     /// # Errors
     /// [`FormatError::Indexed`] if there is a manifest that is not to be overwritten,
     /// [`FormatError::Locked`] if another process writes there, or the system's refusal.
-    pub fn create(dir: &Path, overwrite: bool) -> Result<Self, FormatError> {
+    pub fn create(dir: &Path, how: IndexedInPlace, overwrite: bool) -> Result<Self, FormatError> {
         let lock = folder::lock_folder(dir)?;
         if !overwrite && dir.join(MANIFEST_FILE).exists() {
             return Err(FormatError::Indexed {
                 dir: dir.to_owned(),
             });
         }
+        remove_what_was_left(dir)?;
         Ok(Self {
             dir: dir.to_owned(),
             overwrite,
@@ -106,15 +123,14 @@ impl SetIndexer {
                 version: VERSION,
                 classes: Vec::new(),
                 splits: Default::default(),
-                indexed_in_place: true,
+                indexed_in_place: Some(how),
             },
             made: Vec::new(),
             _lock: lock,
         })
     }
 
-    /// Adds a shard to a split, after those that were added before. `file` is its name in the
-    /// folder, `num_bytes` its size and `digest` its XXH3-64.
+    /// Adds a shard to a split, after those that were added before.
     ///
     /// # Errors
     /// [`FormatError::NotOurIndex`] if a file of the name of the index is there that is none and is
@@ -122,17 +138,16 @@ impl SetIndexer {
     pub fn add_shard(
         &mut self,
         split: &str,
-        file: &str,
-        num_bytes: u64,
-        digest: u64,
+        tar: &WalkedTar<'_>,
         found: ShardIndexer,
     ) -> Result<(), FormatError> {
-        let index_file = name::index_file(file);
+        let (num_bytes, digest) = (tar.num_bytes, tar.digest);
+        let index_file = name::index_file(tar.file);
         self.check_may_replace(&index_file)?;
         let index = found.index.to_bytes(num_bytes, digest);
         self.write_partial(&index_file, &index)?;
         let shard = ShardManifest {
-            file: file.to_owned(),
+            file: tar.file.to_owned(),
             num_samples: found.index.num_entries(),
             num_bytes,
             zstd_bytes: None,
@@ -141,6 +156,9 @@ impl SetIndexer {
             index_xxh3: format!("{:016x}", xxh3_64(&index)),
             index_file,
         };
+        let in_place = self.manifest.indexed_in_place.as_mut();
+        let times = &mut in_place.expect("was given").modified_ns;
+        times.insert(tar.file.to_owned(), tar.modified_ns);
         let (splits, counts) = (&mut self.manifest.splits, found.counts);
         let split = splits.entry(split.to_owned()).or_default();
         split.add(
@@ -200,6 +218,20 @@ impl Drop for SetIndexer {
             drop(fs::remove_file(self.dir.join(name::partial_file(file))));
         }
     }
+}
+
+/// An index beside a partial shard belongs to a packing, which goes on with it.
+fn remove_what_was_left(dir: &Path) -> Result<(), FormatError> {
+    let partial = folder::files_where(dir, name::is_partial_of_indexing)?;
+    let is_of_a_shard = |file: &&String| {
+        let stem = name::whole_file(file).and_then(|index| index.strip_suffix(".idx"));
+        let shards = stem.map(|stem| [format!("{stem}.tar"), format!("{stem}.tar.zst")]);
+        let mut shards = shards.into_iter().flatten();
+        shards.any(|shard| dir.join(name::partial_file(&shard)).exists())
+    };
+    let left = partial.iter().filter(|file| !is_of_a_shard(file));
+    left.map(|file| dir.join(file))
+        .try_for_each(|path| folder::remove(&path))
 }
 
 fn is_absent_or_index(path: &Path) -> std::io::Result<bool> {

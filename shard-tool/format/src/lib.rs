@@ -74,6 +74,8 @@
 //! [`Manifest`] is its schema. A label is the position of a name in `classes`.
 //! The samples of a split are numbered from 0 through its shards, in the order of the manifest.
 //! The numbers in the names of the shards rise in that order; some may be left out.
+//! Of tars that were there before the set it keeps how they were indexed and when each was last written to
+//! ([`IndexedInPlace`]); one that was written to since is refused.
 
 mod error;
 mod folder;
@@ -87,6 +89,7 @@ pub mod members;
 pub mod name;
 pub mod pattern;
 mod reader;
+mod remedy;
 mod sample;
 mod unpacked;
 pub mod walk;
@@ -96,9 +99,13 @@ pub use error::FormatError;
 pub use index::{
     ENTRY_BYTES, Entry, HEADER_BYTES, Index, IndexBuilder, UNLABELLED, VERSION, check_index,
 };
-pub use indexer::{FoundSample, SetIndexer, ShardIndexer};
-pub use manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest};
+pub use indexer::{FoundSample, SetIndexer, ShardIndexer, WalkedTar};
+pub use manifest::{
+    IndexedInPlace, MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, modified_ns,
+};
 pub use mapping::MappedFile;
-pub use reader::ShardSet;
+pub use reader::{CutShard, ReadOptions, ShardSet};
+pub use remedy::Remedy;
 pub use sample::{ColourModel, ImageHeader, ImageKind, Sample};
+pub use unpacked::check_room_to_unpack;
 pub use writer::{FinishedShard, NewSample, SetWriter, TAR_END_BYTES, WriterOptions};

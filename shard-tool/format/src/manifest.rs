@@ -1,17 +1,19 @@
 //! The manifest: what a packed set consists of. Read once, checked for contradictions, then trusted
 //! for names and sizes; digests are for whoever wants to compare whole files.
 
+mod absence;
 mod contradictions;
+mod in_place;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::remedy::Remedy;
 use crate::{FormatError, VERSION};
+pub use in_place::{IndexedInPlace, modified_ns};
 
 /// File name of the manifest in a packed set.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -26,9 +28,9 @@ pub struct Manifest {
     pub classes: Vec<String>,
     /// The splits by name (`train`, `val`).
     pub splits: BTreeMap<String, SplitManifest>,
-    /// The shards were there before and were only indexed: nothing of ours may remove them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub indexed_in_place: bool,
+    /// The shards were there before and were only indexed, like this: nothing of ours may remove them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indexed_in_place: Option<IndexedInPlace>,
 }
 
 /// One split of a set.
@@ -85,7 +87,7 @@ impl Manifest {
     /// [`FormatError::NoManifest`] if there is none; else what is wrong with it.
     pub fn load(dir: &Path) -> Result<Self, FormatError> {
         let path = dir.join(MANIFEST_FILE);
-        Self::parse(&text_of(dir)?, &path)
+        Self::parse(&absence::text_of(dir)?, &path)
     }
 
     /// Reads the manifest of the set in `dir` without asking whether it contradicts itself, for
@@ -94,7 +96,7 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::load`], without [`FormatError::ManifestInvalid`].
     pub fn load_unchecked(dir: &Path) -> Result<Self, FormatError> {
-        Self::parse_unchecked(&text_of(dir)?, &dir.join(MANIFEST_FILE))
+        Self::parse_unchecked(&absence::text_of(dir)?, &dir.join(MANIFEST_FILE))
     }
 
     /// The splits there are, in order of name.
@@ -103,9 +105,19 @@ impl Manifest {
     }
 
     /// A stable number for the content of the set: classes, splits, and the digests of all files.
-    /// Two folders with the same id hold the same samples in the same order.
+    /// Two folders with the same id hold the same samples in the same order, however they came to be.
     pub fn id(&self) -> u64 {
-        xxh3_64(self.to_json().as_bytes())
+        let content = Self {
+            indexed_in_place: None,
+            ..self.clone()
+        };
+        xxh3_64(content.to_json().as_bytes())
+    }
+
+    /// What to do if a file of the set, which lies in `dir`, is not as it was.
+    pub(crate) fn remedy(&self, dir: &Path) -> Remedy {
+        let in_place = self.indexed_in_place.as_ref();
+        in_place.map_or_else(Remedy::default, |in_place| in_place.remedy(dir))
     }
 
     /// The text of `manifest.json`.
@@ -125,6 +137,7 @@ impl Manifest {
             Some(problem) => Err(FormatError::ManifestInvalid {
                 path: path.to_owned(),
                 problem,
+                remedy: manifest.remedy(path.parent().unwrap_or(path)),
             }),
             None => Ok(manifest),
         }
@@ -178,179 +191,5 @@ impl SplitManifest {
     }
 }
 
-/// What is in the manifest of the set in `dir`, or why there is none.
-fn text_of(dir: &Path) -> Result<Vec<u8>, FormatError> {
-    let path = dir.join(MANIFEST_FILE);
-    match fs::read(&path) {
-        Ok(text) => Ok(text),
-        Err(source) if is_absent(&source) => Err(explain_absence(dir)),
-        Err(source) => Err(FormatError::Read { path, source }),
-    }
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
-}
-
-/// Why there is no manifest in `dir`.
-fn explain_absence(dir: &Path) -> FormatError {
-    let dir = dir.to_owned();
-    if !dir.exists() {
-        return FormatError::MissingFolder { dir };
-    }
-    if !dir.is_dir() {
-        return FormatError::NotAFolder { path: dir };
-    }
-    if holds_images(&dir, 3, &mut 5_000) {
-        return FormatError::NotPacked { dir };
-    }
-    if holds_tars(&dir) {
-        return FormatError::NotIndexed { dir };
-    }
-    FormatError::NoManifest { dir }
-}
-
-/// Looks for a file named like an image, at most `depth` folders down and `budget` names in all.
-fn holds_images(dir: &Path, depth: u32, budget: &mut u32) -> bool {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return false;
-    };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if *budget == 0 {
-            return false;
-        }
-        *budget -= 1;
-        if is_named_like_an_image(&path) {
-            return true;
-        }
-        if depth > 0 && path.is_dir() && holds_images(&path, depth - 1, budget) {
-            return true;
-        }
-    }
-    false
-}
-
-fn holds_tars(dir: &Path) -> bool {
-    let Ok(mut entries) = fs::read_dir(dir) else {
-        return false;
-    };
-    let is_tar = |path: &Path| path.extension().is_some_and(|extension| extension == "tar");
-    entries.any(|entry| entry.is_ok_and(|entry| is_tar(&entry.path())))
-}
-
-fn is_named_like_an_image(path: &Path) -> bool {
-    let extension = path
-        .extension()
-        .map(|extension| extension.to_ascii_lowercase());
-    extension.is_some_and(|extension| {
-        ["jpg", "jpeg", "png"]
-            .iter()
-            .any(|known| extension == *known)
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    pub(super) fn manifest() -> Manifest {
-        let shard = ShardManifest {
-            file: "train-000000.tar".into(),
-            num_samples: 3,
-            num_bytes: 10_240,
-            zstd_bytes: None,
-            xxh3: "00000000000000aa".into(),
-            index_file: "train-000000.idx".into(),
-            index_bytes: 200,
-            index_xxh3: "00000000000000bb".into(),
-        };
-        let split = SplitManifest {
-            num_samples: 3,
-            num_bytes: 10_240,
-            shards: vec![shard],
-            ..Default::default()
-        };
-        let classes = vec!["cat".into(), "dog".into()];
-        Manifest {
-            version: VERSION,
-            classes,
-            splits: [("train".into(), split)].into(),
-            indexed_in_place: false,
-        }
-    }
-
-    pub(super) fn parse(manifest: &Manifest) -> Result<Manifest, FormatError> {
-        Manifest::parse(manifest.to_json().as_bytes(), Path::new("manifest.json"))
-    }
-
-    #[test]
-    fn a_manifest_survives_being_written_and_read() {
-        assert_eq!(parse(&manifest()).expect("parses"), manifest());
-    }
-
-    #[test]
-    fn the_id_depends_on_every_digest() {
-        let mut other = manifest();
-        other.splits.get_mut("train").expect("train").shards[0]
-            .index_xxh3
-            .replace_range(0..1, "1");
-        assert_ne!(manifest().id(), other.id());
-        assert_eq!(manifest().id(), manifest().id());
-    }
-
-    #[test]
-    fn a_future_version_is_named_before_anything_else_is_looked_at() {
-        let error = Manifest::parse(br#"{"version": 7, "new": 1}"#, Path::new("m")).unwrap_err();
-        assert!(matches!(
-            error,
-            FormatError::ManifestVersion {
-                found: 7,
-                expected: VERSION,
-                ..
-            }
-        ));
-    }
-
-    #[test]
-    fn a_folder_of_images_gets_the_line_that_packs_it() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let dir = folder.path().join("photos");
-        fs::create_dir_all(dir.join("train/cat")).expect("made");
-        fs::write(dir.join("train/cat/a.JPEG"), b"").expect("written");
-        let message = Manifest::load(&dir).unwrap_err().to_string();
-        assert!(
-            message.ends_with(&format!("shard-tool pack {}", dir.display())),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn a_folder_of_tars_gets_the_line_that_indexes_them() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::write(folder.path().join("a-0.tar"), b"").expect("written");
-        let error = Manifest::load(folder.path()).unwrap_err();
-        assert!(matches!(error, FormatError::NotIndexed { .. }), "{error}");
-    }
-
-    #[test]
-    fn missing_folder_file_and_empty_folder_are_told_apart() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let missing = folder.path().join("missing");
-        assert!(matches!(
-            Manifest::load(&missing),
-            Err(FormatError::MissingFolder { .. })
-        ));
-        assert!(matches!(
-            Manifest::load(folder.path()),
-            Err(FormatError::NoManifest { .. })
-        ));
-        fs::write(&missing, b"").expect("written");
-        assert!(matches!(
-            Manifest::load(&missing),
-            Err(FormatError::NotAFolder { .. })
-        ));
-    }
-}
+mod tests;

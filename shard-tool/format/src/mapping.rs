@@ -1,13 +1,16 @@
 //! A file mapped for reading: the only unsafe line of the crate.
 
 use std::fs::File;
+use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
 use memmap2::Mmap;
 
+use crate::FormatError;
 use crate::manifest::ShardManifest;
-use crate::{FormatError, unpacked};
+use crate::remedy::Remedy;
+use crate::unpacked::CompressedTar;
 
 /// A whole file, mapped for reading, for those who look at a shard without its index.
 ///
@@ -29,7 +32,10 @@ impl MappedFile {
     /// # Errors
     /// As for [`MappedFile::open`], and what is wrong with a compressed shard.
     pub fn of_shard(dir: &Path, shard: &ShardManifest) -> Result<Self, FormatError> {
-        shard_tar(dir, shard).map(Self)
+        match shard.zstd_bytes {
+            None => Self::open(&dir.join(&shard.file)),
+            Some(_) => CompressedTar::open(dir, shard)?.into_map().map(Self),
+        }
     }
 }
 
@@ -41,47 +47,53 @@ impl Deref for MappedFile {
     }
 }
 
-/// Maps the tar of a shard, from its file or from what that unpacks to.
-pub(crate) fn shard_tar(dir: &Path, shard: &ShardManifest) -> Result<Mmap, FormatError> {
-    let path = dir.join(&shard.file);
-    match shard.zstd_bytes {
-        None => map(&path),
-        Some(expected) => {
-            let found = map(&path)?.len() as u64;
-            if found != expected {
-                return Err(FormatError::SizeDiffers {
-                    path,
-                    expected,
-                    found,
-                });
-            }
-            unpacked::map(&path, shard)
-        }
-    }
-}
-
 /// Maps a whole file. The mapping outlives the file handle, and also the file's name.
 ///
 /// # Errors
-/// [`FormatError::MissingFile`], or [`FormatError::Read`] if it cannot be opened or mapped.
+/// [`FormatError::MissingFile`], or as [`map_file`].
 pub(crate) fn map(path: &Path) -> Result<Mmap, FormatError> {
-    let file = File::open(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => FormatError::MissingFile {
+    map_file(&open(path)?, path)
+}
+
+/// Opens a file of a set.
+///
+/// # Errors
+/// [`FormatError::MissingFile`], or [`FormatError::Read`].
+pub(crate) fn open(path: &Path) -> Result<File, FormatError> {
+    File::open(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => FormatError::MissingFile {
             path: path.to_owned(),
+            remedy: Remedy::default(),
         },
-        _ => FormatError::Read {
+        _ => FormatError::read(path)(source),
+    })
+}
+
+/// Maps an open file; `path` is what an error names.
+///
+/// # Errors
+/// [`FormatError::TooManyMappings`], or [`FormatError::Read`].
+pub(crate) fn map_file(file: &File, path: &Path) -> Result<Mmap, FormatError> {
+    map_whole(file).map_err(|source| match source.kind() {
+        io::ErrorKind::OutOfMemory => FormatError::TooManyMappings {
             path: path.to_owned(),
-            source,
+            limit: max_mappings(),
         },
-    })?;
-    map_file(&file).map_err(FormatError::read(path))
+        _ => FormatError::read(path)(source),
+    })
+}
+
+/// How many mappings the system grants a process; 0 if it does not say.
+fn max_mappings() -> u64 {
+    let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    limit.trim().parse().unwrap_or(0)
 }
 
 #[expect(
     unsafe_code,
     reason = "mapping a file is unsafe by nature; see the note"
 )]
-pub(crate) fn map_file(file: &File) -> std::io::Result<Mmap> {
+fn map_whole(file: &File) -> io::Result<Mmap> {
     // SAFETY: the bytes must not change, nor the file shrink, while they are borrowed. Files of a
     // packed set are only ever made under a temporary name and renamed into place, replaced by
     // unlinking and never by writing (`SetWriter` upholds it), so a mapping keeps the bytes it had.

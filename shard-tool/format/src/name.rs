@@ -110,20 +110,34 @@ pub fn is_plain_file(file: &str) -> bool {
         && file != crate::MANIFEST_FILE
 }
 
+/// Lists the files of a set that is being replaced; it is called `.replaced.json`.
+pub(crate) const REPLACED: &str = "replaced.json";
+
 /// The name a file has until it is whole.
 pub fn partial_file(file: &str) -> String {
-    format!(".{file}.partial")
+    hidden_file(&format!("{file}.partial"))
 }
 
-/// Whether this is a name made by [`partial_file`] for a file of a set.
+/// The name of a file that is ours and not part of the set.
+pub(crate) fn hidden_file(file: &str) -> String {
+    format!(".{file}")
+}
+
+/// Whether this is a name made by [`partial_file`] for a file that belongs to a packed set.
 pub fn is_partial(file: &str) -> bool {
-    let Some(inner) = file
-        .strip_prefix('.')
-        .and_then(|name| name.strip_suffix(".partial"))
-    else {
-        return false;
-    };
-    inner == crate::MANIFEST_FILE || is_set_file(inner)
+    whole_file(file).is_some_and(|whole| {
+        whole == crate::MANIFEST_FILE || whole == REPLACED || is_set_file(whole)
+    })
+}
+
+/// Whether this is a name made by [`partial_file`] for what indexing writes: a manifest, or an index of any name.
+pub(crate) fn is_partial_of_indexing(file: &str) -> bool {
+    whole_file(file).is_some_and(|whole| whole == crate::MANIFEST_FILE || whole.ends_with(".idx"))
+}
+
+/// The file of which this is the partial name.
+pub(crate) fn whole_file(partial: &str) -> Option<&str> {
+    partial.strip_prefix('.')?.strip_suffix(".partial")
 }
 
 /// Whether a split may be called this: lower-case letters, digits and `_`, not empty.

@@ -1,16 +1,21 @@
 //! Reads one split of a packed set through mappings. Shared freely between threads.
 //!
-//! Opening costs the manifest plus one open and mapping per file; memory does not grow with the
-//! number of samples. Bytes are read from disk when they are touched. Image checksums are compared
+//! Opening costs the manifest plus one open and mapping per file, and the header of each index; memory does not grow with the
+//! number of samples. A shard takes two mappings, of which the system grants 65,530 by default. Bytes are read from disk when they are touched. Image checksums are compared
 //! when [`Sample::check`] is called, by whoever can afford it.
+
+mod cut;
+mod shard;
 
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-
-use crate::index::{Entry, Index, UNLABELLED};
-use crate::manifest::{Manifest, ShardManifest};
-use crate::{FormatError, Sample, mapping};
+use crate::index::UNLABELLED;
+use crate::manifest::Manifest;
+use crate::remedy::Remedy;
+use crate::unpacked::check_room_to_unpack;
+use crate::{FormatError, Sample};
+pub use cut::CutShard;
+use shard::{Opening, Shard};
 
 /// One split of a packed set.
 #[derive(Debug)]
@@ -20,24 +25,32 @@ pub struct ShardSet {
     manifest: Manifest,
     shards: Vec<Shard>,
     num_samples: u64,
+    remedy: Remedy,
 }
 
-#[derive(Debug)]
-struct Shard {
-    file: String,
-    /// Number of its first sample in the split.
-    first: u64,
-    index: Index,
-    tar: Mmap,
+/// What to bear when a set is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Use the samples of a shard that was cut short which are still whole. The samples of the split are numbered without
+    /// gaps then: those behind the lost ones have smaller numbers than the manifest gives them.
+    pub allow_damaged: bool,
 }
 
 impl ShardSet {
-    /// Opens `split` of the set in `dir`.
+    /// Opens `split` of the set in `dir`, which must be whole.
     ///
     /// # Errors
-    /// If there is no such set or split, or a file is missing, has another size than the manifest
-    /// says, or has a damaged index header.
+    /// If there is no such set or split, or a file is missing, is not what the manifest says (a tar that was only indexed must
+    /// not have been written to since), or has a damaged index header; or there is no room to unpack compressed shards.
     pub fn open(dir: &Path, split: &str) -> Result<Self, FormatError> {
+        Self::open_with(dir, split, ReadOptions::default())
+    }
+
+    /// As [`ShardSet::open`], bearing what `options` allow.
+    ///
+    /// # Errors
+    /// As [`ShardSet::open`], but for what is borne.
+    pub fn open_with(dir: &Path, split: &str, options: ReadOptions) -> Result<Self, FormatError> {
         let manifest = Manifest::load(dir)?;
         let Some(entry) = manifest.splits.get(split) else {
             return Err(FormatError::UnknownSplit {
@@ -46,19 +59,24 @@ impl ShardSet {
                 available: manifest.split_names(),
             });
         };
-        let mut shards = Vec::with_capacity(entry.shards.len());
-        let mut num_samples = 0;
-        for shard in &entry.shards {
-            shards.push(Shard::open(dir, shard, num_samples)?);
-            num_samples += shard.num_samples;
-        }
-        Ok(Self {
+        let remedy = manifest.remedy(dir);
+        let opening = Opening {
+            dir,
+            options,
+            in_place: manifest.indexed_in_place.as_ref(),
+            remedy: &remedy,
+        };
+        let shards = opening.shards(&entry.shards)?;
+        let set = Self {
             dir: dir.to_owned(),
             split: split.to_owned(),
+            num_samples: shards.last().map_or(0, Shard::end),
             manifest,
             shards,
-            num_samples,
-        })
+            remedy,
+        };
+        check_room_to_unpack(set.num_bytes_to_unpack())?;
+        Ok(set)
     }
 
     /// How many samples the split has; they are numbered from 0.
@@ -71,11 +89,16 @@ impl ShardSet {
         &self.manifest.classes
     }
 
-    /// Bytes of compressed shards that opening the split has unpacked into temporary files.
-    pub fn num_unpacked_bytes(&self) -> u64 {
+    /// Size of the tars of all compressed shards. Each is unpacked into a temporary file when one of its samples is asked for.
+    pub fn num_bytes_to_unpack(&self) -> u64 {
         let shards = self.manifest.splits[&self.split].shards.iter();
         let compressed = shards.filter(|shard| shard.zstd_bytes.is_some());
         compressed.map(|shard| shard.num_bytes).sum()
+    }
+
+    /// The shards that were cut short, where [`ReadOptions::allow_damaged`] bears them.
+    pub fn cut_shards(&self) -> impl Iterator<Item = &CutShard> {
+        self.shards.iter().filter_map(|shard| shard.cut.as_ref())
     }
 
     /// Name of the split.
@@ -93,10 +116,11 @@ impl ShardSet {
         (0..self.num_samples).map(|id| self.sample(id))
     }
 
-    /// Sample `id`, in the order of the manifest. Touches the index, not the image.
+    /// Sample `id`, in the order of the manifest. Touches the index, not the image; the first sample of a compressed shard has
+    /// that unpacked.
     ///
     /// # Errors
-    /// If there is no such sample, the index is damaged, or the entry points outside of its shard.
+    /// If there is no such sample, the index is damaged, the entry points outside of its shard, or that cannot be unpacked.
     pub fn sample(&self, id: u64) -> Result<Sample<'_>, FormatError> {
         if id >= self.num_samples {
             let (split, num_samples) = (self.split.clone(), self.num_samples);
@@ -108,10 +132,11 @@ impl ShardSet {
         }
         let after = self.shards.partition_point(|shard| shard.first <= id);
         let shard = &self.shards[after - 1];
-        let (entry, key) = shard.index.entry(id - shard.first)?;
+        let entry = shard.index.entry(id - shard.first);
+        let (entry, key) = entry.map_err(|error| error.advise(&self.remedy))?;
         Ok(Sample {
             key,
-            image: shard.image(&entry, &self.dir)?,
+            image: shard.image(&entry, &self.dir, &self.remedy)?,
             label: (entry.label != UNLABELLED).then_some(entry.label),
             width: entry.header.width,
             height: entry.header.height,
@@ -123,60 +148,6 @@ impl ShardSet {
             crc: entry.crc,
         })
     }
-}
-
-impl Shard {
-    fn open(dir: &Path, manifest: &ShardManifest, first: u64) -> Result<Self, FormatError> {
-        let (tar_path, index_path) = (dir.join(&manifest.file), dir.join(&manifest.index_file));
-        let tar = mapping::shard_tar(dir, manifest)?;
-        check_size(&tar_path, manifest.num_bytes, tar.len() as u64)?;
-        let index = Index::open(&index_path)?;
-        check_size(&index_path, manifest.index_bytes, index.file_bytes())?;
-        let agrees = index.num_entries() == manifest.num_samples
-            && index.shard_bytes() == manifest.num_bytes
-            && format!("{:016x}", index.shard_digest()) == manifest.xxh3;
-        if !agrees {
-            let problem = "it describes another shard than the manifest".to_owned();
-            return Err(FormatError::IndexInvalid {
-                path: index_path,
-                problem,
-            });
-        }
-        Ok(Self {
-            file: manifest.file.clone(),
-            first,
-            index,
-            tar,
-        })
-    }
-
-    fn image(&self, entry: &Entry, dir: &Path) -> Result<&[u8], FormatError> {
-        let length = u64::from(entry.length);
-        let end = entry
-            .offset
-            .checked_add(length)
-            .filter(|end| *end <= self.tar.len() as u64);
-        match end {
-            Some(end) => Ok(&self.tar[entry.offset as usize..end as usize]),
-            None => Err(FormatError::OutOfShard {
-                path: dir.join(&self.file),
-                offset: entry.offset,
-                length,
-                shard_bytes: self.tar.len() as u64,
-            }),
-        }
-    }
-}
-
-fn check_size(path: &Path, expected: u64, found: u64) -> Result<(), FormatError> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(FormatError::SizeDiffers {
-        path: path.to_owned(),
-        expected,
-        found,
-    })
 }
 
 /// The loader shares one set between its threads.

@@ -8,22 +8,23 @@
 //! [`SetWriter::resume`]. What a killed process left behind is adopted by `resume` or removed by the next writer in the
 //! same folder.
 
+mod finished;
+mod replaced;
 mod shard;
+mod storable;
 mod write_behind;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::folder::{
-    self, check_holds_no_set, files_of_old_set, files_where, holds_shard, lock_folder, remove,
-    write_partial,
-};
+use crate::folder::{self, check_holds_no_set, files_where, lock_folder, remove, write_partial};
 use crate::index::UNLABELLED;
-use crate::manifest::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, count};
+use crate::manifest::{MANIFEST_FILE, Manifest, SplitManifest};
 use crate::{FormatError, ImageHeader, VERSION, name};
+pub use finished::FinishedShard;
+use finished::OpenShard;
+use replaced::Replaced;
 use shard::ShardWriter;
 pub use shard::TAR_END_BYTES;
 
@@ -56,32 +57,6 @@ pub struct NewSample<'a> {
     pub label: Option<u32>,
 }
 
-/// A shard that is closed and on disk, and what is in it: all that [`SetWriter::resume`] needs to adopt it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FinishedShard {
-    /// The split it belongs to.
-    pub split: String,
-    /// The shard and its index.
-    pub shard: ShardManifest,
-    /// Samples without label.
-    pub num_unlabelled: u64,
-    /// Samples by image kind.
-    pub kinds: BTreeMap<String, u64>,
-    /// Samples by colour model.
-    pub colours: BTreeMap<String, u64>,
-}
-
-impl FinishedShard {
-    /// Whether shard and index are in `dir` as they were when they were closed (sizes and digest of the index are compared).
-    pub fn is_in(&self, dir: &Path) -> bool {
-        holds_shard(dir, &self.shard)
-    }
-
-    fn add_to(&self, split: &mut SplitManifest) {
-        split.add(&self.shard, self.num_unlabelled, &self.kinds, &self.colours);
-    }
-}
-
 /// Writes one set into one folder.
 #[derive(Debug)]
 pub struct SetWriter {
@@ -91,8 +66,7 @@ pub struct SetWriter {
     open: Option<OpenSplit>,
     /// Every file made so far, by final name; on disk it still has its partial name.
     made: Vec<String>,
-    /// Files of the set that is replaced.
-    replaced: Vec<String>,
+    replaced: Replaced,
     /// Shards that an earlier writer closed, by split, until the split is begun.
     adopted: BTreeMap<String, SplitManifest>,
     /// Whether the folder was made for this set.
@@ -106,16 +80,6 @@ struct OpenSplit {
     name: String,
     manifest: SplitManifest,
     shard: Option<OpenShard>,
-}
-
-/// The shard that samples go into, and what it holds so far.
-#[derive(Debug)]
-struct OpenShard {
-    writer: ShardWriter,
-    num_samples: u64,
-    num_unlabelled: u64,
-    kinds: BTreeMap<String, u64>,
-    colours: BTreeMap<String, u64>,
 }
 
 impl SetWriter {
@@ -145,8 +109,7 @@ impl SetWriter {
         options: WriterOptions,
         finished: Vec<FinishedShard>,
     ) -> Result<Self, FormatError> {
-        let made_dir = !dir.exists();
-        fs::create_dir_all(dir).map_err(FormatError::write(dir))?;
+        let made_dir = folder::make(dir)?;
         let lock = lock_folder(dir)?;
         let shards = finished.iter().map(|finished| &finished.shard);
         let made: Vec<String> = shards
@@ -155,7 +118,7 @@ impl SetWriter {
         if !options.overwrite {
             check_holds_no_set(dir, &made)?;
         }
-        let replaced = files_of_old_set(dir)?;
+        let replaced = Replaced::find(dir)?;
         let kept: Vec<String> = made.iter().map(|file| name::partial_file(file)).collect();
         for file in files_where(dir, name::is_partial)? {
             if !kept.contains(&file) {
@@ -166,7 +129,7 @@ impl SetWriter {
             version: VERSION,
             classes,
             splits: Default::default(),
-            indexed_in_place: false,
+            indexed_in_place: None,
         };
         let mut adopted: BTreeMap<String, SplitManifest> = BTreeMap::new();
         for shard in finished {
@@ -216,7 +179,7 @@ impl SetWriter {
     /// # Panics
     /// If no split was begun.
     pub fn append(&mut self, sample: &NewSample<'_>) -> Result<Option<FinishedShard>, FormatError> {
-        self.check_storable(sample)?;
+        storable::check(sample, self.manifest.classes.len())?;
         let finished = self.make_room_for(sample)?;
         let split = self.open.as_mut().expect("a split was begun");
         let shard = match &mut split.shard {
@@ -267,18 +230,22 @@ impl SetWriter {
 
     /// Gives up for now: closed shards stay under their temporary names for [`SetWriter::resume`].
     pub fn suspend(mut self) {
-        let open = self.open.take().and_then(|split| split.shard);
-        self.made = open
-            .map(|shard| shard.writer.file().to_owned())
-            .into_iter()
-            .collect();
+        // What waits for the disk ends before its file is removed.
+        self.open = None;
+        let finished = self.made.clone();
+        let is_unfinished = |file: &String| {
+            let is_index = file.ends_with(".idx");
+            !is_index && !finished.contains(&name::index_file(file))
+        };
+        self.made.retain(is_unfinished);
     }
 
     /// Gives all files their names, and writes the manifest last.
     /// A set that was there before is replaced; readers that have it mapped keep it.
     ///
     /// # Errors
-    /// The system's refusal. Then no manifest is in the folder, or still the old one.
+    /// The system's refusal. Then no manifest is in the folder, or still the old one; what is left of the old set is removed
+    /// by the next writer that finishes there.
     ///
     /// # Panics
     /// If a split is still open, or one that was adopted was never begun.
@@ -287,6 +254,7 @@ impl SetWriter {
             self.open.is_none() && self.adopted.is_empty(),
             "every split was ended"
         );
+        self.replaced.note(&self.dir)?;
         let old_manifest = self.dir.join(MANIFEST_FILE);
         if old_manifest.exists() {
             remove(&old_manifest)?;
@@ -300,27 +268,10 @@ impl SetWriter {
         write_partial(&self.dir, MANIFEST_FILE, json.as_bytes())?;
         self.publish(MANIFEST_FILE)?;
         folder::sync(&self.dir)?;
-        self.remove_files_of_the_old_set()?;
+        self.replaced.remove(&self.dir, &self.made)?;
         self.made.clear();
         self.made_dir = false;
         Ok(self.manifest.clone())
-    }
-
-    fn check_storable(&self, sample: &NewSample<'_>) -> Result<(), FormatError> {
-        let key_fault = key_fault(sample.key);
-        let unknown_label = sample
-            .label
-            .is_some_and(|label| label as usize >= self.manifest.classes.len());
-        let problem = match key_fault {
-            Some(fault) => fault.to_owned(),
-            None if u32::try_from(sample.image.len()).is_err() => "larger than 4 GiB".to_owned(),
-            None if unknown_label => format!("label {:?} has no class", sample.label),
-            None => return Ok(()),
-        };
-        Err(FormatError::Unstorable {
-            key: sample.key.to_owned(),
-            problem,
-        })
     }
 
     fn make_room_for(
@@ -361,14 +312,6 @@ impl SetWriter {
         }
         folder::publish(&self.dir, file)
     }
-
-    fn remove_files_of_the_old_set(&self) -> Result<(), FormatError> {
-        let is_left = |file: &&String| !self.made.contains(file) && self.dir.join(file).exists();
-        self.replaced
-            .iter()
-            .filter(is_left)
-            .try_for_each(|file| remove(&self.dir.join(file)))
-    }
 }
 
 impl Drop for SetWriter {
@@ -383,56 +326,4 @@ impl Drop for SetWriter {
             drop(fs::remove_dir(&self.dir));
         }
     }
-}
-
-impl OpenShard {
-    fn new(writer: ShardWriter) -> Self {
-        Self {
-            writer,
-            num_samples: 0,
-            num_unlabelled: 0,
-            kinds: BTreeMap::new(),
-            colours: BTreeMap::new(),
-        }
-    }
-
-    fn append(&mut self, sample: &NewSample<'_>) -> Result<(), FormatError> {
-        self.writer.append(sample)?;
-        self.num_samples += 1;
-        self.num_unlabelled += u64::from(sample.label.is_none());
-        count(&mut self.kinds, sample.header.kind.name(), 1);
-        count(&mut self.colours, sample.header.colour.name(), 1);
-        Ok(())
-    }
-
-    /// Closes the shard; also returns the bytes of its index, which is not on disk yet.
-    fn finish(self, split: &str) -> Result<(FinishedShard, Vec<u8>), FormatError> {
-        let (shard, index) = self.writer.finish()?;
-        let finished = FinishedShard {
-            split: split.to_owned(),
-            shard,
-            num_unlabelled: self.num_unlabelled,
-            kinds: self.kinds,
-            colours: self.colours,
-        };
-        Ok((finished, index))
-    }
-}
-
-/// What a reader would trip over in a key.
-fn key_fault(key: &str) -> Option<&'static str> {
-    let Some((class, stem)) = key.rsplit_once('/') else {
-        return Some("the key is not of the form <class>/<stem>");
-    };
-    let odd_part = |part: &str| matches!(part, "" | "." | "..");
-    if class.split('/').any(odd_part) || odd_part(stem) {
-        return Some("a part of the key is empty or made of dots");
-    }
-    if stem.contains('.') {
-        return Some("the last part of the key has a dot");
-    }
-    if key.len() > name::MAX_KEY_BYTES {
-        return Some("the key is longer than 65,535 bytes");
-    }
-    key.contains('\0').then_some("the key has a zero byte")
 }

@@ -10,9 +10,10 @@ mod sample;
 mod scan;
 mod shards;
 
+use std::fs;
 use std::time::Instant;
 
-use shard_format::{Manifest, MappedFile, SetIndexer};
+use shard_format::{Manifest, MappedFile, SetIndexer, WalkedTar, modified_ns};
 
 use crate::cli::IndexOptions;
 use crate::error::ToolError;
@@ -57,7 +58,8 @@ fn write(
     notes: &mut Notes,
     progress: &mut Progress,
 ) -> Result<Manifest, ToolError> {
-    let mut indexer = SetIndexer::create(&shards.dir, options.overwrite)?;
+    let how = shards.how_indexed(options)?;
+    let mut indexer = SetIndexer::create(&shards.dir, how, options.overwrite)?;
     let (mut num_samples, mut bytes_before) = (0, 0);
     for split in &shards.splits {
         let mut keys = Keys::default();
@@ -72,13 +74,20 @@ fn write(
                 notes,
                 progress,
             };
-            let tar = MappedFile::open(&shards.dir.join(file))?;
+            let path = shards.dir.join(file);
+            // Asked before it is read: what is written to it meanwhile is noticed when the set is opened.
+            let modified_ns = modified_ns(&fs::metadata(&path).map_err(ToolError::read(&path))?);
+            let tar = MappedFile::open(&path)?;
             let scanned = scan.run(&tar)?;
             num_samples += scanned.num_samples;
-            let num_bytes = tar.len() as u64;
-            bytes_before += num_bytes;
-            let digest = scanned.digest.digest();
-            indexer.add_shard(&split.name, file, num_bytes, digest, scanned.found)?;
+            let walked = WalkedTar {
+                file,
+                num_bytes: tar.len() as u64,
+                digest: scanned.digest.digest(),
+                modified_ns,
+            };
+            bytes_before += walked.num_bytes;
+            indexer.add_shard(&split.name, &walked, scanned.found)?;
         }
     }
     if num_samples == 0 {

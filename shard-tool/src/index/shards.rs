@@ -1,10 +1,10 @@
 //! From patterns to the tars of each split, all in one folder.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use shard_format::{name, pattern};
+use shard_format::{IndexedInPlace, name, pattern};
 
 use super::IndexError;
 use crate::cli::IndexOptions;
@@ -18,6 +18,8 @@ pub(super) struct ShardList {
     /// By first mention on the command line.
     pub(super) splits: Vec<SplitList>,
     num_bytes: u64,
+    /// By split, relative to the folder.
+    patterns: BTreeMap<String, String>,
 }
 
 /// The tars of one split.
@@ -31,19 +33,26 @@ pub(super) struct SplitList {
 impl ShardList {
     /// Expands the patterns and checks that every tar is there.
     pub(super) fn find(options: &IndexOptions) -> Result<Self, ToolError> {
-        let mut paths = Vec::new();
+        let (mut paths, mut patterns) = (Vec::new(), BTreeMap::<String, String>::new());
         let positional = options.pattern.iter().map(|pattern| (TRAIN, pattern));
         let by_split = options.split.iter();
         for (split, pattern) in
             positional.chain(by_split.map(|(split, pattern)| (split.as_str(), pattern)))
         {
-            paths.extend(expand(pattern)?.into_iter().map(|path| (split, path)));
+            let expanded = expand(pattern)?;
+            let relative = relative_pattern(pattern, &expanded);
+            patterns
+                .entry(split.to_owned())
+                .and_modify(|joined| *joined += &format!("::{relative}"))
+                .or_insert(relative);
+            paths.extend(expanded.into_iter().map(|path| (split, path)));
         }
         let num_bytes = total_size(&paths)?;
         let mut list = Self {
             dir: common_folder(&paths)?,
             splits: Vec::new(),
             num_bytes,
+            patterns,
         };
         let mut seen = HashSet::new();
         for (split, path) in paths {
@@ -54,6 +63,26 @@ impl ShardList {
             list.files_of(split).push(file);
         }
         Ok(list)
+    }
+
+    /// All that indexing the tars again needs.
+    pub(super) fn how_indexed(&self, options: &IndexOptions) -> Result<IndexedInPlace, ToolError> {
+        let classes = options.classes.as_deref();
+        Ok(IndexedInPlace {
+            patterns: self.patterns.clone(),
+            classes: classes.map(|list| self.place_of(list)).transpose()?,
+            label_field: options.label_field.clone(),
+            allow_damaged: options.allow_damaged,
+            modified_ns: BTreeMap::new(),
+        })
+    }
+
+    /// Relative to the folder of the tars, if it lies there and hence goes where they go; else absolute.
+    fn place_of(&self, list: &Path) -> Result<String, ToolError> {
+        let absolute = |path: &Path| std::path::absolute(path).map_err(ToolError::read(path));
+        let (list, dir) = (absolute(list)?, absolute(&self.dir)?);
+        let place = list.strip_prefix(dir).unwrap_or(&list);
+        Ok(place.to_string_lossy().into_owned())
     }
 
     /// Size of all tars.
@@ -71,6 +100,28 @@ impl ShardList {
             });
         }
         &mut self.splits[at].files
+    }
+}
+
+/// The pattern of the names in the folder: as it was given, if that can be told from the folder; else it lists the names.
+fn relative_pattern(pattern: &str, paths: &[PathBuf]) -> String {
+    let name_of = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    };
+    let names: Vec<String> = paths.iter().map(name_of).collect();
+    let last_part = |part: &str| {
+        let local = part.strip_prefix("file:").unwrap_or(part);
+        local.rsplit('/').next().unwrap_or(local).to_owned()
+    };
+    let as_given: Vec<String> = pattern.split("::").map(last_part).collect();
+    let expanded = as_given.iter().map(|part| pattern::expand(part));
+    match expanded.collect::<Result<Vec<_>, _>>() {
+        Ok(expanded) if expanded.concat() == names => as_given.join("::"),
+        _ => {
+            let escaped = names.iter().map(|name| pattern::escape(name));
+            escaped.collect::<Vec<_>>().join("::")
+        }
     }
 }
 
@@ -189,6 +240,24 @@ mod tests {
             "file:",
         ] {
             assert!(local_path(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_kept_as_given_without_its_folder_and_else_lists_the_names() {
+        for (pattern, expected) in [
+            ("a/b/in-{0..1}.tar", "in-{0..1}.tar"),
+            ("in-{0..1}.tar", "in-{0..1}.tar"),
+            ("file:in-{0..1}.tar", "in-{0..1}.tar"),
+            ("file:///x/in-{0..1}.tar", "in-{0..1}.tar"),
+            ("x/a.tar::x/{b,c}.tar", "a.tar::{b,c}.tar"),
+            ("{x/a,x/b}.tar", "a.tar::b.tar"),
+            ("x{/a,/b}-{0..1}.tar", "a-0.tar::a-1.tar::b-0.tar::b-1.tar"),
+            (r"x\{1\}/a\{1,2\}.tar", r"a\{1,2\}.tar"),
+            (r"{x/a\{\},x/b}.tar", r"a\{\}.tar::b.tar"),
+        ] {
+            let paths = expand(pattern).expect("expands");
+            assert_eq!(relative_pattern(pattern, &paths), expected, "{pattern}");
         }
     }
 

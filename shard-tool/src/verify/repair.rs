@@ -82,11 +82,21 @@ fn write_all(
             None => repaired.shards_dropped.push(shard.manifest.file.clone()),
         }
     }
+    note_times(dir, &mut repaired_manifest)?;
     check_is_usable(dir, &repaired_manifest)?;
     count(manifest, &repaired_manifest, repaired);
     write_partial(dir, MANIFEST_FILE, repaired_manifest.to_json().as_bytes())?;
     repaired.files_written.push(MANIFEST_FILE.to_owned());
     publish(dir, &repaired.files_written)
+}
+
+/// Tars that were there before the set are taken as they are now.
+fn note_times(dir: &Path, manifest: &mut Manifest) -> Result<(), ToolError> {
+    let Some(in_place) = &mut manifest.indexed_in_place else {
+        return Ok(());
+    };
+    let shards = manifest.splits.values().flat_map(|split| &split.shards);
+    Ok(in_place.note_times(dir, shards.map(|shard| &shard.file))?)
 }
 
 fn lock(dir: &Path) -> Result<File, ToolError> {

@@ -274,7 +274,7 @@ fn a_packed_set_can_be_indexed_and_its_indexes_are_the_same() {
     let (was, mut is) = (manifest(&mut packed), manifest(&mut indexed));
     assert!(indexed == packed, "tar and index are the same");
     let fields = is.as_object_mut().expect("an object");
-    assert_eq!(fields.remove("indexed_in_place"), Some(true.into()));
+    assert!(fields.remove("indexed_in_place").is_some());
     assert_eq!(is, was);
 }
 
@@ -297,5 +297,5 @@ fn a_shard_that_changed_its_size_is_refused_when_the_set_is_opened() {
     index(dir.path(), "in1k-{00..01}.tar", &[], 0);
     put(dir.path().join("in1k-00.tar"), &tar_of(&[]));
     let error = ShardSet::open(dir.path(), "train").expect_err("refused");
-    assert!(matches!(error, FormatError::SizeDiffers { .. }));
+    assert!(matches!(error, FormatError::ShardCut { .. }), "{error}");
 }

@@ -5,6 +5,7 @@ mod folders;
 mod full_disk;
 mod harness;
 mod index;
+mod index_changed;
 mod index_damage;
 mod interop;
 mod lists;

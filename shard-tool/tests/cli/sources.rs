@@ -3,10 +3,8 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use shard_format::ShardSet;
-
 use crate::harness::{
-    cats_and_dogs, classes_and_keys, folder, jpeg, pack, put, python, repository, samples,
+    Outcome, cats_and_dogs, classes_and_keys, folder, jpeg, pack, put, python, repository, samples,
     shard_tool, tree,
 };
 
@@ -83,10 +81,29 @@ fn compressed_shards_give_the_samples_of_plain_ones() {
     bytes[middle] ^= 0x20;
     put(&shard, &bytes);
     assert!(check(3).stdout.contains("train-000001.tar.zst"));
-    let error = ShardSet::open(&small, "train")
-        .expect_err("refused")
-        .to_string();
-    assert!(error.contains("the compressed shard is damaged"), "{error}");
+    let outcome = shard_tool(&["stat".as_ref(), small.as_os_str()]);
+    assert_eq!(outcome.code, 3, "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("the compressed shard is damaged"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn no_room_to_unpack_is_a_lack_of_resources_and_not_a_damaged_shard() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    pack(&src, &out, &["--compress", "zstd"], 0);
+    // The signal for a file beyond the limit is ignored, so that writing fails as on a full disk.
+    let line = "trap '' XFSZ; ulimit -f 1; exec \"$0\" stat \"$1\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", line, env!("CARGO_BIN_EXE_shard-tool")]);
+    let outcome: Outcome = command.arg(&out).output().expect("a shell").into();
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    for words in ["bytes needed", "free", "TMPDIR", "File too large"] {
+        assert!(outcome.stderr.contains(words), "{outcome:?}");
+    }
 }
 
 #[test]

@@ -8,13 +8,15 @@
 use libfuzzer_sys::fuzz_target;
 use shard_format::members::{Members, pax_records};
 
+mod checksum;
+
 fuzz_target!(|input: &[u8]| {
     let Some((mode, tar)) = input.split_first() else {
         return;
     };
     let mut tar = tar.to_vec();
     if mode & 1 == 0 {
-        tar.chunks_exact_mut(512).for_each(put_checksum_right);
+        tar.chunks_exact_mut(512).for_each(checksum::put_right);
     }
     let mut members = Members::new(&tar);
     let mut end = 0;
@@ -32,12 +34,3 @@ fuzz_target!(|input: &[u8]| {
     }
     pax_records(&tar).for_each(drop);
 });
-
-fn put_checksum_right(block: &mut [u8]) {
-    if block.iter().all(|byte| *byte == 0) {
-        return;
-    }
-    block[148..156].fill(b' ');
-    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-}

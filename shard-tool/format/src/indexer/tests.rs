@@ -1,6 +1,6 @@
 use super::*;
-use crate::ShardSet;
 use crate::image_header::{Content, identify};
+use crate::{ShardSet, modified_ns};
 
 const IMAGE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x05\0\0\0\x04\x08\x02\0\0\0";
 
@@ -23,9 +23,14 @@ fn shard(key: &str) -> ShardIndexer {
 
 fn index(dir: &Path, overwrite: bool, file: &str) -> Result<Manifest, FormatError> {
     fs::write(dir.join(file), IMAGE).expect("written");
-    let mut indexer = SetIndexer::create(dir, overwrite)?;
-    let size = IMAGE.len() as u64;
-    indexer.add_shard("train", file, size, xxh3_64(IMAGE), shard("any.key"))?;
+    let mut indexer = SetIndexer::create(dir, IndexedInPlace::default(), overwrite)?;
+    let tar = WalkedTar {
+        file,
+        num_bytes: IMAGE.len() as u64,
+        digest: xxh3_64(IMAGE),
+        modified_ns: modified_ns(&fs::metadata(dir.join(file)).expect("is there")),
+    };
+    indexer.add_shard("train", &tar, shard("any.key"))?;
     indexer.finish(vec!["0".to_owned()])
 }
 
@@ -46,9 +51,16 @@ fn a_manifest_is_replaced_only_on_request_and_a_dropped_indexer_leaves_nothing()
     let again = index(dir.path(), false, "a.tar");
     assert!(matches!(again, Err(FormatError::Indexed { .. })));
     index(dir.path(), true, "a.tar").expect("replaced");
-    let mut indexer = SetIndexer::create(dir.path(), true).expect("starts");
+    let mut indexer =
+        SetIndexer::create(dir.path(), IndexedInPlace::default(), true).expect("starts");
+    let tar = WalkedTar {
+        file: "b.tar",
+        num_bytes: 1,
+        digest: 1,
+        modified_ns: 0,
+    };
     indexer
-        .add_shard("val", "b.tar", 1, 1, ShardIndexer::default())
+        .add_shard("val", &tar, ShardIndexer::default())
         .expect("added");
     drop(indexer);
     assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 3);
@@ -73,4 +85,29 @@ fn names_that_cannot_be_are_refused_before_anything_is_replaced() {
     let refused = index(dir.path(), false, ".hidden.tar");
     assert!(matches!(refused, Err(FormatError::ManifestInvalid { .. })));
     assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
+}
+
+#[test]
+fn what_a_killed_indexer_left_is_removed_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let left = [
+        ".a.idx.partial",
+        ".my shard.v2.idx.partial",
+        ".manifest.json.partial",
+    ];
+    let others = [
+        ".train-000000.idx.partial",
+        ".train-000000.tar.partial",
+        ".val-000000.idx.partial",
+        ".val-000000.tar.zst.partial",
+        ".notes.partial",
+        "b.idx.partial",
+    ];
+    for file in left.iter().chain(&others) {
+        fs::write(dir.path().join(file), b"half").expect("written");
+    }
+    index(dir.path(), false, "b.tar").expect("indexed");
+    let is_there = |file: &&str| dir.path().join(file).exists();
+    assert!(!left.iter().any(&is_there));
+    assert!(others.iter().all(is_there));
 }

@@ -47,6 +47,23 @@ pub fn expand(pattern: &str) -> Result<Vec<String>, PatternError> {
     Ok(names.iter().map(|name| unescape(name)).collect())
 }
 
+/// The pattern that stands for this name alone.
+///
+/// ```
+/// use shard_format::pattern::{escape, expand};
+/// assert_eq!(expand(&escape("a{1,2}.tar")).unwrap(), ["a{1,2}.tar"]);
+/// ```
+pub fn escape(name: &str) -> String {
+    let mut pattern = String::with_capacity(name.len());
+    for character in name.chars() {
+        if matches!(character, '{' | '}' | ',' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
+}
+
 /// Expands what lies `depth` braces deep. Escapes stay, since names are looked through again.
 fn expand_at(pattern: &str, depth: usize) -> Result<Vec<String>, PatternError> {
     if depth > MAX_DEPTH {

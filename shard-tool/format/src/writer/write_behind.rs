@@ -16,9 +16,10 @@ pub(super) struct WriteBehind {
     syncer: Option<Syncer>,
 }
 
+/// A thread that ends with this.
 struct Syncer {
-    requests: SyncSender<()>,
-    thread: JoinHandle<io::Result<()>>,
+    requests: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl WriteBehind {
@@ -32,23 +33,23 @@ impl WriteBehind {
 
     /// Waits until all is on disk; the size of the file.
     pub(super) fn finish(mut self) -> io::Result<u64> {
-        if let Some(Syncer { requests, thread }) = self.syncer.take() {
-            drop(requests);
-            // The system tells of a failure once, so here or below.
-            thread.join().expect("it does not panic")?;
-        }
+        // The system tells of a failure once, so here or below.
+        self.syncer
+            .take()
+            .map_or(Ok(()), |mut syncer| syncer.join())?;
         self.file.sync_all()?;
         Ok(self.file.metadata()?.len())
     }
 
     fn ask_to_sync(&mut self) -> io::Result<()> {
-        let syncer = match self.syncer.take() {
+        let syncer = match &self.syncer {
             Some(syncer) => syncer,
-            None => Syncer::start(self.file.try_clone()?)?,
+            None => self.syncer.insert(Syncer::start(self.file.try_clone()?)?),
         };
-        // With one request waiting, another says nothing new.
-        let _ = syncer.requests.try_send(());
-        self.syncer = Some(syncer);
+        if let Some(requests) = &syncer.requests {
+            // With one request waiting, another says nothing new.
+            let _ = requests.try_send(());
+        }
         Ok(())
     }
 }
@@ -76,6 +77,23 @@ impl Syncer {
         let thread = thread::Builder::new()
             .name("sync".to_owned())
             .spawn(sync_while_asked)?;
-        Ok(Self { requests, thread })
+        Ok(Self {
+            requests: Some(requests),
+            thread: Some(thread),
+        })
+    }
+
+    /// Waits for the disk to have all that was asked for.
+    fn join(&mut self) -> io::Result<()> {
+        self.requests = None;
+        let ended = self.thread.take().map(JoinHandle::join);
+        ended.map_or(Ok(()), |ended| ended.expect("it does not panic"))
+    }
+}
+
+impl Drop for Syncer {
+    /// The file is closed then, so that removing it gives its space back.
+    fn drop(&mut self) {
+        drop(self.join());
     }
 }

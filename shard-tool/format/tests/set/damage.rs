@@ -1,11 +1,12 @@
 //! Sets that are damaged or do not fit together are refused, and say where.
 
 use std::fs;
+use std::path::Path;
 
 use proptest::prelude::*;
-use shard_format::{FormatError, HEADER_BYTES, ShardSet};
+use shard_format::{FormatError, HEADER_BYTES, ReadOptions, ShardSet, WriterOptions};
 
-use crate::harness::{folder, item, items, jpeg, write};
+use crate::harness::{OPTIONS, folder, item, items, jpeg, write, write_with};
 
 #[test]
 fn an_unknown_split_is_told_with_those_there_are() {
@@ -28,9 +29,11 @@ fn a_truncated_shard_is_refused() {
         .and_then(|file| file.set_len(whole - 1))
         .expect("cut");
     let error = ShardSet::open(dir.path(), "train").expect_err("the shard is cut");
-    assert!(
-        matches!(error, FormatError::SizeDiffers { expected, found, .. } if (expected, found) == (whole, whole - 1))
-    );
+    let FormatError::ShardCut { cut, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!((cut.expected_bytes, cut.found_bytes), (whole, whole - 1));
+    assert_eq!(error.exit_code(), 3);
 }
 
 #[test]
@@ -90,4 +93,116 @@ proptest! {
         let outcome = ShardSet::open(dir.path(), "train").and_then(|set| set.sample(0)?.check());
         prop_assert!(outcome.is_err(), "byte {} of {}", at, file);
     }
+}
+
+/// Cuts the second of these shards behind the first `num_kept` samples of it, in the middle of the next one's image.
+fn cut_second_shard(dir: &Path, num_kept: u64) {
+    let options = WriterOptions {
+        shard_samples: 10,
+        ..OPTIONS
+    };
+    write_with(dir, &items(30), options).expect("the set is written");
+    let set = ShardSet::open(dir, "train").expect("opens");
+    let at = set.sample(10 + num_kept).expect("the sample").offset + 5;
+    cut(&dir.join("train-000001.tar"), at);
+}
+
+fn cut(path: &Path, num_bytes: u64) {
+    let file = fs::OpenOptions::new().write(true).open(path);
+    file.and_then(|file| file.set_len(num_bytes)).expect("cut");
+}
+
+fn bearing(dir: &Path) -> Result<ShardSet, FormatError> {
+    let options = ReadOptions {
+        allow_damaged: true,
+    };
+    ShardSet::open_with(dir, "train", options)
+}
+
+#[test]
+fn a_cut_shard_is_refused_with_its_last_good_sample() {
+    let dir = folder();
+    cut_second_shard(dir.path(), 4);
+    let error = ShardSet::open(dir.path(), "train").expect_err("the shard is cut");
+    let message = error.to_string();
+    for words in [
+        "train-000001.tar has ",
+        "and 4 of its 10 samples, the last good one class 1/13 at offset ",
+        "--allow-damaged",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_cut_shard_is_numbered_without_gaps() {
+    let dir = folder();
+    cut_second_shard(dir.path(), 4);
+    let set = bearing(dir.path()).expect("opens");
+    assert_eq!(set.num_samples(), 24);
+    let all = items(30);
+    let expected = all[..14].iter().chain(&all[20..]);
+    for (item, sample) in expected.zip(set.samples()) {
+        let sample = sample.expect("is there");
+        sample.check().expect("is sound");
+        assert_eq!(sample.key, item.key);
+    }
+    assert!(set.sample(24).is_err());
+    let cuts: Vec<_> = set.cut_shards().collect();
+    assert_eq!((cuts.len(), cuts[0].num_lost()), (1, 6));
+    assert_eq!(cuts[0].last_good.as_ref().expect("one is").0, "class 1/13");
+}
+
+#[test]
+fn a_shard_of_which_nothing_is_left_is_passed_over_but_not_a_whole_split() {
+    let dir = folder();
+    cut_second_shard(dir.path(), 0);
+    let set = bearing(dir.path()).expect("opens");
+    let keys: Vec<_> = set
+        .samples()
+        .map(|sample| sample.expect("is there").key)
+        .collect();
+    let expected: Vec<_> = items(30).into_iter().map(|item| item.key).collect();
+    assert_eq!(keys, [&expected[..10], &expected[20..]].concat());
+    for number in 0..3 {
+        cut(&dir.path().join(format!("train-00000{number}.tar")), 0);
+    }
+    assert!(matches!(
+        bearing(dir.path()),
+        Err(FormatError::ShardCut { .. })
+    ));
+}
+
+#[test]
+fn samples_before_the_cut_that_are_not_those_that_were_packed_are_lost_too() {
+    let dir = folder();
+    cut_second_shard(dir.path(), 4);
+    let offset = bearing(dir.path())
+        .and_then(|set| Ok(set.sample(12)?.offset))
+        .expect("is there");
+    let path = dir.path().join("train-000001.tar");
+    let mut bytes = fs::read(&path).expect("read");
+    bytes[offset as usize] ^= 1;
+    fs::write(&path, bytes).expect("written");
+    let set = bearing(dir.path()).expect("opens");
+    assert_eq!(set.num_samples(), 22);
+}
+
+#[test]
+fn nothing_but_cut_shards_is_borne() {
+    let dir = folder();
+    cut_second_shard(dir.path(), 4);
+    let index = dir.path().join("train-000001.idx");
+    let mut bytes = fs::read(&index).expect("read");
+    *bytes.last_mut().expect("a byte") ^= 1;
+    fs::write(&index, bytes).expect("written");
+    assert!(matches!(
+        bearing(dir.path()),
+        Err(FormatError::IndexChecksum { .. })
+    ));
+    fs::remove_file(dir.path().join("train-000001.tar")).expect("removed");
+    assert!(matches!(
+        bearing(dir.path()),
+        Err(FormatError::MissingFile { .. })
+    ));
 }

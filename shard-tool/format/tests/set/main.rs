@@ -1,5 +1,6 @@
 //! Sets written and read back: by this crate, by other readers, and after files were damaged.
 
+mod compressed;
 mod damage;
 mod harness;
 mod other_readers;

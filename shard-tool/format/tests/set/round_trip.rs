@@ -1,6 +1,7 @@
 //! What this crate writes, it reads; and what the writer does to a folder.
 
 use std::fs;
+use std::path::Path;
 
 use shard_format::{FormatError, Manifest, SetWriter, ShardSet, WriterOptions};
 
@@ -267,4 +268,99 @@ fn shards_of_someone_else_are_neither_overwritten_nor_removed() {
     };
     write_with(dir.path(), &items(2), replace).expect("the set is written");
     assert_eq!(fs::read(&other).expect("still there"), b"theirs");
+}
+
+/// A set of two shards over one of ten, whose replacement broke off where a file of its second split was to get its name.
+fn broken_replacement(dir: &Path) -> WriterOptions {
+    let small = WriterOptions {
+        shard_samples: 4,
+        ..OPTIONS
+    };
+    write_with(dir, &items(40), small).expect("the set is written");
+    let in_the_way = dir.join("val-000000.tar");
+    fs::create_dir_all(in_the_way.join("x")).expect("made");
+    let replace = WriterOptions {
+        overwrite: true,
+        shard_samples: 20,
+        ..OPTIONS
+    };
+    two_splits(dir, replace).expect_err("a folder is in the way");
+    fs::remove_dir_all(in_the_way).expect("removed");
+    assert!(!dir.join("manifest.json").exists());
+    assert!(dir.join("train-000009.tar").exists());
+    replace
+}
+
+fn two_splits(dir: &Path, options: WriterOptions) -> Result<Manifest, FormatError> {
+    let mut writer = SetWriter::create(dir, classes(), options)?;
+    for split in ["train", "val"] {
+        writer.begin_split(split);
+        append(&mut writer, &items(1)[0])?;
+        writer.end_split()?;
+    }
+    writer.finish()
+}
+
+const TWO_SPLITS: [&str; 5] = [
+    "manifest.json",
+    "train-000000.idx",
+    "train-000000.tar",
+    "val-000000.idx",
+    "val-000000.tar",
+];
+
+fn names_of(dir: &Path) -> Vec<String> {
+    let files = files_of(dir).into_iter();
+    let name = |path: std::path::PathBuf| path.file_name().expect("a name").to_owned();
+    files
+        .map(|path| name(path).into_string().expect("UTF-8"))
+        .collect()
+}
+
+#[test]
+fn a_replacement_that_broke_off_leaves_nothing_of_the_old_set_once_it_is_done_again() {
+    let dir = folder();
+    let replace = broken_replacement(dir.path());
+    let unasked = WriterOptions {
+        overwrite: false,
+        ..replace
+    };
+    assert!(matches!(
+        two_splits(dir.path(), unasked),
+        Err(FormatError::Exists { .. })
+    ));
+    two_splits(dir.path(), replace).expect("the set is written");
+    assert_eq!(names_of(dir.path()), TWO_SPLITS);
+}
+
+#[test]
+fn a_replacement_that_broke_off_twice_or_after_the_manifest_is_remembered_too() {
+    let dir = folder();
+    let replace = broken_replacement(dir.path());
+    let note = dir.path().join(".replaced.json");
+    let text = fs::read(&note).expect("the note");
+    two_splits(dir.path(), replace).expect("the set is written");
+    // As if it had been killed before it removed the old files.
+    fs::write(dir.path().join("train-000009.tar"), b"old").expect("written");
+    fs::write(&note, text).expect("written");
+    two_splits(dir.path(), replace).expect("the set is replaced");
+    assert_eq!(names_of(dir.path()), TWO_SPLITS);
+}
+
+#[test]
+fn a_note_of_replaced_files_leads_to_no_other_files() {
+    let dir = folder();
+    let theirs = dir.path().join("theirs.txt");
+    fs::write(&theirs, b"theirs").expect("written");
+    let out = dir.path().join("out");
+    fs::create_dir(&out).expect("made");
+    fs::write(
+        out.join(".replaced.json"),
+        r#"["../theirs.txt", "../a-000000.tar"]"#,
+    )
+    .expect("written");
+    fs::write(dir.path().join("a-000000.tar"), b"theirs").expect("written");
+    two_splits(&out, OPTIONS).expect("the set is written");
+    assert!(theirs.exists() && dir.path().join("a-000000.tar").exists());
+    assert_eq!(names_of(&out), TWO_SPLITS);
 }

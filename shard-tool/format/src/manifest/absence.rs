@@ -1,0 +1,82 @@
+//! The text of a manifest, or why there is none: what to do depends on what else is in the folder.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::MANIFEST_FILE;
+use crate::FormatError;
+
+/// What is in the manifest of the set in `dir`, or why there is none.
+pub(super) fn text_of(dir: &Path) -> Result<Vec<u8>, FormatError> {
+    let path = dir.join(MANIFEST_FILE);
+    match fs::read(&path) {
+        Ok(text) => Ok(text),
+        Err(source) if is_absent(&source) => Err(explain_absence(dir)),
+        Err(source) => Err(FormatError::Read { path, source }),
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Why there is no manifest in `dir`.
+fn explain_absence(dir: &Path) -> FormatError {
+    let dir = dir.to_owned();
+    if !dir.exists() {
+        return FormatError::MissingFolder { dir };
+    }
+    if !dir.is_dir() {
+        return FormatError::NotAFolder { path: dir };
+    }
+    if holds_images(&dir, 3, &mut 5_000) {
+        return FormatError::NotPacked { dir };
+    }
+    if holds_tars(&dir) {
+        return FormatError::NotIndexed { dir };
+    }
+    FormatError::NoManifest { dir }
+}
+
+/// Looks for a file named like an image, at most `depth` folders down and `budget` names in all.
+fn holds_images(dir: &Path, depth: u32, budget: &mut u32) -> bool {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return false;
+    };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if *budget == 0 {
+            return false;
+        }
+        *budget -= 1;
+        if is_named_like_an_image(&path) {
+            return true;
+        }
+        if depth > 0 && path.is_dir() && holds_images(&path, depth - 1, budget) {
+            return true;
+        }
+    }
+    false
+}
+
+fn holds_tars(dir: &Path) -> bool {
+    let Ok(mut entries) = fs::read_dir(dir) else {
+        return false;
+    };
+    let is_tar = |path: &Path| path.extension().is_some_and(|extension| extension == "tar");
+    entries.any(|entry| entry.is_ok_and(|entry| is_tar(&entry.path())))
+}
+
+fn is_named_like_an_image(path: &Path) -> bool {
+    let extension = path
+        .extension()
+        .map(|extension| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| {
+        ["jpg", "jpeg", "png"]
+            .iter()
+            .any(|known| extension == *known)
+    })
+}

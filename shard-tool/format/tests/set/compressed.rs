@@ -1,0 +1,90 @@
+//! Shards that are compressed as a whole: each is unpacked when it is first touched, and room is asked for at once.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+
+use shard_format::{
+    FormatError, Index, IndexBuilder, MANIFEST_FILE, Manifest, ShardSet, WriterOptions,
+};
+
+use crate::harness::{OPTIONS, folder, items, write_with};
+
+fn write_compressed(dir: &Path) {
+    let options = WriterOptions {
+        zstd_level: Some(3),
+        shard_samples: 10,
+        ..OPTIONS
+    };
+    write_with(dir, &items(40), options).expect("the set is written");
+}
+
+#[test]
+fn a_shard_is_unpacked_once_however_many_threads_ask_for_it_first() {
+    let dir = folder();
+    write_compressed(dir.path());
+    let set = ShardSet::open(dir.path(), "train").expect("opens");
+    let address = || set.sample(0).map(|sample| sample.image.as_ptr() as usize);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(address)).collect();
+        let addresses = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("ends"));
+        let addresses: Result<Vec<usize>, FormatError> = addresses.collect();
+        let addresses = addresses.expect("unpacked");
+        assert!(addresses.iter().all(|address| *address == addresses[0]));
+    });
+    for (item, sample) in items(40).iter().zip(set.samples()) {
+        let sample = sample.expect("unpacked");
+        sample.check().expect("sound");
+        assert_eq!((sample.key, sample.image), (&item.key[..], &item.image[..]));
+    }
+}
+
+#[test]
+fn a_damaged_shard_is_an_error_of_its_samples_alone() {
+    let dir = folder();
+    write_compressed(dir.path());
+    let path = dir.path().join("train-000001.tar.zst");
+    let mut bytes = fs::read(&path).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x20;
+    fs::write(&path, bytes).expect("written");
+    let set = ShardSet::open(dir.path(), "train").expect("opens, since nothing is unpacked yet");
+    let outcomes: Vec<bool> = set.samples().map(|sample| sample.is_ok()).collect();
+    let expected: Vec<bool> = (0..40).map(|id| id / 10 != 1).collect();
+    assert_eq!(outcomes, expected);
+    let error = set.sample(10).expect_err("still damaged");
+    assert!(matches!(error, FormatError::Compressed { .. }), "{error}");
+    assert_eq!(error.exit_code(), 3);
+}
+
+#[test]
+fn room_for_all_shards_together_is_asked_for_before_anything_is_unpacked() {
+    let dir = folder();
+    write_compressed(dir.path());
+    // Half of all the bytes that there can be, in each of two shards.
+    let huge = 1u64 << 62;
+    let mut manifest = Manifest::load(dir.path()).expect("loads");
+    let split = manifest.splits.get_mut("train").expect("the split");
+    for shard in &mut split.shards[..2] {
+        let path = dir.path().join(&shard.index_file);
+        let index = Index::open(&path).expect("opens");
+        let mut builder = IndexBuilder::default();
+        for number in 0..index.num_entries() {
+            let (entry, key) = index.entry(number).expect("is sound");
+            builder.push(&entry, key);
+        }
+        fs::write(&path, builder.to_bytes(huge, index.shard_digest())).expect("written");
+        split.num_bytes += huge - shard.num_bytes;
+        shard.num_bytes = huge;
+    }
+    let num_bytes = split.num_bytes;
+    fs::write(dir.path().join(MANIFEST_FILE), manifest.to_json()).expect("written");
+    let error = ShardSet::open(dir.path(), "train").expect_err("no disk is so large");
+    assert!(
+        matches!(error, FormatError::CannotUnpack { needed_bytes, .. } if needed_bytes == num_bytes),
+        "{error}"
+    );
+    assert_eq!(error.exit_code(), 4);
+}
