@@ -8,6 +8,7 @@ use shard_format::walk::{Step, walk};
 use shard_format::{MappedFile, Sample};
 
 use crate::error::ToolError;
+use crate::report::last_good;
 use crate::{near, output, set};
 
 const ABOUT: &str = "Write the bytes of one image to stdout, as they were packed.
@@ -72,10 +73,18 @@ fn cat_member(path: &Path, key: &str) -> Result<(), ToolError> {
                 return output::print(|out| out.bytes(member.data));
             }
             Step::Member(member) => names.push(String::from_utf8_lossy(&member.name).into_owned()),
-            Step::Damage { offset: 0, problem } => return Err(ToolError::not_a_tar(path, problem)),
-            Step::Damage { offset, problem } => {
-                eprintln!("warning: {problem}; {} offset {offset}", path.display());
-            }
+            Step::Damage {
+                offset: 0, problem, ..
+            } => return Err(ToolError::not_a_tar(path, problem)),
+            Step::Damage {
+                offset,
+                problem,
+                last_good: last,
+            } => eprintln!(
+                "warning: {problem}; {} offset {offset}, {}",
+                path.display(),
+                last_good(last.as_ref())
+            ),
         }
     }
     let near = near::matches(key, names.iter().map(|name| key_of(name)));

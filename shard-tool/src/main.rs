@@ -25,6 +25,7 @@ mod split;
 mod stat;
 mod synth;
 mod tally;
+mod threads;
 mod transcode;
 mod unpack;
 mod verify;

@@ -76,7 +76,7 @@
 //! The numbers in the names of the shards rise in that order; some may be left out.
 
 mod error;
-mod folder;
+pub mod folder;
 pub mod grouping;
 pub mod image_header;
 mod index;
