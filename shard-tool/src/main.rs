@@ -14,6 +14,7 @@ mod journal;
 mod list;
 mod near;
 mod order;
+mod out_folder;
 mod output;
 mod pack;
 mod plan;

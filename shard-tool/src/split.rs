@@ -3,9 +3,10 @@
 //! The choice and the order are those of `shard-tool pack --val-fraction`: by a seeded hash of the
 //! keys, class by class. So both ways give the same shards.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
@@ -15,13 +16,14 @@ use crate::error::ToolError;
 use crate::order::{self, sort_by_hash};
 use crate::progress::Progress;
 use crate::source::{TRAIN, VAL};
-use crate::{output, report};
+use crate::{output, report, set};
 
 const ABOUT: &str = "Divide the train split of a set into train and val, and write both as a new set.
 
 Takes the part F of each class, rounded, as val, and leaves at least one image in train. The choice \
 depends on the keys and the seed alone, and is that of `shard-tool pack --val-fraction F --seed S`. Other \
-splits of SET are not part of the new set.";
+splits of SET are not part of the new set. Samples of a set that was indexed in place (shard-tool index) get keys \
+of their class and their old key.";
 
 const EXAMPLE: &str = "Example:
   shard-tool split photos-shards --val-fraction 0.1 --seed 7 --out photos-split";
@@ -68,7 +70,12 @@ pub(crate) fn run(options: &SplitOptions) -> Result<(), ToolError> {
         }
     }
     let samples: Vec<Sample<'_>> = set.samples().collect::<Result<_, _>>()?;
-    let [train, val] = divide(samples, options.seed, options.val_fraction);
+    let key_of = |sample| set::packed_key(&set, sample);
+    let keys: Vec<Cow<'_, str>> = samples.iter().map(key_of).collect();
+    check_distinct(&keys, &options.set)?;
+    let named = keys.iter().zip(samples);
+    let named = named.map(|(key, sample)| Named { key, sample }).collect();
+    let [train, val] = divide(named, options.seed, options.val_fraction);
     let manifest = write(options, &set, [(TRAIN, train), (VAL, val)])?;
     let summary = report::summary(&manifest, &options.out, started.elapsed());
     output::print(|out| match options.json {
@@ -77,22 +84,41 @@ pub(crate) fn run(options: &SplitOptions) -> Result<(), ToolError> {
     })
 }
 
+/// A sample and its key in the new set.
+#[derive(Debug, Clone, Copy)]
+struct Named<'a> {
+    key: &'a str,
+    sample: Sample<'a>,
+}
+
+fn check_distinct(keys: &[Cow<'_, str>], set: &Path) -> Result<(), ToolError> {
+    let mut known = HashSet::with_capacity(keys.len());
+    let mut all = keys.iter().map(Cow::as_ref);
+    match all.find(|key| !known.insert(*key)) {
+        Some(twice) => Err(ToolError::SameKey {
+            set: set.to_owned(),
+            key: twice.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Train and val, each in the order in which it is written.
-fn divide(samples: Vec<Sample<'_>>, seed: u64, fraction: f64) -> [Vec<Sample<'_>>; 2] {
-    let mut classes: BTreeMap<&str, Vec<Sample<'_>>> = BTreeMap::new();
-    for sample in samples {
-        let class = sample.key.rsplit_once('/').map_or("", |(class, _)| class);
-        classes.entry(class).or_default().push(sample);
+fn divide(samples: Vec<Named<'_>>, seed: u64, fraction: f64) -> [Vec<Named<'_>>; 2] {
+    let mut classes: BTreeMap<&str, Vec<Named<'_>>> = BTreeMap::new();
+    for named in samples {
+        let class = named.key.rsplit_once('/').map_or("", |(class, _)| class);
+        classes.entry(class).or_default().push(named);
     }
     let (mut train, mut val) = (Vec::new(), Vec::new());
     for samples in classes.into_values() {
-        let (stays, becomes_val) = order::divide(samples, seed, fraction, |sample| sample.key);
+        let (stays, becomes_val) = order::divide(samples, seed, fraction, |named| named.key);
         train.extend(stays);
         val.extend(becomes_val);
     }
     let mut splits = [train, val];
     for samples in &mut splits {
-        sort_by_hash(samples, seed, |sample| sample.key);
+        sort_by_hash(samples, seed, |named| named.key);
     }
     splits
 }
@@ -100,7 +126,7 @@ fn divide(samples: Vec<Sample<'_>>, seed: u64, fraction: f64) -> [Vec<Sample<'_>
 fn write(
     options: &SplitOptions,
     set: &ShardSet,
-    splits: [(&str, Vec<Sample<'_>>); 2],
+    splits: [(&str, Vec<Named<'_>>); 2],
 ) -> Result<shard_format::Manifest, ToolError> {
     let writer_options = WriterOptions {
         shard_bytes: options.shard_size << 20,
@@ -116,9 +142,9 @@ fn write(
             continue;
         }
         writer.begin_split(split);
-        for sample in samples {
-            sample.check()?;
-            writer.append(&new_sample(&sample))?;
+        for named in samples {
+            named.sample.check()?;
+            writer.append(&new_sample(&named))?;
             progress.step(writer.num_bytes());
         }
         writer.end_split()?;
@@ -127,7 +153,8 @@ fn write(
     Ok(writer.finish()?)
 }
 
-fn new_sample<'a>(sample: &Sample<'a>) -> NewSample<'a> {
+fn new_sample<'a>(named: &Named<'a>) -> NewSample<'a> {
+    let Named { key, sample } = named;
     let header = ImageHeader {
         kind: sample.kind,
         colour: sample.colour,
@@ -136,7 +163,7 @@ fn new_sample<'a>(sample: &Sample<'a>) -> NewSample<'a> {
         height: sample.height,
     };
     NewSample {
-        key: sample.key,
+        key,
         image: sample.image,
         crc: sample.crc,
         header,
