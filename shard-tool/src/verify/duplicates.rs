@@ -13,7 +13,8 @@ use std::collections::HashMap;
 use shard_format::{Manifest, UNLABELLED};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::alike::{Marked, for_each_group};
+use super::alike::{Marked, groups, in_bounded_memory};
+use super::behind::Behind;
 use super::defect::{Cause, Defect, SampleId};
 use super::shard::Shard;
 use crate::report::{counted, thousands};
@@ -53,14 +54,14 @@ impl<'a> Search<'a> {
     fn find_images(&self, defects: &mut Vec<Defect>, notes: &mut Vec<String>) {
         let shards = || self.shards.iter();
         let mut num_harmless = 0;
-        for_each_group(
+        in_bounded_memory(
             num_samples(shards()),
             |take| {
                 go_through(shards(), |id, entry, _| {
                     take(u64::from(entry.crc) << 32 | u64::from(entry.length), id);
                 });
             },
-            |alike| num_harmless += self.judge_alike(alike, defects),
+            |alike| num_harmless += self.judge_alike(&alike, defects),
         );
         if num_harmless > 0 {
             let images = counted(num_harmless, "image");
@@ -70,12 +71,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Tells of the copies among images of the same checksum and size; the number of copies too many where none is bad.
+    /// Tells of the copies among images that agree in checksum and size; the number of copies too many where none is bad.
     fn judge_alike(&self, alike: &[Marked], defects: &mut Vec<Defect>) -> u64 {
-        let mut copies: Vec<CopyOf> = alike
-            .iter()
-            .filter_map(|(_, id)| self.copy_of(*id))
-            .collect();
+        let mut copies = self.read_again(alike.iter().map(|(_, id)| *id).collect());
         copies.sort_unstable_by_key(|copy| (copy.digest, copy.id));
         let same = copies.chunk_by(|left, right| left.digest == right.digest);
         same.filter(|copies| copies.len() > 1)
@@ -83,16 +81,29 @@ impl<'a> Search<'a> {
             .sum()
     }
 
-    fn copy_of(&self, id: SampleId) -> Option<CopyOf> {
-        let shard = self.shard(id);
-        let (entry, _) = shard.entry(id.entry.into())?;
-        let digest = xxh3_128(shard.image(&entry)?);
-        shard.release(&entry);
-        Some(CopyOf {
-            digest,
-            id,
-            label: entry.label,
-        })
+    /// Reads images in the order in which they lie in the shards.
+    fn read_again(&self, mut ids: Vec<SampleId>) -> Vec<CopyOf> {
+        ids.sort_unstable();
+        let mut copies = Vec::with_capacity(ids.len());
+        for ids in ids.chunk_by(|left, right| left.shard == right.shard) {
+            let shard = self.shard(ids[0]);
+            let mut behind = shard.tar.as_ref().map(Behind::new);
+            for id in ids {
+                let Some((entry, _)) = shard.entry(id.entry.into()) else {
+                    continue;
+                };
+                copies.extend(shard.image(&entry).map(|image| CopyOf {
+                    digest: xxh3_128(image),
+                    id: *id,
+                    label: entry.label,
+                }));
+                if let Some((behind, image)) = behind.as_mut().zip(shard.image_range(&entry)) {
+                    behind.read(image);
+                }
+            }
+            shard.release_index();
+        }
+        copies
     }
 
     /// Tells of copies that are bad; the number of copies too many if none is.
@@ -157,12 +168,12 @@ impl<'a> Search<'a> {
     fn find_keys(&self, split: &str, defects: &mut Vec<Defect>, notes: &mut Vec<String>) {
         let shards = || self.shards.iter().filter(|shard| shard.split == split);
         let mut twice = Vec::new();
-        for_each_group(
+        in_bounded_memory(
             num_samples(shards()),
             |take| {
                 go_through(shards(), |id, _, key| take(xxh3_64(key.as_bytes()), id));
             },
-            |alike| self.find_equal_keys(alike, &mut twice),
+            |alike| groups(&alike).for_each(|alike| self.find_equal_keys(alike, &mut twice)),
         );
         if !self.manifest.indexed_in_place {
             defects.extend(twice.iter().map(|(sample, first)| {

@@ -66,7 +66,7 @@ struct Comparison<'s> {
     /// How many of them lie before the walk.
     num_passed: usize,
     /// Those whose image was the last member, and whose label the next one should be.
-    unlabelled: Vec<u32>,
+    awaiting_label: Vec<u32>,
     /// The last members, as far as they have the same key; in shards that somebody else has written.
     group: Group,
     /// Members that belong to no sample of the index.
@@ -93,7 +93,7 @@ impl<'s> Comparison<'s> {
             shard,
             numbers,
             num_passed: 0,
-            unlabelled: Vec::new(),
+            awaiting_label: Vec::new(),
             group: Group::default(),
             num_unknown: 0,
             defects: Vec::new(),
@@ -112,7 +112,7 @@ impl<'s> Comparison<'s> {
                 self.tell(Cause::Member, number, reason);
             }
             if !self.shard.in_place {
-                self.unlabelled.push(number);
+                self.awaiting_label.push(number);
             }
         }
         let is_listed = is_label || self.num_passed > num_passed;
@@ -154,7 +154,7 @@ impl<'s> Comparison<'s> {
     /// Compares the labels of the last image with the member behind it; whether that is a label.
     fn take_label(&mut self, next: Option<&Member<'_>>) -> bool {
         let mut is_label = false;
-        for number in std::mem::take(&mut self.unlabelled) {
+        for number in std::mem::take(&mut self.awaiting_label) {
             let (entry, key) = self.shard.entry(number.into()).expect("it was read before");
             let next = next.filter(|next| next.name.strip_suffix(b".cls") == Some(key.as_bytes()));
             is_label |= next.is_some();

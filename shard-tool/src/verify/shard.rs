@@ -125,13 +125,6 @@ impl<'a> Shard<'a> {
         Some(usize::try_from(entry.offset).ok()?..usize::try_from(end).ok()?)
     }
 
-    /// Gives back the memory of an image that has been read.
-    pub(super) fn release(&self, entry: &Entry) {
-        if let Some((tar, range)) = self.tar.as_ref().zip(self.image_range(entry)) {
-            tar.release(range);
-        }
-    }
-
     /// Gives back the memory of what has been read of the index.
     pub(super) fn release_index(&self) {
         if let Some(index) = &self.index {
