@@ -3,17 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
+use shard_format::image_header::{Content, identify};
 use shard_format::members::Member;
 use shard_format::walk::{Step, walk};
-use shard_format::{MappedFile, Sample};
+use shard_format::{MappedFile, Sample, ShardSet};
 
 use crate::error::ToolError;
+use crate::list::Line;
+use crate::report::last_good;
 use crate::{near, output, set};
 
 const ABOUT: &str = "Write the bytes of one image to stdout, as they were packed.
 
 SET_OR_SHARD is a folder that holds manifest.json, or any tar. KEY is <class>/<stem>, as \
-`shard-tool list` shows it; in a tar the whole name of any member does as well.";
+`shard-tool list` shows it; in a tar the whole name of any member does as well.
+
+--json writes one object instead, with all that is known of the image but its bytes: of a sample of a set the line of \
+`shard-tool list --json`; of a member of a tar its name, offset, size, checksum and, if it is an image, kind, \
+colour model and size in pixels.";
 
 const EXAMPLE: &str = "Example:
   shard-tool cat imagenet-shards n01440764/n01440764_10026 > fish.jpg";
@@ -29,12 +37,36 @@ pub(crate) struct CatOptions {
     /// Look in this split of a set only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
+    /// One JSON object about the image, without its bytes.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is told of a member of a tar.
+#[derive(Debug, Serialize)]
+struct MemberLine<'a> {
+    shard: &'a Path,
+    name: String,
+    offset: u64,
+    bytes: usize,
+    crc32: u32,
+    #[serde(flatten)]
+    image: Option<ImageLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct ImageLine {
+    kind: &'static str,
+    colour: &'static str,
+    bits: u8,
+    width: u32,
+    height: u32,
 }
 
 /// Writes the image.
 pub(crate) fn run(options: &CatOptions) -> Result<(), ToolError> {
     if options.set_or_shard.is_file() {
-        cat_member(&options.set_or_shard, &options.key)
+        cat_member(&options.set_or_shard, options)
     } else {
         cat_sample(options)
     }
@@ -42,44 +74,83 @@ pub(crate) fn run(options: &CatOptions) -> Result<(), ToolError> {
 
 fn cat_sample(options: &CatOptions) -> Result<(), ToolError> {
     let splits = set::open(&options.set_or_shard, options.split.as_deref())?;
-    let mut found: Option<Sample<'_>> = None;
-    for sample in splits.iter().flat_map(|split| split.samples()) {
+    let mut found: Option<(&ShardSet, Sample<'_>)> = None;
+    let of_split = |split| ShardSet::samples(split).map(move |sample| (split, sample));
+    for (split, sample) in splits.iter().flat_map(of_split) {
         let sample = sample?;
         match &found {
             _ if sample.key != options.key => {}
-            Some(first) => eprintln!(
+            Some((_, first)) => eprintln!(
                 "warning: {} is also in {}; this is the one in {}; give --split",
                 options.key, sample.shard, first.shard
             ),
-            None => found = Some(sample),
+            None => found = Some((split, sample)),
         }
     }
-    let Some(sample) = found else {
+    let Some((split, sample)) = found else {
         let keys = splits.iter().flat_map(|split| split.samples().flatten());
         let near = near::matches(&options.key, keys.map(|sample| sample.key));
         return Err(unknown(&options.set_or_shard, &options.key, near));
     };
-    output::print(|out| out.bytes(sample.image))?;
+    output::print(|out| match options.json {
+        true => out.json(&Line::new(split, &sample)),
+        false => out.bytes(sample.image),
+    })?;
     Ok(sample.check()?)
 }
 
-fn cat_member(path: &Path, key: &str) -> Result<(), ToolError> {
+fn cat_member(path: &Path, options: &CatOptions) -> Result<(), ToolError> {
+    let key = options.key.as_str();
     let tar = MappedFile::open(path)?;
     let mut names = Vec::new();
     for step in walk(&tar) {
         match step {
             Step::Member(member) if is_called(&member, key) => {
-                return output::print(|out| out.bytes(member.data));
+                return output::print(|out| match options.json {
+                    true => out.json(&MemberLine::new(path, &member)),
+                    false => out.bytes(member.data),
+                });
             }
             Step::Member(member) => names.push(String::from_utf8_lossy(&member.name).into_owned()),
-            Step::Damage { offset: 0, problem } => return Err(ToolError::not_a_tar(path, problem)),
-            Step::Damage { offset, problem } => {
-                eprintln!("warning: {problem}; {} offset {offset}", path.display());
-            }
+            Step::Damage {
+                offset: 0, problem, ..
+            } => return Err(ToolError::not_a_tar(path, problem)),
+            Step::Damage {
+                offset,
+                problem,
+                last_good: last,
+            } => eprintln!(
+                "warning: {problem}; {} offset {offset}, {}",
+                path.display(),
+                last_good(last.as_ref())
+            ),
         }
     }
     let near = near::matches(key, names.iter().map(|name| key_of(name)));
     Err(unknown(path, key, near))
+}
+
+impl<'a> MemberLine<'a> {
+    fn new(shard: &'a Path, member: &Member<'_>) -> Self {
+        let image = match identify(member.data) {
+            Content::Image(header) => Some(ImageLine {
+                kind: header.kind.name(),
+                colour: header.colour.name(),
+                bits: header.bits,
+                width: header.width,
+                height: header.height,
+            }),
+            _ => None,
+        };
+        Self {
+            shard,
+            name: String::from_utf8_lossy(&member.name).into_owned(),
+            offset: member.data_offset,
+            bytes: member.data.len(),
+            crc32: crc32fast::hash(member.data),
+            image,
+        }
+    }
 }
 
 /// The name up to the first dot after its last slash.

@@ -132,6 +132,10 @@ pub(crate) enum ToolError {
     Stopped(PathBuf),
     #[error("the output folder is not empty; {}; give another folder", .0.display())]
     OutNotEmpty(PathBuf),
+    #[error("the output folder is the current one; {}; give another, which is put in place when it is whole", .0.display())]
+    OutIsHere(PathBuf),
+    #[error("stopped on request; {}; run the same command again (nothing was left there)", .0.display())]
+    Interrupted(PathBuf),
     #[error("cannot read: {source}; {}; check the path and its permissions", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write: {source}; {}; check free space and permissions", path.display())]
@@ -153,8 +157,12 @@ pub(crate) enum ToolError {
         num_defects: u64,
         num_bad_samples: u64,
     },
-    #[error("the set cannot be repaired: {problem}; {}; pack it again (nothing was changed)", set.display())]
-    BeyondRepair { set: PathBuf, problem: String },
+    #[error("the set cannot be repaired: {problem}; {}; {remedy} (nothing was changed)", set.display())]
+    BeyondRepair {
+        set: PathBuf,
+        problem: String,
+        remedy: String,
+    },
     #[error(
         "a member is refused: `{member}`: {problem}; {} offset {offset}; \
          unpack it with another program if you trust it (nothing was written)", tar.display()
@@ -165,14 +173,20 @@ pub(crate) enum ToolError {
         offset: u64,
         problem: &'static str,
     },
-    #[error("the tar is damaged: {problem}; {} offset {offset}; copy it again (nothing was written)", path.display())]
+    #[error(
+        "the tar is damaged: {problem}; {} offset {offset}, {}; copy it again (nothing was written)",
+        path.display(), crate::report::last_good(last_good.as_ref())
+    )]
     DamagedTar {
         path: PathBuf,
         offset: u64,
         problem: String,
+        last_good: Option<(String, u64)>,
     },
     #[error("two images would become the same file; {}; unpack splits or shards apart (nothing was written)", .0.display())]
     SamePath(PathBuf),
+    #[error("two samples would get the key `{key}`; {}; index the shards that repeat it as a set of their own", set.display())]
+    SameKey { set: PathBuf, key: String },
     #[error("the new set would replace the old one; {}; give another --out", .0.display())]
     OutIsSet(PathBuf),
     #[error(transparent)]
@@ -191,8 +205,9 @@ impl ToolError {
             | Self::OutInsideSource(_)
             | Self::NoDefaultOut(_)
             | Self::OutNotEmpty(_)
+            | Self::OutIsHere(_)
             | Self::OutIsSet(_) => 2,
-            Self::Stopped(_) => 75,
+            Self::Stopped(_) | Self::Interrupted(_) => 75,
             Self::DiskFull { .. } | Self::SpoolFull { .. } | Self::Write { .. } => 4,
             Self::Format(error) => error.exit_code() as u8,
             Self::Index(error) => error.exit_code(),

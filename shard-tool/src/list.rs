@@ -31,9 +31,9 @@ pub(crate) struct ListOptions {
     json: bool,
 }
 
-/// A line of `--json`.
+/// A line of `--json`: all that is known of a sample but its bytes.
 #[derive(Debug, Serialize)]
-struct Line<'a> {
+pub(crate) struct Line<'a> {
     split: &'a str,
     key: &'a str,
     label: Option<u32>,
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &ListOptions) -> Result<(), ToolError> {
 }
 
 impl<'a> Line<'a> {
-    fn new(split: &'a ShardSet, sample: &Sample<'a>) -> Self {
+    pub(crate) fn new(split: &'a ShardSet, sample: &Sample<'a>) -> Self {
         Self {
             split: split.split(),
             key: sample.key,

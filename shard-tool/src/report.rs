@@ -139,6 +139,19 @@ fn kinds_and_colours(manifest: &Manifest) -> String {
     )
 }
 
+/// The last whole member of a tar before damage: its name and the offset of its header.
+pub(crate) fn last_good(member: Option<&(String, u64)>) -> String {
+    match member {
+        Some((name, offset)) => {
+            format!(
+                "last good member {} at offset {offset}",
+                name.escape_debug()
+            )
+        }
+        None => "no good member before it".to_owned(),
+    }
+}
+
 /// `1 file`, `2,000 files`.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     let plural = match noun {

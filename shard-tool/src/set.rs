@@ -1,10 +1,14 @@
 //! A set given on the command line: its splits, and the class part of its keys.
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use shard_format::{Manifest, ShardSet};
+use shard_format::{Manifest, Sample, ShardSet, name};
 
 use crate::error::ToolError;
+
+/// The class part of the key of a sample without label.
+pub(crate) const UNLABELLED: &str = "unlabelled";
 
 /// Opens `split` of the set in `dir`, or all of its splits, in order of name.
 ///
@@ -23,4 +27,19 @@ pub(crate) fn open(dir: &Path, split: Option<&str>) -> Result<Vec<ShardSet>, Too
 pub(crate) fn class_of(classes: &[String], label: Option<u32>) -> Option<&str> {
     let class = classes.get(label? as usize)?;
     Some(class)
+}
+
+/// The key of a sample, of the form `<class>/<stem>` that packing gives it. In a set that was indexed in place keys have any form:
+/// there the class is that of the label, and the stem is the whole key, without the class if it begins with that.
+pub(crate) fn packed_key<'a>(set: &ShardSet, sample: &Sample<'a>) -> Cow<'a, str> {
+    if set.manifest().indexed_in_place.is_none() {
+        return sample.key.into();
+    }
+    let class = class_of(set.classes(), sample.label).unwrap_or(UNLABELLED);
+    let key = sample.key.strip_prefix("./").unwrap_or(sample.key);
+    let in_class = key
+        .strip_prefix(class)
+        .and_then(|key| key.strip_prefix('/'));
+    let stem = name::escape_stem(in_class.unwrap_or(key).as_bytes());
+    format!("{}/{stem}", name::escape_class(class.as_bytes())).into()
 }

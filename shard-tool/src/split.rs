@@ -3,25 +3,28 @@
 //! The choice and the order are those of `shard-tool pack --val-fraction`: by a seeded hash of the
 //! keys, class by class. So both ways give the same shards.
 
+use std::collections::HashSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
 use fixedbitset::FixedBitSet;
 use shard_format::{ImageHeader, NewSample, Sample, SetWriter, ShardSet, WriterOptions};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::ToolError;
 use crate::order::{self, Keyed};
 use crate::progress::Progress;
 use crate::source::{TRAIN, VAL};
-use crate::{output, report};
+use crate::{output, report, set};
 
 const ABOUT: &str = "Divide the train split of a set into train and val, and write both as a new set.
 
 Takes the part F of each class, rounded, as val, and leaves at least one image in train. The choice \
 depends on the keys and the seed alone, and is that of `shard-tool pack --val-fraction F --seed S`. Other \
-splits of SET are not part of the new set.";
+splits of SET are not part of the new set. Samples of a set that was indexed in place (shard-tool index) get keys \
+of their class and their old key.";
 
 const EXAMPLE: &str = "Example:
   shard-tool split photos-shards --val-fraction 0.1 --seed 7 --out photos-split";
@@ -67,6 +70,7 @@ pub(crate) fn run(options: &SplitOptions) -> Result<(), ToolError> {
             eprintln!("warning: split `{split}` of the old set is not part of the new one");
         }
     }
+    check_distinct(&Part::whole(&set), &options.set)?;
     let val = order::draw_val(&Part::whole(&set), options.seed, options.val_fraction)?;
     let train = Part::whole(&set).without(&val);
     let splits = [(TRAIN, train), (VAL, Part::of(&set, val))];
@@ -75,6 +79,26 @@ pub(crate) fn run(options: &SplitOptions) -> Result<(), ToolError> {
     output::print(|out| match options.json {
         true => out.json(&manifest),
         false => out.bytes(summary.as_bytes()),
+    })
+}
+
+/// Keys of a set that was packed differ; those of another may become the same.
+fn check_distinct(all: &Part<'_>, set: &Path) -> Result<(), ToolError> {
+    let scan = |offer: &mut dyn FnMut(u64, u32)| {
+        all.each(&mut |item, _, key| offer(xxh3_64(key.as_bytes()), item))
+    };
+    order::in_hash_order(all.num_items() as u64, scan, |run| {
+        for same in run.chunk_by(|left, right| left.0 == right.0) {
+            let mut known = HashSet::new();
+            for (_, item) in same.iter().filter(|_| same.len() > 1) {
+                let (_, key) = all.class_and_key(*item)?;
+                if !known.insert(key.clone()) {
+                    let set = set.to_owned();
+                    return Err(ToolError::SameKey { set, key });
+                }
+            }
+        }
+        Ok(())
     })
 }
 
@@ -128,7 +152,7 @@ impl Keyed for Part<'_> {
         let class = sample
             .label
             .map_or(self.set.classes().len(), |label| label as usize);
-        Ok((class, sample.key.to_owned()))
+        Ok((class, set::packed_key(self.set, &sample).into_owned()))
     }
 }
 
@@ -154,7 +178,7 @@ fn write(
         order::visit(part, options.seed, |item| {
             let sample = set.sample(item.into())?;
             sample.check()?;
-            writer.append(&new_sample(&sample))?;
+            writer.append(&new_sample(&set::packed_key(set, &sample), &sample))?;
             progress.step(writer.num_bytes());
             Ok(())
         })?;
@@ -164,7 +188,7 @@ fn write(
     Ok(writer.finish()?)
 }
 
-fn new_sample<'a>(sample: &Sample<'a>) -> NewSample<'a> {
+fn new_sample<'a>(key: &'a str, sample: &Sample<'a>) -> NewSample<'a> {
     let header = ImageHeader {
         kind: sample.kind,
         colour: sample.colour,
@@ -173,7 +197,7 @@ fn new_sample<'a>(sample: &Sample<'a>) -> NewSample<'a> {
         height: sample.height,
     };
     NewSample {
-        key: sample.key,
+        key,
         image: sample.image,
         crc: sample.crc,
         header,

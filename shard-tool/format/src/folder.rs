@@ -1,4 +1,7 @@
 //! What writers do to the folder of a set: lock it, look at what is there, write small files whole, give files their names.
+//!
+//! The public part is for those who change a set in place: take the lock, write every file under its partial name, then publish
+//! them, with a sync of the folder before the manifest and after it.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -62,7 +65,11 @@ fn parent_of(dir: &Path) -> &Path {
     }
 }
 
-pub(crate) fn lock_folder(dir: &Path) -> Result<File, FormatError> {
+/// Takes the folder for writing, until what is given back is dropped.
+///
+/// # Errors
+/// [`FormatError::Locked`] if another process writes there, or the system's refusal.
+pub fn lock_folder(dir: &Path) -> Result<File, FormatError> {
     let folder = File::open(dir).map_err(FormatError::read(dir))?;
     match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(folder),
@@ -98,8 +105,11 @@ pub(crate) fn remove(path: &Path) -> Result<(), FormatError> {
     fs::remove_file(path).map_err(FormatError::write(path))
 }
 
-/// Writes and syncs a file under its partial name. A failure removes it again.
-pub(crate) fn write_partial(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), FormatError> {
+/// Writes and syncs a file under its partial name ([`name::partial_file`]). A failure removes it again.
+///
+/// # Errors
+/// The system's refusal.
+pub fn write_partial(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), FormatError> {
     let path = dir.join(name::partial_file(file));
     let written = File::create(&path).and_then(|mut file| {
         file.write_all(bytes)?;
@@ -112,13 +122,19 @@ pub(crate) fn write_partial(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), 
 }
 
 /// Gives a file its final name.
-pub(crate) fn publish(dir: &Path, file: &str) -> Result<(), FormatError> {
+///
+/// # Errors
+/// The system's refusal.
+pub fn publish(dir: &Path, file: &str) -> Result<(), FormatError> {
     let path = dir.join(file);
     fs::rename(dir.join(name::partial_file(file)), &path).map_err(FormatError::write(path))
 }
 
 /// Waits until the names in the folder are on disk.
-pub(crate) fn sync(dir: &Path) -> Result<(), FormatError> {
+///
+/// # Errors
+/// The system's refusal.
+pub fn sync(dir: &Path) -> Result<(), FormatError> {
     let synced = File::open(dir).and_then(|dir| dir.sync_all());
     synced.map_err(FormatError::write(dir))
 }

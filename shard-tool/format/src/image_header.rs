@@ -8,6 +8,7 @@ mod other;
 mod png;
 
 use crate::sample::ImageHeader;
+pub use jpeg::{is_alone, next_marker, split_segment};
 
 /// What a file turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use memmap2::{Mmap, MmapMut};
+use memmap2::Mmap;
 
 use crate::remedy::Remedy;
 use crate::sample::{ColourModel, ImageHeader, ImageKind};
@@ -95,10 +95,13 @@ impl Index {
     /// # Errors
     /// As [`Self::open`].
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, FormatError> {
-        let mut memory = MmapMut::map_anon(bytes.len()).map_err(FormatError::read(path))?;
-        memory.copy_from_slice(bytes);
-        let map = memory.make_read_only().map_err(FormatError::read(path))?;
+        let map = mapping::map_copy(bytes).map_err(FormatError::read(path))?;
         Self::new(map, path)
+    }
+
+    /// Gives the memory of the index back to the system; who reads it again gets it from the file.
+    pub fn release(&self) {
+        mapping::release(&self.bytes, 0..self.bytes.len());
     }
 }
 

@@ -78,7 +78,7 @@
 //! ([`IndexedInPlace`]); one that was written to since is refused.
 
 mod error;
-mod folder;
+pub mod folder;
 pub mod grouping;
 pub mod image_header;
 mod index;

@@ -1,11 +1,12 @@
-//! A file mapped for reading: the only unsafe line of the crate.
+//! A file mapped for reading: the only unsafe lines of the crate.
 
 use std::fs::File;
-use std::io;
-use std::ops::Deref;
+use std::io::{self, Write};
+use std::ops::{Deref, Range};
 use std::path::Path;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::FormatError;
 use crate::manifest::ShardManifest;
@@ -36,6 +37,12 @@ impl MappedFile {
             None => Self::open(&dir.join(&shard.file)),
             Some(_) => CompressedTar::open(dir, shard)?.into_map().map(Self),
         }
+    }
+
+    /// Gives the memory of these bytes back to the system, for those who read more than fits into memory. Nothing is lost: who
+    /// reads them again gets them from the file, or from the system's cache of it.
+    pub fn release(&self, range: Range<usize>) {
+        release(&self.0, range);
     }
 }
 
@@ -89,6 +96,13 @@ fn max_mappings() -> u64 {
     limit.trim().parse().unwrap_or(0)
 }
 
+/// Maps bytes that are in no file: a file in memory, without a name, takes them.
+pub(crate) fn map_copy(bytes: &[u8]) -> std::io::Result<Mmap> {
+    let mut file = File::from(memfd_create("index", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    map_whole(&file)
+}
+
 #[expect(
     unsafe_code,
     reason = "mapping a file is unsafe by nature; see the note"
@@ -101,4 +115,55 @@ fn map_whole(file: &File) -> io::Result<Mmap> {
     // they are read; that is asked of whoever indexes a set (`SetIndexer`).
     // Sizes are compared with the manifest after mapping.
     unsafe { Mmap::map(file) }
+}
+
+/// Takes the pages of `range` out of this process; see [`MappedFile::release`].
+#[expect(
+    unsafe_code,
+    reason = "giving back memory is unsafe by nature; see the note"
+)]
+pub(crate) fn release(map: &Mmap, range: Range<usize>) {
+    let end = range.end.min(map.len());
+    let start = range.start.min(end);
+    // SAFETY: the advice would lose the bytes of memory that no file is behind, or that was written to. Every mapping of this
+    // crate that can be shared and read is made by `map_file`, of a file and for reading only, so that a later access finds
+    // the same bytes in the file.
+    let advised =
+        unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start) };
+    // Where the system refuses, the memory stays, and nothing else changes.
+    drop(advised);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resident_pages(at: *const u8) -> String {
+        let maps = std::fs::read_to_string("/proc/self/smaps").expect("read");
+        let start = format!("{:x}-", at as usize);
+        let mapping = maps.split_once(&start).expect("the mapping").1;
+        let line = mapping.lines().find(|line| line.starts_with("Rss:"));
+        line.expect("a size").to_owned()
+    }
+
+    #[test]
+    fn released_bytes_leave_the_memory_and_can_be_read_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("bytes");
+        let bytes: Vec<u8> = (0..1_000_003u32).map(|number| number as u8).collect();
+        std::fs::write(&path, &bytes).expect("written");
+        let mapped = MappedFile::open(&path).expect("maps");
+        assert_eq!(mapped[..], bytes[..]);
+        assert_ne!(
+            resident_pages(mapped.as_ptr()),
+            "Rss:                   0 kB"
+        );
+        mapped.release(0..usize::MAX);
+        assert_eq!(
+            resident_pages(mapped.as_ptr()),
+            "Rss:                   0 kB"
+        );
+        mapped.release(bytes.len() + 5..usize::MAX);
+        assert_eq!(mapped[..], bytes[..]);
+    }
 }

@@ -4,6 +4,8 @@
 //! goes on behind damage, at the next block that is a header by its checksum, and says so. It does
 //! not judge names: a caller that writes files must.
 
+use std::borrow::Cow;
+
 use crate::members::{Member, Members, is_header};
 
 /// Unit of tar: headers and padded contents are multiples of it.
@@ -20,12 +22,18 @@ pub enum Step<'a> {
         offset: u64,
         /// What is wrong.
         problem: String,
+        /// Name and header offset of the last whole member before it; none if there is none.
+        last_good: Option<(String, u64)>,
     },
 }
 
 /// Walks `tar` from its start to its end mark.
 pub fn walk(tar: &[u8]) -> Walk<'_> {
-    Walk { tar, at: Some(0) }
+    Walk {
+        tar,
+        at: Some(0),
+        last_good: None,
+    }
 }
 
 /// Iterator over a tar; see [`walk`].
@@ -34,6 +42,7 @@ pub struct Walk<'a> {
     tar: &'a [u8],
     /// Where the next header should be; `None` at the end.
     at: Option<usize>,
+    last_good: Option<(Cow<'a, [u8]>, u64)>,
 }
 
 impl<'a> Iterator for Walk<'a> {
@@ -48,12 +57,18 @@ impl<'a> Iterator for Walk<'a> {
         match self.member(at) {
             Ok((member, end)) => {
                 self.at = Some(end.min(self.tar.len()));
+                self.last_good = Some((member.name.clone(), member.header_offset));
                 Some(Step::Member(member))
             }
             Err(problem) => {
                 self.at = next_header(self.tar, at);
-                let offset = at as u64;
-                Some(Step::Damage { offset, problem })
+                let last_good = self.last_good.as_ref();
+                Some(Step::Damage {
+                    offset: at as u64,
+                    problem,
+                    last_good: last_good
+                        .map(|(name, at)| (String::from_utf8_lossy(name).into_owned(), *at)),
+                })
             }
         }
     }
@@ -116,7 +131,9 @@ mod tests {
     fn names(tar: &[u8]) -> Vec<String> {
         let name = |step| match step {
             Step::Member(member) => String::from_utf8(member.name.into_owned()).expect("UTF-8"),
-            Step::Damage { offset, problem } => format!("{offset}: {problem}"),
+            Step::Damage {
+                offset, problem, ..
+            } => format!("{offset}: {problem}"),
         };
         walk(tar).map(name).collect()
     }
@@ -149,6 +166,23 @@ mod tests {
         );
         bytes[1536..2048].fill(0);
         assert_eq!(names(&bytes), ["a.jpg", "1536: a header is empty", "c.jpg"]);
+    }
+
+    #[test]
+    fn damage_tells_the_last_good_member_before_it() {
+        let last_good = |tar: &[u8]| {
+            let damage = walk(tar).find_map(|step| match step {
+                Step::Damage { last_good, .. } => Some(last_good),
+                Step::Member(_) => None,
+            });
+            damage.expect("damage")
+        };
+        let mut bytes = three();
+        assert_eq!(last_good(&bytes[..2050]), Some(("a.jpg".to_owned(), 0)));
+        bytes[2560] ^= 1;
+        assert_eq!(last_good(&bytes), Some(("b.jpg".to_owned(), 1536)));
+        bytes[0] ^= 1;
+        assert_eq!(last_good(&bytes), None);
     }
 
     #[test]

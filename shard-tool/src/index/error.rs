@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use shard_format::members::{Damage, Fault};
 use shard_format::pattern::PatternError;
 
+use crate::report::last_good;
+
 /// The failure of `shard-tool index`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IndexError {
@@ -52,7 +54,7 @@ pub(crate) enum IndexError {
     },
     #[error(
         "the tar is damaged: {}; {} at offset {}, {}; {}",
-        damage.fault, shard.display(), damage.offset, last_good(damage), what_to_do(damage)
+        damage.fault, shard.display(), damage.offset, last_good(damage.last_good.as_ref()), what_to_do(damage)
     )]
     Damaged { shard: PathBuf, damage: Damage },
     #[error("the list of classes is unusable: {problem}; {}; give one name per line", path.display())]
@@ -85,19 +87,6 @@ impl IndexError {
             | Self::Classes { .. } => 2,
             _ => 3,
         }
-    }
-}
-
-/// Where the last whole member is.
-pub(super) fn last_good(damage: &Damage) -> String {
-    match &damage.last_good {
-        Some((name, offset)) => {
-            format!(
-                "last good member {} at offset {offset}",
-                name.escape_debug()
-            )
-        }
-        None => "no good member before it".to_owned(),
     }
 }
 

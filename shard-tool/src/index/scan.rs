@@ -9,12 +9,13 @@ use shard_format::name::MAX_KEY_BYTES;
 use shard_format::{FoundSample, ImageHeader, ShardIndexer};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use super::IndexError;
 use super::labels::{LabelFault, Labels};
 use super::report::Notes;
 use super::sample::{Field, OpenSample, Place, place};
-use super::{IndexError, error};
 use crate::error::ToolError;
 use crate::progress::Progress;
+use crate::report::last_good;
 
 /// Where each key of a split was first met, by digest of the key: shard and offset.
 #[derive(Debug, Default)]
@@ -226,7 +227,7 @@ impl Scan<'_> {
             let shard = self.dir.join(self.file);
             return Err(IndexError::Damaged { shard, damage }.into());
         }
-        let (fault, last_good) = (damage.fault, error::last_good(&damage));
+        let (fault, last_good) = (damage.fault, last_good(damage.last_good.as_ref()));
         let at = format!("{fault}, at offset {}, {last_good}", damage.offset);
         self.note(
             "damaged shards, of which the part before the damage is used",

@@ -12,8 +12,6 @@ mod texture;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Instant;
 
 use image::ExtendedColorType::Rgb8;
@@ -23,8 +21,10 @@ pub(crate) use class::MAX_CLASSES;
 
 use crate::cli::SynthOptions;
 use crate::error::ToolError;
+use crate::out_folder::{OutFolder, Work};
 use crate::report::thousands;
 use crate::source::{TRAIN, VAL};
+use crate::{output, threads};
 use class::Class;
 use random::Random;
 
@@ -41,42 +41,25 @@ const SPLITS: [&str; 2] = [TRAIN, VAL];
 /// Makes the images and prints the summary.
 pub(crate) fn run(options: &SynthOptions) -> Result<(), ToolError> {
     let started = Instant::now();
-    check_empty(&options.out)?;
     let jobs = jobs(options);
-    for job in jobs.iter().filter(|job| job.number == 0) {
-        let dir = class_dir(&options.out, job);
-        fs::create_dir_all(&dir).map_err(ToolError::write(dir))?;
-    }
     let num_bytes = make_all(&jobs, options)?;
     let (out, seconds) = (options.out.display(), started.elapsed().as_secs_f64());
-    if options.json {
-        let (num_images, num_classes) = (jobs.len(), options.classes);
-        let result = serde_json::json!({
-            "out": options.out, "num_images": num_images, "num_classes": num_classes, "num_bytes": num_bytes, "seconds": seconds,
-        });
-        println!("{result}");
-        return Ok(());
-    }
-    println!(
-        "made {} images of {px} x {px} pixels, {} classes, train and val, {:.1} MB in {seconds:.2} s",
-        thousands(jobs.len() as u64),
-        options.classes,
-        num_bytes as f64 / 1e6,
-        px = options.px,
-    );
-    println!("where: {out}\nnext:  shard-tool pack {out}");
-    Ok(())
-}
-
-fn check_empty(out: &Path) -> Result<(), ToolError> {
-    match fs::read_dir(out).map(|mut entries| entries.next().is_none()) {
-        Ok(false) => Err(ToolError::OutNotEmpty(out.to_owned())),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ToolError::Write {
-            path: out.to_owned(),
-            source: error,
-        }),
-        _ => Ok(()),
-    }
+    output::print(|output| {
+        if options.json {
+            return output.json(&serde_json::json!({
+                "out": options.out, "num_images": jobs.len(), "num_classes": options.classes, "num_bytes": num_bytes,
+                "seconds": seconds,
+            }));
+        }
+        output.line(&format!(
+            "made {} images of {px} x {px} pixels, {} classes, train and val, {:.1} MB in {seconds:.2} s",
+            thousands(jobs.len() as u64),
+            options.classes,
+            num_bytes as f64 / 1e6,
+            px = options.px,
+        ))?;
+        output.line(&format!("where: {out}\nnext:  shard-tool pack {out}"))
+    })
 }
 
 fn jobs(options: &SynthOptions) -> Vec<Job> {
@@ -95,37 +78,35 @@ fn jobs(options: &SynthOptions) -> Vec<Job> {
 
 /// Makes all images on all processors; the sum of their sizes in bytes.
 fn make_all(jobs: &[Job], options: &SynthOptions) -> Result<u64, ToolError> {
-    let num_threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let num_bytes = AtomicU64::new(0);
-    let chunk = jobs.len().div_ceil(num_threads);
-    thread::scope(|scope| {
-        let make_some = |jobs: &'_ [Job]| -> Result<(), ToolError> {
-            for job in jobs {
-                num_bytes.fetch_add(make(job, options)?, Ordering::Relaxed);
-            }
-            Ok(())
-        };
-        let threads: Vec<_> = jobs
-            .chunks(chunk)
-            .map(|jobs| scope.spawn(move || make_some(jobs)))
-            .collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| thread.join().expect("no thread panics"))
+    let folder = OutFolder::create(&options.out)?;
+    let class_dirs: Vec<PathBuf> = jobs
+        .iter()
+        .filter(|job| job.number == 0)
+        .map(class_dir)
+        .collect();
+    folder.make_folders(class_dirs.iter().map(PathBuf::as_path))?;
+    let work = Work {
+        verb: "making",
+        num_files: jobs.len(),
+        num_threads: threads::for_computing(),
+    };
+    let num_bytes = folder.fill(work, |partial, number| {
+        make(&jobs[number], options, partial)
     })?;
-    Ok(num_bytes.into_inner())
+    folder.publish()?;
+    Ok(num_bytes)
 }
 
-fn make(job: &Job, options: &SynthOptions) -> Result<u64, ToolError> {
+fn make(job: &Job, options: &SynthOptions, partial: &Path) -> Result<u64, ToolError> {
     let jpeg = jpeg(options.seed, job, options.px);
-    let path =
-        class_dir(&options.out, job).join(format!("{}_{:05}.JPEG", job.class.name(), job.number));
+    let file = format!("{}_{:05}.JPEG", job.class.name(), job.number);
+    let path = partial.join(class_dir(job)).join(file);
     fs::write(&path, &jpeg).map_err(ToolError::write(path))?;
     Ok(jpeg.len() as u64)
 }
 
-fn class_dir(out: &Path, job: &Job) -> PathBuf {
-    out.join(SPLITS[job.split]).join(job.class.name())
+fn class_dir(job: &Job) -> PathBuf {
+    Path::new(SPLITS[job.split]).join(job.class.name())
 }
 
 fn jpeg(seed: u64, job: &Job, px: u32) -> Vec<u8> {

@@ -9,9 +9,7 @@ use shard_format::walk::{Step, walk};
 use super::{Item, place};
 use crate::error::ToolError;
 use crate::report::counted;
-
-/// The folder of an image that is in none and has no label.
-const UNLABELLED: &[u8] = b"unlabelled";
+use crate::set::UNLABELLED;
 
 /// The images among the members, with their places in `split`. Everything is judged, images or not.
 ///
@@ -56,13 +54,20 @@ fn files<'a>(path: &Path, tar: &'a [u8]) -> Result<Vec<Member<'a>>, ToolError> {
                     files.push(member);
                 }
             }
-            Step::Damage { offset: 0, problem } => return Err(ToolError::not_a_tar(path, problem)),
-            Step::Damage { offset, problem } => {
+            Step::Damage {
+                offset: 0, problem, ..
+            } => return Err(ToolError::not_a_tar(path, problem)),
+            Step::Damage {
+                offset,
+                problem,
+                last_good,
+            } => {
                 let path = path.to_owned();
                 return Err(ToolError::DamagedTar {
                     path,
                     offset,
                     problem,
+                    last_good,
                 });
             }
         }
@@ -105,7 +110,7 @@ fn key_of(member: &Member<'_>, next: Option<&Member<'_>>) -> Vec<u8> {
     let is_label = |next: &&Member<'_>| named(next).strip_suffix(b".cls") == Some(stem);
     let label = next.filter(is_label).map(|next| next.data);
     let is_number = |label: &&[u8]| !label.is_empty() && label.iter().all(u8::is_ascii_digit);
-    let folder = label.filter(is_number).unwrap_or(UNLABELLED);
+    let folder = label.filter(is_number).unwrap_or(UNLABELLED.as_bytes());
     [folder, b"/", stem].concat()
 }
 

@@ -1,18 +1,15 @@
 //! `shard-tool unpack`: from a set, or any tar, back to a folder of class folders.
 //!
 //! Every path is decided and judged before the first file is written. Files are written on several
-//! threads, each path once, and never over something that is there.
+//! threads, each path once, and OUT gets its name when all of them are on disk.
 
 mod foreign;
 mod place;
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
-use std::thread;
 use std::time::Instant;
 
 use clap::Args;
@@ -20,15 +17,21 @@ use serde::Serialize;
 use shard_format::{FormatError, MappedFile, Sample, ShardSet, name};
 
 use crate::error::ToolError;
-use crate::progress::Progress;
+use crate::out_folder::{self, OutFolder, Work};
 use crate::report::counted;
-use crate::{output, set};
+use crate::source::TRAIN;
+use crate::{output, set, threads};
 
 const ABOUT: &str = "Write the images of a set, or of any tar, as files.
 
 Writes OUT/<split>/<class>/<file> with the bytes as they were packed. Files get the names that they had \
 before they were packed, with the extension of their content (.jpg or .png); packing OUT again with \
-the same options gives the same shards. A name that would lead elsewhere is kept in its escaped form.
+the same options gives the same shards, as long as all images have labels, or none has. A name that would lead \
+elsewhere is kept in its escaped form. OUT gets its name when all files are on disk.
+
+Images without label go into the class folder `unlabelled`, which packing takes for a class; where train is all \
+that is unpacked and has no labels at all, they go into OUT itself, which packing takes for images without labels. \
+Images of a set that was indexed in place (shard-tool index) go into the folder of their label.
 
 A tar is unpacked without index or manifest: into the split that its file name tells, or --split, or \
 `train`. Absolute paths, `..`, links and devices in it are refused before anything is written.";
@@ -74,7 +77,7 @@ struct Summary {
 /// Unpacks and prints the summary.
 pub(crate) fn run(options: &UnpackOptions) -> Result<(), ToolError> {
     let started = Instant::now();
-    check_empty(&options.out)?;
+    out_folder::check(&options.out)?;
     let (num_images, num_bytes) = if options.set_or_shard.is_file() {
         let tar = MappedFile::open(&options.set_or_shard)?;
         write_all(&options.out, &of_tar(options, &tar)?)?
@@ -101,22 +104,17 @@ fn split_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn check_empty(out: &Path) -> Result<(), ToolError> {
-    match fs::read_dir(out).map(|mut entries| entries.next().is_none()) {
-        Ok(false) => Err(ToolError::OutNotEmpty(out.to_owned())),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(ToolError::write(out)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn of_set(splits: &[ShardSet]) -> Result<Vec<Item<'_>>, ToolError> {
+    let has_classes = !is_train_without_labels(splits);
     let mut items = Vec::new();
     for split in splits {
         for sample in split.samples() {
             let sample = sample?;
-            let path = place::path_of(split.split(), sample.key.as_bytes(), sample.kind);
+            let key = set::packed_key(split, &sample);
+            let path = match has_classes {
+                true => place::path_of(split.split(), key.as_bytes(), sample.kind),
+                false => place::path_without_class(key.as_bytes(), sample.kind),
+            };
             let path = path.map_err(|problem| ToolError::UnsafeMember {
                 tar: PathBuf::from(sample.shard),
                 member: sample.key.to_owned(),
@@ -133,6 +131,13 @@ fn of_set(splits: &[ShardSet]) -> Result<Vec<Item<'_>>, ToolError> {
     Ok(items)
 }
 
+/// Whether this is what packing makes of a folder of images alone.
+fn is_train_without_labels(splits: &[ShardSet]) -> bool {
+    let [split] = splits else { return false };
+    let counts = &split.manifest().splits[split.split()];
+    split.split() == TRAIN && counts.num_unlabelled == counts.num_samples
+}
+
 fn of_tar<'a>(options: &UnpackOptions, tar: &'a [u8]) -> Result<Vec<Item<'a>>, ToolError> {
     let path = &options.set_or_shard;
     let file = path.file_name().and_then(|file| file.to_str());
@@ -141,41 +146,23 @@ fn of_tar<'a>(options: &UnpackOptions, tar: &'a [u8]) -> Result<Vec<Item<'a>>, T
         name::shard_number(file, split).map(|_| split)
     });
     let split = options.split.as_deref().or(told);
-    foreign::items(path, tar, split.unwrap_or(crate::source::TRAIN))
+    foreign::items(path, tar, split.unwrap_or(TRAIN))
 }
 
 /// Writes all files; their number and size in bytes.
 fn write_all(out: &Path, items: &[Item<'_>]) -> Result<(u64, u64), ToolError> {
     check_distinct(out, items)?;
-    make_folders(out, items)?;
-    let mut progress = Progress::new("unpacking", items.len() as u64);
-    let (next, (sender, receiver)) = (AtomicUsize::new(0), channel());
-    let (mut num_images, mut num_bytes) = (0, 0);
-    let outcome = thread::scope(|scope| {
-        for _ in 0..num_threads() {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                // The receiver goes away at the first failure.
-                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed))
-                    && sender.send(write(out, item)).is_ok()
-                {}
-            });
-        }
-        drop(sender);
-        for written in receiver {
-            num_bytes += written?;
-            num_images += 1;
-            progress.step(num_bytes);
-        }
-        Ok(())
-    });
-    progress.finish();
-    outcome.map(|()| (num_images, num_bytes))
-}
-
-fn num_threads() -> usize {
-    let num_processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    (2 * num_processors).clamp(2, 32)
+    let folder = OutFolder::create(out)?;
+    let folders: BTreeSet<&Path> = items.iter().filter_map(|item| item.path.parent()).collect();
+    folder.make_folders(folders)?;
+    let work = Work {
+        verb: "unpacking",
+        num_files: items.len(),
+        num_threads: threads::for_files(),
+    };
+    let num_bytes = folder.fill(work, |partial, number| write(partial, &items[number]))?;
+    folder.publish()?;
+    Ok((items.len() as u64, num_bytes))
 }
 
 fn check_distinct(out: &Path, items: &[Item<'_>]) -> Result<(), ToolError> {
@@ -184,16 +171,6 @@ fn check_distinct(out: &Path, items: &[Item<'_>]) -> Result<(), ToolError> {
         Some(twice) => Err(ToolError::SamePath(out.join(&twice.path))),
         None => Ok(()),
     }
-}
-
-fn make_folders(out: &Path, items: &[Item<'_>]) -> Result<(), ToolError> {
-    let folders: BTreeSet<&Path> = items.iter().filter_map(|item| item.path.parent()).collect();
-    fs::create_dir_all(out).map_err(ToolError::write(out))?;
-    for folder in folders {
-        let folder = out.join(folder);
-        fs::create_dir_all(&folder).map_err(ToolError::write(folder))?;
-    }
-    Ok(())
 }
 
 fn write(out: &Path, item: &Item<'_>) -> Result<u64, ToolError> {

@@ -3,8 +3,8 @@
 //! A part of a key gets its source name back if escaping that name gives the part again, so that
 //! packing makes the same key, and if it leads to no other folder; else it stays as it is.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use shard_format::{ImageKind, name};
@@ -14,19 +14,34 @@ use shard_format::{ImageKind, name};
 /// # Errors
 /// What is wrong with a key that leads elsewhere.
 pub(super) fn path_of(split: &str, key: &[u8], kind: ImageKind) -> Result<PathBuf, &'static str> {
-    check(key)?;
-    let slash = key.iter().rposition(|byte| *byte == b'/');
-    let (class, stem) = match slash {
-        Some(slash) => (&key[..slash], &key[slash + 1..]),
-        None => return Err("it is in no folder"),
-    };
-    let mut file = restored(stem, name::escape_stem, is_inside);
-    file.push(b'.');
-    file.extend(kind.extension().as_bytes());
+    let (class, stem) = parts(key)?;
     let class = restored(class, name::escape_class, is_one_name);
     Ok(Path::new(split)
         .join(OsStr::from_bytes(&class))
-        .join(OsStr::from_bytes(&file)))
+        .join(file_of(stem, kind, is_inside)))
+}
+
+/// `<file>` for `<class>/<stem>`, where there are no classes: packing takes a folder of images alone for images without labels.
+///
+/// # Errors
+/// What is wrong with a key that leads elsewhere.
+pub(super) fn path_without_class(key: &[u8], kind: ImageKind) -> Result<PathBuf, &'static str> {
+    let (_, stem) = parts(key)?;
+    Ok(file_of(stem, kind, is_one_name))
+}
+
+fn parts(key: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
+    check(key)?;
+    let slash = key.iter().rposition(|byte| *byte == b'/');
+    let slash = slash.ok_or("it is in no folder")?;
+    Ok((&key[..slash], &key[slash + 1..]))
+}
+
+fn file_of(stem: &[u8], kind: ImageKind, is_safe: fn(&[u8]) -> bool) -> PathBuf {
+    let mut file = restored(stem, name::escape_stem, is_safe);
+    file.push(b'.');
+    file.extend(kind.extension().as_bytes());
+    PathBuf::from(OsString::from_vec(file))
 }
 
 /// Refuses a name that leads out of the folder it is put into.
@@ -78,6 +93,14 @@ mod tests {
         );
         assert_eq!(path("cat/sub%2Fa").as_deref(), Ok("train/cat/sub/a.jpg"));
         assert_eq!(path("%5F_x__/a").as_deref(), Ok("train/__x__/a.jpg"));
+    }
+
+    #[test]
+    fn without_classes_a_file_lies_in_no_folder() {
+        let path = |key: &str| path_without_class(key.as_bytes(), ImageKind::Png);
+        assert_eq!(path("unlabelled/a%2Eb"), Ok("a.b.png".into()));
+        assert_eq!(path("unlabelled/sub%2Fa"), Ok("sub%2Fa.png".into()));
+        assert!(path("../a").is_err());
     }
 
     #[test]

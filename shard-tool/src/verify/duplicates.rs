@@ -2,73 +2,144 @@
 //!
 //! Same bytes in two classes: nobody knows which label is right, so each copy is bad. In two splits:
 //! the copy in `train` is bad, since the other one must not have been seen in training. Twice in one
-//! class of one split: noted.
+//! class of one split: noted. A key that occurs twice in a split is bad where we have written the shards, and noted where
+//! somebody else has.
+//!
+//! Checksums and sizes of the images are those of the indexes, which the scan has compared with the bytes. Only images that
+//! agree in both are read again.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use shard_format::UNLABELLED;
+use shard_format::{Manifest, UNLABELLED};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::defect::{Cause, Defect};
-use super::scan::Seen;
+use super::alike::{Marked, groups, in_bounded_memory};
+use super::behind::Behind;
+use super::defect::{Cause, Defect, SampleId};
 use super::shard::Shard;
-use crate::report::counted;
+use crate::report::{counted, thousands};
 
-/// Finds the duplicates among `seen`; adds to `defects` and `notes`.
+/// Entries of an index that are read before its memory is given back.
+const ENTRIES_AT_ONCE: u64 = 1 << 16;
+
+/// Finds the duplicates; adds to `defects` and `notes`.
 pub(super) fn find(
-    seen: &mut [Seen],
     shards: &[Shard<'_>],
-    classes: &[String],
+    manifest: &Manifest,
     defects: &mut Vec<Defect>,
     notes: &mut Vec<String>,
 ) {
-    let search = Search { shards, classes };
-    seen.sort_unstable_by_key(|sample| (sample.digest, sample.id));
-    let mut num_harmless = 0;
-    for copies in seen.chunk_by(|left, right| left.digest == right.digest) {
-        if copies.len() > 1 {
-            num_harmless += search.judge(copies, defects);
-        }
+    let search = Search { shards, manifest };
+    search.find_images(defects, notes);
+    for split in manifest.splits.keys() {
+        search.find_keys(split, defects, notes);
     }
-    if num_harmless > 0 {
-        let images = counted(num_harmless, "image");
-        notes.push(format!(
-            "exact copies within a class and split: {images} more than needed"
-        ));
-    }
-    search.find_keys(seen, defects);
 }
 
+#[derive(Clone, Copy)]
 struct Search<'a> {
     shards: &'a [Shard<'a>],
-    classes: &'a [String],
+    manifest: &'a Manifest,
 }
 
-impl Search<'_> {
-    /// Tells of copies that are bad; the number of copies too many if none is.
-    fn judge(&self, copies: &[Seen], defects: &mut Vec<Defect>) -> u64 {
-        let num_before = defects.len();
-        for copy in copies {
-            let in_other_class = copies
-                .iter()
-                .find(|other| self.is_of_another_class(copy, other));
-            if let Some(other) = in_other_class {
-                let reason = format!(
-                    "the same bytes are in class {}: {}",
-                    self.class(other),
-                    self.described(other)
-                );
-                defects.push(self.defect(Cause::DuplicateInClasses, copy, reason));
+/// One of several samples with the same bytes.
+#[derive(Debug, Clone, Copy)]
+struct CopyOf {
+    digest: u128,
+    id: SampleId,
+    label: u32,
+}
+
+impl<'a> Search<'a> {
+    fn find_images(&self, defects: &mut Vec<Defect>, notes: &mut Vec<String>) {
+        let shards = || self.shards.iter();
+        let mut num_harmless = 0;
+        in_bounded_memory(
+            num_samples(shards()),
+            |take| {
+                go_through(shards(), |id, entry, _| {
+                    take(u64::from(entry.crc) << 32 | u64::from(entry.length), id);
+                });
+            },
+            |alike| num_harmless += self.judge_alike(&alike, defects),
+        );
+        if num_harmless > 0 {
+            let images = counted(num_harmless, "image");
+            notes.push(format!(
+                "exact copies within a class and split: {images} more than needed"
+            ));
+        }
+    }
+
+    /// Tells of the copies among images that agree in checksum and size; the number of copies too many where none is bad.
+    fn judge_alike(&self, alike: &[Marked], defects: &mut Vec<Defect>) -> u64 {
+        let mut copies = self.read_again(alike.iter().map(|(_, id)| *id).collect());
+        copies.sort_unstable_by_key(|copy| (copy.digest, copy.id));
+        let same = copies.chunk_by(|left, right| left.digest == right.digest);
+        same.filter(|copies| copies.len() > 1)
+            .map(|copies| self.judge(copies, defects))
+            .sum()
+    }
+
+    /// Reads images in the order in which they lie in the shards.
+    fn read_again(&self, mut ids: Vec<SampleId>) -> Vec<CopyOf> {
+        ids.sort_unstable();
+        let mut copies = Vec::with_capacity(ids.len());
+        for ids in ids.chunk_by(|left, right| left.shard == right.shard) {
+            let shard = self.shard(ids[0]);
+            let mut behind = shard.tar.as_ref().map(Behind::new);
+            for id in ids {
+                let Some((entry, _)) = shard.entry(id.entry.into()) else {
+                    continue;
+                };
+                copies.extend(shard.image(&entry).map(|image| CopyOf {
+                    digest: xxh3_128(image),
+                    id: *id,
+                    label: entry.label,
+                }));
+                if let Some((behind, image)) = behind.as_mut().zip(shard.image_range(&entry)) {
+                    behind.read(image);
+                }
             }
-            let held_out = copies
-                .iter()
-                .find(|other| self.rank(other) < self.rank(copy));
-            if let Some(other) = held_out {
-                let reason = format!(
-                    "the same bytes are in split {}: {}",
-                    self.split(other),
-                    self.described(other)
+            shard.release_index();
+        }
+        copies
+    }
+
+    /// Tells of copies that are bad; the number of copies too many if none is.
+    fn judge(&self, copies: &[CopyOf], defects: &mut Vec<Defect>) -> u64 {
+        let num_before = defects.len();
+        let first = copies.iter().find(|copy| copy.label != UNLABELLED);
+        let is_of_another_class =
+            |copy: &&CopyOf, than: &CopyOf| copy.label != UNLABELLED && copy.label != than.label;
+        let second =
+            first.and_then(|first| copies.iter().find(|copy| is_of_another_class(copy, first)));
+        let held_out = copies.iter().min_by_key(|copy| self.rank(copy.id));
+        for copy in copies.iter() {
+            let of_another_class = [first, second].into_iter().flatten();
+            let mut of_another_class =
+                of_another_class.filter(|other| is_of_another_class(&copy, other));
+            if let Some(other) = of_another_class.next() {
+                let class = self.class(other.label);
+                self.tell(
+                    Cause::DuplicateInClasses,
+                    copy.id,
+                    "class",
+                    class,
+                    other.id,
+                    defects,
                 );
-                defects.push(self.defect(Cause::DuplicateInSplits, copy, reason));
+            }
+            if let Some(other) = held_out.filter(|other| self.rank(other.id) < self.rank(copy.id)) {
+                let split = self.shard(other.id).split;
+                self.tell(
+                    Cause::DuplicateInSplits,
+                    copy.id,
+                    "split",
+                    split,
+                    other.id,
+                    defects,
+                );
             }
         }
         match defects.len() - num_before {
@@ -77,65 +148,117 @@ impl Search<'_> {
         }
     }
 
+    fn tell(
+        &self,
+        cause: Cause,
+        sample: SampleId,
+        what: &str,
+        name: &str,
+        other: SampleId,
+        defects: &mut Vec<Defect>,
+    ) {
+        let reason = format!(
+            "the same bytes are in {what} {name}: {}",
+            self.described(other)
+        );
+        defects.push(self.defect(cause, sample, reason));
+    }
+
     /// Keys must be unique in a split; all but the first are bad.
-    fn find_keys(&self, seen: &mut [Seen], defects: &mut Vec<Defect>) {
-        seen.sort_unstable_by_key(|sample| (self.split(sample), sample.key, sample.id));
-        let same = |left: &Seen, right: &Seen| {
-            (self.split(left), left.key) == (self.split(right), right.key)
-        };
-        for samples in seen.chunk_by(same) {
-            let mut known = HashSet::new();
-            for sample in samples {
-                if !known.insert(self.key(sample)) {
-                    let reason = format!(
-                        "the key occurs twice in this split: {}",
-                        self.described(&samples[0])
-                    );
-                    defects.push(self.defect(Cause::Key, sample, reason));
-                }
+    fn find_keys(&self, split: &str, defects: &mut Vec<Defect>, notes: &mut Vec<String>) {
+        let shards = || self.shards.iter().filter(|shard| shard.split == split);
+        let mut twice = Vec::new();
+        in_bounded_memory(
+            num_samples(shards()),
+            |take| {
+                go_through(shards(), |id, _, key| take(xxh3_64(key.as_bytes()), id));
+            },
+            |alike| groups(&alike).for_each(|alike| self.find_equal_keys(alike, &mut twice)),
+        );
+        if self.manifest.indexed_in_place.is_none() {
+            defects.extend(twice.iter().map(|(sample, first)| {
+                let first = self.described(*first);
+                let reason = format!("the key occurs twice in this split: {first}");
+                self.defect(Cause::Key, *sample, reason)
+            }));
+        } else if let Some((sample, first)) = twice.iter().min() {
+            notes.push(format!(
+                "keys of {split} that occur again, each a sample of its own: {}; {}, first {}",
+                thousands(twice.len() as u64),
+                self.described(*sample),
+                self.described(*first)
+            ));
+        }
+    }
+
+    /// Each sample whose key came before, with the first of that key.
+    fn find_equal_keys(&self, alike: &[Marked], twice: &mut Vec<(SampleId, SampleId)>) {
+        let mut known: HashMap<&str, SampleId> = HashMap::new();
+        for (_, id) in alike {
+            let first = *known.entry(self.key(*id)).or_insert(*id);
+            if first != *id {
+                twice.push((*id, first));
             }
         }
     }
 
-    fn is_of_another_class(&self, left: &Seen, right: &Seen) -> bool {
-        left.label != right.label && [left, right].iter().all(|one| one.label != UNLABELLED)
+    fn defect(&self, cause: Cause, id: SampleId, reason: String) -> Defect {
+        Defect::of_sample(cause, self.shard(id), u64::from(id.entry), reason)
     }
 
-    fn defect(&self, cause: Cause, sample: &Seen, reason: String) -> Defect {
-        let shard = &self.shards[sample.id.shard as usize];
-        Defect::of_sample(cause, shard, u64::from(sample.id.entry), reason)
-    }
-
-    fn split(&self, sample: &Seen) -> &str {
-        self.shards[sample.id.shard as usize].split
+    fn shard(&self, id: SampleId) -> &'a Shard<'a> {
+        &self.shards[id.shard as usize]
     }
 
     /// `train` comes after the splits that are held out.
-    fn rank(&self, sample: &Seen) -> (bool, &str) {
-        let split = self.split(sample);
+    fn rank(&self, id: SampleId) -> (bool, &str) {
+        let split = self.shard(id).split;
         (split == crate::source::TRAIN, split)
     }
 
-    fn class(&self, sample: &Seen) -> &str {
-        let class = self.classes.get(sample.label as usize);
+    fn class(&self, label: u32) -> &str {
+        let class = self.manifest.classes.get(label as usize);
         class.map_or("(none)", String::as_str)
     }
 
-    fn key(&self, sample: &Seen) -> &str {
-        let shard = &self.shards[sample.id.shard as usize];
-        let known = shard.entry(u64::from(sample.id.entry));
+    fn key(&self, id: SampleId) -> &'a str {
+        let known = self.shard(id).entry(u64::from(id.entry));
         known.map_or("", |(_, key)| key)
     }
 
-    fn described(&self, sample: &Seen) -> String {
-        let shard = &self.shards[sample.id.shard as usize];
-        let offset = shard
-            .entry(u64::from(sample.id.entry))
-            .map_or(0, |(entry, _)| entry.offset);
-        format!(
-            "{} {} offset {offset}",
-            shard.manifest.file,
-            self.key(sample)
-        )
+    fn described(&self, id: SampleId) -> String {
+        let shard = self.shard(id);
+        let known = shard.entry(u64::from(id.entry));
+        let offset = known.map_or(0, |(entry, _)| entry.offset);
+        format!("{} {} offset {offset}", shard.manifest.file, self.key(id))
+    }
+}
+
+fn num_samples<'a>(shards: impl Iterator<Item = &'a Shard<'a>>) -> u64 {
+    shards.map(Shard::num_at_hand).sum()
+}
+
+/// Every sample whose image lies in its tar.
+fn go_through<'a>(
+    shards: impl Iterator<Item = &'a Shard<'a>>,
+    mut take: impl FnMut(SampleId, &shard_format::Entry, &str),
+) {
+    for shard in shards {
+        for number in 0..shard.num_at_hand() {
+            if let Some((entry, key)) = shard.entry(number)
+                && shard.image(&entry).is_some()
+            {
+                let (shard, entry_number) = (shard.number, number as u32);
+                let id = SampleId {
+                    shard,
+                    entry: entry_number,
+                };
+                take(id, &entry, key);
+            }
+            if number % ENTRIES_AT_ONCE == ENTRIES_AT_ONCE - 1 {
+                shard.release_index();
+            }
+        }
+        shard.release_index();
     }
 }

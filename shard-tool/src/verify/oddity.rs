@@ -11,6 +11,9 @@ const LARGE_PX: u64 = 50_000_000;
 /// The end marker is looked for in so many bytes at the end.
 const TAIL_BYTES: usize = 4_096;
 
+/// Of an image that the decoder finds damaged, and decodes.
+pub(super) const RECOVERED: &str = "damage that decoders get over";
+
 /// Names of what is odd about this image.
 pub(super) fn of(header: &ImageHeader, image: &[u8]) -> impl Iterator<Item = &'static str> + use<> {
     let (short, long) = (

@@ -5,22 +5,19 @@
 //! again completes it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use shard_format::{
-    FormatError, IndexBuilder, MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, UNLABELLED,
-    name,
+    IndexBuilder, MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, UNLABELLED, folder, name,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::defect::SampleId;
 use super::files::{TarFacts, hex};
 use super::scan::Findings;
-use super::shard::Shard;
+use super::shard::{INDEX_AGAIN, Shard};
 use crate::error::ToolError;
 
 /// What a repair has changed.
@@ -32,17 +29,17 @@ pub(super) struct Repaired {
     pub(super) files_written: Vec<String>,
 }
 
-/// Repairs the set in `dir`.
+/// Repairs the set in `dir`, whose lock the caller holds.
 ///
 /// # Errors
-/// If nothing would be left, somebody else writes there, or the system refuses.
+/// If nothing would be left, an index is of no use that only its owner can make, or the system refuses.
 pub(super) fn repair(
     dir: &Path,
     manifest: &Manifest,
     shards: &[Shard<'_>],
     findings: &Findings,
 ) -> Result<Repaired, ToolError> {
-    let _lock = lock(dir)?;
+    check_indexes(dir, shards)?;
     let mut repaired = Repaired::default();
     let outcome = write_all(dir, manifest, shards, findings, &mut repaired);
     if outcome.is_err() {
@@ -85,7 +82,7 @@ fn write_all(
     note_times(dir, &mut repaired_manifest)?;
     check_is_usable(dir, &repaired_manifest)?;
     count(manifest, &repaired_manifest, repaired);
-    write_partial(dir, MANIFEST_FILE, repaired_manifest.to_json().as_bytes())?;
+    folder::write_partial(dir, MANIFEST_FILE, repaired_manifest.to_json().as_bytes())?;
     repaired.files_written.push(MANIFEST_FILE.to_owned());
     publish(dir, &repaired.files_written)
 }
@@ -99,13 +96,18 @@ fn note_times(dir: &Path, manifest: &mut Manifest) -> Result<(), ToolError> {
     Ok(in_place.note_times(dir, shards.map(|shard| &shard.file))?)
 }
 
-fn lock(dir: &Path) -> Result<File, ToolError> {
-    let folder = File::open(dir).map_err(ToolError::read(dir))?;
-    let locked = flock(&folder, FlockOperation::NonBlockingLockExclusive);
-    locked.map_err(|_| FormatError::Locked {
-        dir: dir.to_owned(),
-    })?;
-    Ok(folder)
+/// A shard of somebody else without an index cannot be repaired: by which rule its labels were read is stored nowhere.
+fn check_indexes(dir: &Path, shards: &[Shard<'_>]) -> Result<(), ToolError> {
+    let is_lost =
+        |shard: &&Shard<'_>| shard.in_place && shard.tar.is_some() && shard.index.is_none();
+    match shards.iter().find(is_lost) {
+        None => Ok(()),
+        Some(shard) => Err(ToolError::BeyondRepair {
+            set: dir.to_owned(),
+            problem: format!("{} is of no use", shard.manifest.index_file),
+            remedy: format!("index the set again, {INDEX_AGAIN}"),
+        }),
+    }
 }
 
 /// The index of the good samples, which are counted in `split`; `None` if there are none.
@@ -136,6 +138,7 @@ fn without_bad(
         *split.kinds.entry(kind.to_owned()).or_default() += 1;
         *split.colours.entry(colour.to_owned()).or_default() += 1;
     }
+    shard.release_index();
     (builder.num_entries() > 0).then_some(builder)
 }
 
@@ -164,7 +167,7 @@ fn keep(
     });
     let before = shard.index.as_ref().filter(|_| !shard.rebuilt);
     if before.is_none_or(|before| before.bytes() != index) {
-        write_partial(dir, index_file, &index)?;
+        folder::write_partial(dir, index_file, &index)?;
         repaired.files_written.push(index_file.clone());
     }
     Ok(())
@@ -184,6 +187,7 @@ fn check_is_usable(dir: &Path, manifest: &Manifest) -> Result<(), ToolError> {
     Err(ToolError::BeyondRepair {
         set: dir.to_owned(),
         problem,
+        remedy: "pack it again".to_owned(),
     })
 }
 
@@ -196,32 +200,13 @@ fn count(before: &Manifest, after: &Manifest, repaired: &mut Repaired) {
     repaired.num_samples_dropped = sum(before).saturating_sub(sum(after));
 }
 
-/// Writes and syncs a file under its temporary name.
-fn write_partial(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), ToolError> {
-    let path = dir.join(name::partial_file(file));
-    let written = File::create(&path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.map_err(|source| {
-        drop(fs::remove_file(&path));
-        ToolError::Write { path, source }
-    })
-}
-
 /// Gives the files their names, in this order: the manifest comes last.
 fn publish(dir: &Path, files: &[String]) -> Result<(), ToolError> {
-    let sync_folder = || {
-        let synced = File::open(dir).and_then(|folder| folder.sync_all());
-        synced.map_err(ToolError::write(dir))
-    };
     for file in files {
         if file == MANIFEST_FILE {
-            sync_folder()?;
+            folder::sync(dir)?;
         }
-        let path = dir.join(file);
-        let renamed = fs::rename(dir.join(name::partial_file(file)), &path);
-        renamed.map_err(ToolError::write(path))?;
+        folder::publish(dir, file)?;
     }
-    sync_folder()
+    Ok(folder::sync(dir)?)
 }

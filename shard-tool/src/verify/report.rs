@@ -57,7 +57,7 @@ impl Report {
             .collect();
         let tallies = std::mem::take(&mut findings.tallies).into_iter();
         let splits: BTreeMap<String, SplitReport> = tallies
-            .map(|(split, mut tally)| {
+            .map(|(split, tally)| {
                 let report = SplitReport {
                     num_images: tally.num_images,
                     spreads: tally.spreads(),

@@ -9,34 +9,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use super::defect::{Defect, SampleId};
+use super::defect::Defect;
 use super::files::{self, TarFacts};
 use super::members;
 use super::samples::{self, Depth};
 use super::shard::Shard;
 use crate::progress::Progress;
 use crate::tally::Tally;
+use crate::threads;
 
 /// Samples of one task.
 const CHUNK: u64 = 256;
-
-/// What is kept of a sample to find it again elsewhere.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    /// XXH3-128 of the image.
-    pub(super) digest: u128,
-    /// XXH3-64 of the key.
-    pub(super) key: u64,
-    pub(super) label: u32,
-    pub(super) id: SampleId,
-}
 
 /// What one task has found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) defects: Vec<Defect>,
     pub(super) notes: Vec<String>,
-    pub(super) seen: Vec<Seen>,
     pub(super) tally: Tally,
     pub(super) oddities: BTreeMap<&'static str, u64>,
     pub(super) num_samples: u64,
@@ -49,7 +38,6 @@ pub(super) struct Found {
 pub(super) struct Findings {
     pub(super) defects: Vec<Defect>,
     pub(super) notes: Vec<String>,
-    pub(super) seen: Vec<Seen>,
     /// By name of the split.
     pub(super) tallies: BTreeMap<String, Tally>,
     pub(super) oddities: BTreeMap<&'static str, u64>,
@@ -74,7 +62,7 @@ pub(super) fn scan(shards: &[Shard<'_>], depth: Depth) -> Findings {
     };
     let (next, (sender, receiver)) = (AtomicUsize::new(0), channel());
     thread::scope(|scope| {
-        for _ in 0..num_threads() {
+        for _ in 0..threads::for_computing() {
             let (sender, next, tasks) = (sender.clone(), &next, &tasks);
             scope.spawn(move || {
                 while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -92,10 +80,6 @@ pub(super) fn scan(shards: &[Shard<'_>], depth: Depth) -> Findings {
     });
     progress.finish();
     findings
-}
-
-fn num_threads() -> usize {
-    thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn tasks(shards: &[Shard<'_>]) -> Vec<Task> {
@@ -125,7 +109,14 @@ fn check_files(shard: &Shard<'_>) -> Found {
     files::check_index(shard, &mut found.defects);
     let as_stated = found.tar.is_some_and(|tar| tar.as_stated);
     members::check(shard, as_stated, &mut found.defects, &mut found.notes);
+    shard.release_index();
     found
+}
+
+impl Found {
+    pub(super) fn count_oddity(&mut self, name: &'static str) {
+        *self.oddities.entry(name).or_default() += 1;
+    }
 }
 
 impl Task {
@@ -140,7 +131,6 @@ impl Findings {
     fn take(&mut self, shard: usize, split: &str, found: Found) {
         self.defects.extend(found.defects);
         self.notes.extend(found.notes);
-        self.seen.extend(found.seen);
         let tally = self.tallies.entry(split.to_owned()).or_default();
         tally.merge(found.tally);
         for (name, count) in found.oddities {

@@ -1,5 +1,6 @@
 //! A shard, opened for inspection: whatever is missing or damaged, the rest is looked at.
 
+use std::ops::Range;
 use std::path::Path;
 
 use shard_format::image_header::{Content, identify};
@@ -9,8 +10,14 @@ use shard_format::{
     Entry, FormatError, Index, IndexBuilder, MappedFile, ShardManifest, UNLABELLED,
 };
 
+use super::behind::Behind;
 use super::defect::{Cause, Defect, reason};
+use super::files;
 use crate::report::counted;
+
+/// What makes an index anew that only its owner can make.
+pub(super) const INDEX_AGAIN: &str =
+    "with the patterns and options of before and --overwrite (shard-tool index)";
 
 /// A shard and its index, as far as they are there.
 #[derive(Debug)]
@@ -23,6 +30,8 @@ pub(super) struct Shard<'a> {
     pub(super) index: Option<Index>,
     /// Whether the index was made anew from the tar, since the file is of no use.
     pub(super) rebuilt: bool,
+    /// Whether somebody else has written the tar, and it was indexed where it lies.
+    pub(super) in_place: bool,
 }
 
 impl<'a> Shard<'a> {
@@ -32,6 +41,7 @@ impl<'a> Shard<'a> {
         number: u32,
         split: &'a str,
         manifest: &'a ShardManifest,
+        in_place: bool,
         defects: &mut Vec<Defect>,
     ) -> Self {
         let mut shard = Self {
@@ -41,6 +51,7 @@ impl<'a> Shard<'a> {
             tar: None,
             index: None,
             rebuilt: false,
+            in_place,
         };
         // A name that is not of this form may lead out of the folder: the manifest's fault, told there.
         if manifest.has_plain_names() {
@@ -62,16 +73,25 @@ impl<'a> Shard<'a> {
         let path = dir.join(&manifest.index_file);
         match open_index(&path) {
             Ok(index) => self.index = Some(index),
-            Err(error) => {
-                let cause = match error {
-                    FormatError::MissingFile { .. } | FormatError::Read { .. } => Cause::File,
-                    _ => Cause::Index,
-                };
-                defects.push(Defect::of_file(cause, &manifest.index_file, reason(&error)));
-                self.index = self.tar.as_ref().and_then(|tar| rebuild(tar, &path));
-                self.rebuilt = self.index.is_some();
-            }
+            Err(error) => self.do_without_index(&path, &error, defects),
         }
+        self.release_index();
+    }
+
+    /// The labels of a shard of ours can be read again. By which rule those of others were read is stored nowhere.
+    fn do_without_index(&mut self, path: &Path, error: &FormatError, defects: &mut Vec<Defect>) {
+        let cause = match error {
+            FormatError::MissingFile { .. } | FormatError::Read { .. } => Cause::File,
+            _ => Cause::Index,
+        };
+        let mut reason = reason(error);
+        if self.in_place {
+            reason = format!("{reason}: index the set again, {INDEX_AGAIN}");
+        } else {
+            self.index = self.tar.as_ref().and_then(|tar| rebuild(tar, path));
+            self.rebuilt = self.index.is_some();
+        }
+        defects.push(Defect::of_file(cause, &self.manifest.index_file, reason));
     }
 
     /// Whether tar and index are there, the latter as it was written.
@@ -96,9 +116,20 @@ impl<'a> Shard<'a> {
 
     /// The bytes that an entry points to, if they lie in the tar.
     pub(super) fn image(&self, entry: &Entry) -> Option<&[u8]> {
+        self.tar.as_ref()?.get(self.image_range(entry)?)
+    }
+
+    /// Where these bytes lie, whether that is in the tar or not.
+    pub(super) fn image_range(&self, entry: &Entry) -> Option<Range<usize>> {
         let end = entry.offset.checked_add(u64::from(entry.length))?;
-        let range = usize::try_from(entry.offset).ok()?..usize::try_from(end).ok()?;
-        self.tar.as_ref()?.get(range)
+        Some(usize::try_from(entry.offset).ok()?..usize::try_from(end).ok()?)
+    }
+
+    /// Gives back the memory of what has been read of the index.
+    pub(super) fn release_index(&self) {
+        if let Some(index) = &self.index {
+            index.release();
+        }
     }
 }
 
@@ -109,10 +140,12 @@ fn open_index(path: &Path) -> Result<Index, FormatError> {
 }
 
 /// An index of the images in the tar, labelled by the members behind them.
-fn rebuild(tar: &[u8], path: &Path) -> Option<Index> {
-    let mut builder = IndexBuilder::default();
+fn rebuild(tar: &MappedFile, path: &Path) -> Option<Index> {
+    let (mut builder, mut behind) = (IndexBuilder::default(), Behind::new(tar));
     let mut members = walk(tar).filter_map(file).peekable();
     while let Some(member) = members.next() {
+        let start = member.data_offset as usize;
+        behind.read(start..start + member.data.len());
         let name = String::from_utf8(member.name.into_owned()).ok();
         let stem = name.as_deref().and_then(|name| name.rsplit_once('.'));
         let (Some((key, _)), Content::Image(header)) = (stem, identify(member.data)) else {
@@ -131,7 +164,7 @@ fn rebuild(tar: &[u8], path: &Path) -> Option<Index> {
             builder.push(&entry, key);
         }
     }
-    let bytes = builder.to_bytes(tar.len() as u64, xxhash_rust::xxh3::xxh3_64(tar));
+    let bytes = builder.to_bytes(tar.len() as u64, files::digest(tar));
     Index::from_bytes(&bytes, path).ok()
 }
 

@@ -17,7 +17,7 @@ use shard_format::{ShardSet, grouping, pattern};
 use crate::harness::{encoded, folder, index, jpeg, pack, put, python, repository};
 
 /// Runs a command of `scripts/reference/webdataset_io.py`; gives what it printed.
-fn webdataset_io(command: &str, argument: Option<&Path>, input: &str) -> String {
+pub(crate) fn webdataset_io(command: &str, argument: Option<&Path>, input: &str) -> String {
     let mut child = Command::new(python())
         .arg(repository().join("scripts/reference/webdataset_io.py"))
         .arg(command)
@@ -36,7 +36,7 @@ fn webdataset_io(command: &str, argument: Option<&Path>, input: &str) -> String 
     String::from_utf8(output.stdout).expect("the script prints text")
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

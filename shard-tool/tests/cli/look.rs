@@ -110,6 +110,29 @@ fn the_bytes_of_an_image_come_as_they_were_packed() {
 }
 
 #[test]
+fn what_is_known_of_an_image_comes_as_an_object_without_its_bytes() {
+    let dir = folder();
+    let set = packed(dir.path());
+    let listed = run(&["list", &set, "--json", "--split", "val"], 0).stdout;
+    assert_eq!(run(&["cat", &set, "dog/7", "--json"], 0).stdout, listed);
+    let shard = format!("{set}/val-000000.tar");
+    let member = json(&run(&["cat", &shard, "dog/7", "--json"], 0).stdout);
+    let expected = serde_json::json!({
+        "shard": shard, "name": "dog/7.jpg", "offset": 512, "bytes": jpeg(200).len(),
+        "crc32": crc32fast::hash(&jpeg(200)),
+        "kind": "jpeg-baseline", "colour": "ycbcr", "bits": 8, "width": 12, "height": 8,
+    });
+    assert_eq!(member, expected);
+    let label = json(&run(&["cat", &shard, "dog/7.cls", "--json"], 0).stdout);
+    assert_eq!(
+        (&label["bytes"], &label["kind"]),
+        (&1.into(), &serde_json::Value::Null)
+    );
+    let unknown = run(&["cat", &set, "dog/8", "--json"], 3);
+    assert_eq!(unknown.stdout, "");
+}
+
+#[test]
 fn an_unknown_key_is_told_with_near_ones() {
     let dir = folder();
     let set = packed(dir.path());

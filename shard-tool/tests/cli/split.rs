@@ -5,7 +5,8 @@ use std::path::Path;
 
 use shard_format::ShardSet;
 
-use crate::harness::{Outcome, folder, jpeg, pack, put, shard_tool, tree};
+use crate::harness::{Outcome, folder, index, jpeg, pack, put, shard_tool, tar_of, tree};
+use crate::interop::{hex, webdataset_io};
 
 fn split(set: &Path, out: &Path, more: &[&str], code: i32) -> Outcome {
     let mut arguments = vec![OsStr::new("split"), set.as_os_str()];
@@ -98,4 +99,46 @@ fn wrong_usage_of_split_is_told_with_exit_code_2() {
     split(&at("set"), &at("out"), &fraction, 0);
     split(&at("set"), &at("out"), &fraction, 2);
     split(&at("nowhere"), &at("out"), &fraction, 3);
+}
+
+#[test]
+fn flat_keys_of_an_indexed_set_get_the_class_of_their_label() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::create_dir_all(at("set")).expect("made");
+    let images: Vec<String> = (0..5).map(|number| hex(&jpeg(40 * number))).collect();
+    webdataset_io("write_sharded", Some(&at("set")), &images.join("\n"));
+    index(&at("set"), "numbered-{000000..000002}.tar", &[], 0);
+    split(&at("set"), &at("out"), &["--val-fraction", "0.2"], 0);
+    let mut all = keys(&at("out"), "train");
+    all.sort();
+    let expected: Vec<String> = (0..5).map(|n| format!("{n}/sample000{n}")).collect();
+    assert_eq!(all, expected, "one image of a class stays in train");
+    let set = ShardSet::open(&at("out"), "train").expect("opens");
+    let is_as_before = |sample: shard_format::Sample<'_>| {
+        let label = sample.label.expect("a label");
+        sample.key.starts_with(&format!("{label}/")) && sample.image == jpeg(40 * label as u8)
+    };
+    assert!(set.samples().flatten().all(is_as_before));
+    let verified = shard_tool(&[OsStr::new("verify"), at("out").as_os_str()]);
+    assert_eq!(verified.code, 0, "{verified:#?}");
+}
+
+#[test]
+fn a_key_that_would_be_there_twice_is_refused() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name);
+    for (number, tone) in [(0, 1), (1, 2)] {
+        let tar = tar_of(&[("0001.jpg", &jpeg(tone)), ("0001.cls", b"0")]);
+        put(at(&format!("set/a-{number}.tar")), &tar);
+    }
+    index(&at("set"), "a-{0..1}.tar", &[], 0);
+    let refused = split(&at("set"), &at("out"), &["--val-fraction", "0.2"], 3);
+    assert!(
+        refused
+            .stderr
+            .contains("two samples would get the key `0/0001`"),
+        "{refused:#?}"
+    );
+    assert!(!at("out").exists());
 }

@@ -1,10 +1,11 @@
 //! `shard-tool synth`, alone and packed.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use shard_format::ShardSet;
 
-use crate::harness::{folder, pack, shard_tool, tree};
+use crate::harness::{Outcome, folder, names_in, pack, shard_tool, tree};
 
 fn synth(out: &Path, more: &[&str]) -> i32 {
     let mut arguments = vec!["synth".as_ref(), out.as_os_str()];
@@ -52,4 +53,29 @@ fn too_many_classes_and_a_folder_in_use_are_usage_errors() {
     let small = ["--classes", "1", "--images", "1", "--px", "16"];
     assert_eq!(synth(&out, &small), 0);
     assert_eq!(synth(&out, &small), 2);
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_behind() {
+    let dir = folder();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_shard-tool"))
+        .args(["synth", "out", "--images", "100000", "--px", "16"])
+        .current_dir(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("shard-tool starts");
+    let first = dir.path().join(".out.partial/train");
+    while !first.exists() && child.try_wait().expect("asked").is_none() {
+        std::hint::spin_loop();
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    let outcome = Outcome::from(child.wait_with_output().expect("it ends"));
+    assert_eq!(outcome.code, 75, "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("error[75]: stopped on request; "),
+        "{outcome:?}"
+    );
+    assert_eq!(names_in(dir.path()), [""; 0]);
 }

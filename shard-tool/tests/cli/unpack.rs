@@ -4,12 +4,15 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use image::ImageFormat;
 
 use crate::harness::{
-    Outcome, cats_and_dogs, encoded, folder, jpeg, names_in, pack, put, shard_tool, tree,
+    Outcome, cats_and_dogs, encoded, folder, index, jpeg, names_in, pack, put, shard_tool,
+    tar_of as harness_tar, tree,
 };
+use crate::interop::{hex, webdataset_io};
 
 fn unpack(from: &Path, out: &Path, more: &[&str], code: i32) -> Outcome {
     let mut arguments = vec![OsStr::new("unpack"), from.as_os_str(), out.as_os_str()];
@@ -204,7 +207,10 @@ fn two_members_of_one_name_and_a_cut_tar_are_refused() {
     put(&tar, &whole[..1600]);
     let outcome = unpack(&tar, &out, &[], 3);
     assert!(
-        outcome.stderr.contains("the tar is damaged") && outcome.stderr.contains("offset 1536"),
+        outcome.stderr.contains("the tar is damaged")
+            && outcome
+                .stderr
+                .contains("offset 1536, last good member cat/1.jpg at offset 0"),
         "{outcome:#?}"
     );
     assert!(!out.exists());
@@ -237,6 +243,114 @@ fn a_damaged_image_of_a_set_is_not_written_as_if_it_were_whole() {
     let outcome = unpack(&at("set"), &at("out"), &[], 3);
     assert!(
         outcome.stderr.contains("the image bytes are damaged"),
+        "{outcome:#?}"
+    );
+    assert_eq!(names_in(dir.path()), ["set", "src"], "nothing is left");
+}
+
+#[test]
+fn a_set_without_labels_comes_back_as_images_alone() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name);
+    for number in 0..4 {
+        put(at(&format!("src/{number}.v{number}.JPEG")), &jpeg(number));
+    }
+    pack(&at("src"), &at("set"), &[], 0);
+    unpack(&at("set"), &at("again"), &[], 0);
+    assert_eq!(paths(&at("again"))[1], "1.v1.jpg");
+    pack(&at("again"), &at("set again"), &[], 0);
+    assert_eq!(tree(&at("set")), tree(&at("set again")));
+}
+
+/// A set of flat keys that Python's `ShardWriter` wrote, with the labels 0 to 4.
+fn written_by_python(dir: &Path) {
+    fs::create_dir_all(dir).expect("made");
+    let images: Vec<String> = (0..5).map(|number| hex(&jpeg(40 * number))).collect();
+    webdataset_io("write_sharded", Some(dir), &images.join("\n"));
+}
+
+#[test]
+fn flat_keys_of_an_indexed_set_go_into_the_folder_of_their_label() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name);
+    written_by_python(&at("set"));
+    put(at("names.txt"), b"cat\ndog, hound\na/b\nowl\n100%");
+    let names = at("names.txt").to_str().expect("UTF-8").to_owned();
+    let pattern = "numbered-{000000..000002}.tar";
+    index(&at("set"), pattern, &["--classes", &names], 0);
+    unpack(&at("set"), &at("out"), &[], 0);
+    let expected = [
+        "train/100%/sample0004.jpg",
+        "train/a%2Fb/sample0002.jpg",
+        "train/cat/sample0000.jpg",
+        "train/dog, hound/sample0001.jpg",
+        "train/owl/sample0003.jpg",
+    ];
+    assert_eq!(paths(&at("out")), expected);
+    assert_eq!(
+        fs::read(at("out").join(expected[3])).expect("read"),
+        jpeg(40)
+    );
+    pack(&at("out"), &at("packed"), &["--strict"], 0);
+}
+
+#[test]
+fn folders_in_the_keys_of_an_indexed_set_do_not_hide_the_label() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name);
+    let tar = harness_tar(&[
+        ("./images/1.jpg", &jpeg(1)),
+        ("./images/1.cls", b"0"),
+        ("1/2.jpg", &jpeg(2)),
+        ("1/2.cls", b"1"),
+        ("3.jpg", &jpeg(3)),
+    ]);
+    put(at("set/a.tar"), &tar);
+    index(&at("set"), "a.tar", &[], 0);
+    unpack(&at("set"), &at("out"), &[], 0);
+    assert_eq!(
+        paths(&at("out")),
+        [
+            "train/0/images/1.jpg",
+            "train/1/2.jpg",
+            "train/unlabelled/3.jpg"
+        ]
+    );
+}
+
+#[test]
+fn out_may_be_an_empty_folder_and_what_a_killed_run_left_is_replaced() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name);
+    cats_and_dogs(&at("src"));
+    pack(&at("src"), &at("set"), &[], 0);
+    fs::create_dir(at("out")).expect("made");
+    put(at(".out.partial/train/cat/9.jpg"), b"half an ima");
+    let outcome = unpack(&at("set"), &at("out"), &[], 0);
+    let told = "note: removed what a run that was killed had left in ";
+    assert!(outcome.stderr.starts_with(told), "{outcome:#?}");
+    assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:#?}");
+    assert_eq!(paths(&at("out")).len(), 6);
+    assert_eq!(names_in(dir.path()), ["out", "set", "src"]);
+}
+
+#[test]
+fn the_current_folder_is_not_replaced() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name);
+    cats_and_dogs(&at("src"));
+    pack(&at("src"), &at("set"), &[], 0);
+    fs::create_dir(at("here")).expect("made");
+    let output = Command::new(env!("CARGO_BIN_EXE_shard-tool"))
+        .args(["unpack", "../set", "."])
+        .current_dir(at("here"))
+        .output();
+    let outcome = Outcome::from(output.expect("shard-tool runs"));
+    assert_eq!(outcome.code, 2, "{outcome:#?}");
+    assert!(
+        outcome
+            .stderr
+            .contains("the output folder is the current one"),
         "{outcome:#?}"
     );
 }

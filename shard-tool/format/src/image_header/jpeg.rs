@@ -50,9 +50,9 @@ pub(super) fn header(bytes: &[u8]) -> Result<ImageHeader, &'static str> {
     Err("the file ends before the frame header")
 }
 
-/// The next marker and what follows it. Fill bytes and stray bytes before it are passed over, as
+/// The next marker of a JPEG and what follows it. Fill bytes and stray bytes before it are passed over, as
 /// decoders do.
-fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
+pub fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let mut at = 0;
     loop {
         at += bytes.get(at..)?.iter().position(|byte| *byte == 0xff)?;
@@ -63,12 +63,16 @@ fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
-/// Markers without a segment: TEM, restart markers, start of image.
-fn is_alone(marker: u8) -> bool {
+/// Whether a marker has no segment: TEM, restart markers, start of image.
+pub fn is_alone(marker: u8) -> bool {
     matches!(marker, 0x01 | 0xd0..=0xd7 | SOI)
 }
 
-fn split_segment(bytes: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
+/// The segment that follows a marker, without its length, and what is behind it.
+///
+/// # Errors
+/// What is wrong with its length.
+pub fn split_segment(bytes: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let [high, low, ..] = bytes else {
         return Err("the file ends before the frame header");
     };

@@ -7,7 +7,7 @@ use shard_format::ShardSet;
 
 use super::{
     INDEX, TAR, assert_defects, assert_repairable, defects, edit, edit_manifest, offset, packed,
-    packed_in_shards, report, verify,
+    packed_in_shards, reindex, report, verify,
 };
 use crate::harness::{folder, jpeg, tree};
 
@@ -52,10 +52,11 @@ fn a_flipped_byte_of_an_index_is_found_and_the_index_made_anew() {
 #[test]
 fn a_truncated_tar_is_told_with_every_sample_that_it_lost() {
     let (_dir, set) = packed();
-    let last = {
+    let (last, before) = {
         let train = ShardSet::open(&set, "train").expect("the set opens");
         let sample = train.sample(5).expect("a sample");
-        (sample.key.to_owned(), sample.offset as usize)
+        let before = train.sample(4).expect("a sample").key.to_owned();
+        ((sample.key.to_owned(), sample.offset as usize), before)
     };
     edit(set.join(TAR), |bytes| bytes.truncate(last.1 + 100));
     assert_defects(
@@ -64,8 +65,18 @@ fn a_truncated_tar_is_told_with_every_sample_that_it_lost() {
         &[
             &format!("bytes {TAR} {}: the image lies beyond the end", last.0),
             "size train-000000.tar -: the file is cut short",
-            "tar train-000000.tar -: it is cut short: 100 of 632 bytes of a member are there",
+            &format!(
+                "tar train-000000.tar -: it is cut short: 100 of 632 bytes of a member are there, \
+                 last good member {before}.cls at offset {}",
+                last.1 - 1536
+            ),
         ],
+    );
+    let header = last.1 as u64 - 512;
+    let told = verify(&set, &[], 3).stdout;
+    assert!(
+        told.contains(&format!("bad: {TAR} offset {header}: it is cut short: ")),
+        "{told}"
     );
     assert_repairable(&set, 6);
 }
@@ -107,6 +118,38 @@ fn a_changed_tar_header_is_told_and_what_follows_is_still_seen() {
         ],
     );
     assert_repairable(&set, 6);
+}
+
+#[test]
+fn an_index_that_was_made_for_another_tar_is_told() {
+    let (_dir, set) = packed();
+    reindex(&set, |_| (), |(_, digest)| *digest ^= 1);
+    assert_defects(
+        &set,
+        &[],
+        &["index train-000000.idx -: the index was made for another tar than the manifest states"],
+    );
+    assert_repairable(&set, 7);
+}
+
+#[test]
+fn a_set_is_not_repaired_while_another_process_writes_into_its_folder() {
+    let (_dir, set) = packed();
+    fs::remove_file(set.join(INDEX)).expect("removed");
+    let before = tree(&set);
+    let lock = shard_format::folder::lock_folder(&set).expect("the lock");
+    let outcome = verify(&set, &["--repair"], 4);
+    assert!(
+        outcome
+            .stderr
+            .contains("another process is packing into this folder"),
+        "{outcome:#?}"
+    );
+    assert_eq!(outcome.stdout, "", "it is not even looked at");
+    assert_eq!(tree(&set), before);
+    verify(&set, &[], 3);
+    drop(lock);
+    assert_repairable(&set, 7);
 }
 
 #[test]

@@ -4,11 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use shard_format::ShardSet;
+use shard_format::{Entry, Index, IndexBuilder, ShardSet};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::harness::{Outcome, cats_and_dogs, folder, jpeg, pack, put, shard_tool, tree};
 
+mod decode;
+mod duplicates;
 mod files;
+mod in_place;
+mod memory;
 mod samples;
 
 const TAR: &str = "train-000000.tar";
@@ -104,6 +109,36 @@ fn edit_manifest(set: &Path, change: impl FnOnce(&mut Value)) {
         change(&mut manifest);
         *bytes = manifest.to_string().into_bytes();
     });
+}
+
+/// Writes the index of a shard of train anew, with other entries and keys, and other facts about the tar; the manifest vouches for
+/// it.
+fn reindex(
+    set: &Path,
+    change: impl FnOnce(&mut Vec<(Entry, String)>),
+    tar: impl FnOnce(&mut (u64, u64)),
+) {
+    let path = set.join(INDEX);
+    let index = Index::open(&path).expect("opens");
+    let entry = |number| {
+        let (entry, key) = index.entry(number).expect("an entry");
+        (entry, key.to_owned())
+    };
+    let mut entries: Vec<(Entry, String)> = (0..index.num_entries()).map(entry).collect();
+    let mut facts = (index.shard_bytes(), index.shard_digest());
+    change(&mut entries);
+    tar(&mut facts);
+    let mut builder = IndexBuilder::default();
+    for (entry, key) in &entries {
+        builder.push(entry, key);
+    }
+    let bytes = builder.to_bytes(facts.0, facts.1);
+    edit_manifest(set, |manifest| {
+        let shard = &mut manifest["splits"]["train"]["shards"][0];
+        shard["index_bytes"] = bytes.len().into();
+        shard["index_xxh3"] = format!("{:016x}", xxh3_64(&bytes)).into();
+    });
+    edit(path, |old| *old = bytes);
 }
 
 /// Offset of the image of `key` in the first shard of train.

@@ -1,7 +1,12 @@
 //! Defects of single samples.
 
-use super::{TAR, assert_defects, assert_repairable, edit, offset, packed, verify};
-use crate::harness::{cats_and_dogs, folder, jpeg, pack, put};
+use shard_format::Entry;
+
+use super::{
+    TAR, assert_defects, assert_repairable, edit, edit_manifest, offset, packed, reindex, report,
+    verify,
+};
+use crate::harness::jpeg;
 
 #[test]
 fn a_flipped_byte_of_an_image_is_named_and_dropped() {
@@ -52,70 +57,6 @@ fn a_label_that_differs_from_the_index_is_told() {
 }
 
 #[test]
-fn a_jpeg_that_cannot_be_decoded_is_told_though_its_checksum_holds() {
-    let dir = folder();
-    let (src, set) = (dir.path().join("src"), dir.path().join("out"));
-    cats_and_dogs(&src);
-    let frame_only = [
-        0xff, 0xd8, 0xff, 0xc0, 0, 17, 8, 0, 40, 0, 40, 3, 1, 17, 0, 2, 17, 0, 3, 17, 0,
-    ];
-    put(src.join("cat/frame.JPEG"), &frame_only);
-    pack(&src, &set, &[], 0);
-    let without = verify(&set, &[], 0).stdout;
-    assert!(
-        without.contains("1 no end marker (cut short?)"),
-        "{without}"
-    );
-    assert_defects(
-        &set,
-        &["--decode"],
-        &["undecodable train-000000.tar cat/frame: cannot be decoded: "],
-    );
-    assert_repairable(&set, 6);
-}
-
-#[test]
-fn the_same_bytes_in_two_classes_are_told_for_each_copy() {
-    let dir = folder();
-    let (src, set) = (dir.path().join("src"), dir.path().join("out"));
-    cats_and_dogs(&src);
-    put(src.join("dog/cat.JPEG"), &jpeg(1));
-    put(src.join("dog/again.JPEG"), &jpeg(100));
-    pack(&src, &set, &[], 0);
-    assert_defects(
-        &set,
-        &[],
-        &[
-            "duplicate-in-classes train-000000.tar cat/1: the same bytes are in class dog: train-000000.tar dog/cat",
-            "duplicate-in-classes train-000000.tar dog/cat: the same bytes are in class cat: train-000000.tar cat/1",
-        ],
-    );
-    let text = verify(&set, &[], 3).stdout;
-    assert!(
-        text.contains("note: exact copies within a class and split: "),
-        "{text}"
-    );
-    assert_repairable(&set, 6);
-}
-
-#[test]
-fn the_same_bytes_in_train_and_val_are_told_for_train() {
-    let dir = folder();
-    let (src, set) = (dir.path().join("src"), dir.path().join("out"));
-    cats_and_dogs(&src.join("train"));
-    put(src.join("val/cat/seen.JPEG"), &jpeg(2));
-    pack(&src, &set, &[], 0);
-    assert_defects(
-        &set,
-        &[],
-        &[
-            "duplicate-in-splits train-000000.tar cat/2: the same bytes are in split val: val-000000.tar cat/seen",
-        ],
-    );
-    assert_repairable(&set, 6);
-}
-
-#[test]
 fn a_member_of_another_name_is_told() {
     let (_dir, set) = packed();
     let header = offset(&set, "dog/0") - 512;
@@ -137,4 +78,47 @@ fn a_member_of_another_name_is_told() {
         ],
     );
     assert_repairable(&set, 6);
+}
+
+#[test]
+fn an_image_of_another_size_than_the_index_says_is_told() {
+    let (_dir, set) = packed();
+    let stretch = |entries: &mut Vec<(Entry, String)>| {
+        let (entry, _) = entries
+            .iter_mut()
+            .find(|(_, key)| key == "cat/2")
+            .expect("the key");
+        entry.header.width += 1;
+    };
+    reindex(&set, stretch, |_| ());
+    assert_defects(
+        &set,
+        &[],
+        &[
+            "header train-000000.tar cat/2: the index says jpeg-baseline ycbcr 8 bits 13x8, \
+             the image is jpeg-baseline ycbcr 8 bits 12x8",
+        ],
+    );
+    assert_repairable(&set, 6);
+}
+
+#[test]
+fn a_label_without_class_is_told_for_each_sample() {
+    let (_dir, set) = packed();
+    edit_manifest(&set, |manifest| {
+        manifest["classes"] = serde_json::json!(["cat"]);
+    });
+    assert_defects(
+        &set,
+        &[],
+        &[
+            "label train-000000.tar dog/0: label 1 has no class",
+            "label train-000000.tar dog/1: label 1 has no class",
+            "label train-000000.tar dog/2: label 1 has no class",
+            "label val-000000.tar dog/7: label 1 has no class",
+        ],
+    );
+    let repaired = report(&set, &["--repair"], 0);
+    assert_eq!(repaired["repaired"]["num_samples_left"], 3);
+    assert_eq!(report(&set, &["--decode"], 0)["num_images"], 3);
 }
