@@ -8,6 +8,7 @@ use crate::cat::CatOptions;
 use crate::list::ListOptions;
 use crate::split::SplitOptions;
 use crate::stat::StatOptions;
+use crate::threads;
 use crate::unpack::UnpackOptions;
 use crate::verify::VerifyOptions;
 
@@ -150,11 +151,8 @@ impl PackOptions {
         self.shard_size << 20
     }
 
-    /// Twice the processors this process may use, since readers also wait for the disk.
     pub(crate) fn num_workers(&self) -> usize {
-        let num_processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let default = (2 * num_processors).clamp(2, 32);
-        self.workers.map_or(default, usize::from)
+        self.workers.map_or_else(threads::for_files, usize::from)
     }
 
     pub(crate) fn shard_samples(&self) -> u64 {

@@ -18,10 +18,9 @@ use crate::error::ToolError;
 use crate::feed::Stamp;
 use crate::order;
 use crate::progress::Count;
+use crate::set::UNLABELLED;
 use crate::spill::Spill;
 
-/// The class of samples without label, as it stands in their keys.
-const UNLABELLED: &str = "unlabelled";
 /// Memory for names, and as much for the records of the candidates: a million of them, about.
 const MAX_BYTES_IN_MEMORY: usize = 32 << 20;
 /// Candidates that are read at once.

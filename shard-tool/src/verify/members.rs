@@ -108,15 +108,15 @@ impl<'s> Comparison<'s> {
             && entry.offset == member.data_offset
         {
             self.num_passed += 1;
-            if let Some(reason) = member_fault(member, &entry, key, self.shard.in_place) {
+            if let Some(reason) = member_fault(member, &entry, key, self.shard.in_place.is_some()) {
                 self.tell(Cause::Member, number, reason);
             }
-            if !self.shard.in_place {
+            if self.shard.in_place.is_none() {
                 self.awaiting_label.push(number);
             }
         }
         let is_listed = is_label || self.num_passed > num_passed;
-        match self.shard.in_place {
+        match self.shard.in_place.is_some() {
             true => self.count_in_group(member, is_listed),
             false => self.num_unknown += u64::from(!is_listed),
         }

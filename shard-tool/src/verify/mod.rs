@@ -129,7 +129,7 @@ fn open_shards<'a>(
                 number,
                 split,
                 one,
-                manifest.indexed_in_place.is_some(),
+                manifest.indexed_in_place.as_ref(),
                 defects,
             )
         })

@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::defect::SampleId;
 use super::files::{TarFacts, hex};
 use super::scan::Findings;
-use super::shard::{INDEX_AGAIN, Shard};
+use super::shard::Shard;
 use crate::error::ToolError;
 
 /// What a repair has changed.
@@ -98,14 +98,17 @@ fn note_times(dir: &Path, manifest: &mut Manifest) -> Result<(), ToolError> {
 
 /// A shard of somebody else without an index cannot be repaired: by which rule its labels were read is stored nowhere.
 fn check_indexes(dir: &Path, shards: &[Shard<'_>]) -> Result<(), ToolError> {
-    let is_lost =
-        |shard: &&Shard<'_>| shard.in_place && shard.tar.is_some() && shard.index.is_none();
-    match shards.iter().find(is_lost) {
+    let is_lost = |shard: &&Shard<'_>| shard.tar.is_some() && shard.index.is_none();
+    let lost = shards.iter().filter(is_lost);
+    match lost
+        .filter_map(|shard| shard.in_place.map(|in_place| (shard, in_place)))
+        .next()
+    {
         None => Ok(()),
-        Some(shard) => Err(ToolError::BeyondRepair {
+        Some((shard, in_place)) => Err(ToolError::BeyondRepair {
             set: dir.to_owned(),
             problem: format!("{} is of no use", shard.manifest.index_file),
-            remedy: format!("index the set again, {INDEX_AGAIN}"),
+            remedy: format!("index the set again: {}", in_place.command(dir)),
         }),
     }
 }

@@ -7,17 +7,13 @@ use shard_format::image_header::{Content, identify};
 use shard_format::members::{Member, MemberKind};
 use shard_format::walk::{Step, walk};
 use shard_format::{
-    Entry, FormatError, Index, IndexBuilder, MappedFile, ShardManifest, UNLABELLED,
+    Entry, FormatError, Index, IndexBuilder, IndexedInPlace, MappedFile, ShardManifest, UNLABELLED,
 };
 
 use super::behind::Behind;
 use super::defect::{Cause, Defect, reason};
 use super::files;
 use crate::report::counted;
-
-/// What makes an index anew that only its owner can make.
-pub(super) const INDEX_AGAIN: &str =
-    "with the patterns and options of before and --overwrite (shard-tool index)";
 
 /// A shard and its index, as far as they are there.
 #[derive(Debug)]
@@ -30,8 +26,8 @@ pub(super) struct Shard<'a> {
     pub(super) index: Option<Index>,
     /// Whether the index was made anew from the tar, since the file is of no use.
     pub(super) rebuilt: bool,
-    /// Whether somebody else has written the tar, and it was indexed where it lies.
-    pub(super) in_place: bool,
+    /// How it was indexed, if somebody else has written the tar.
+    pub(super) in_place: Option<&'a IndexedInPlace>,
 }
 
 impl<'a> Shard<'a> {
@@ -41,7 +37,7 @@ impl<'a> Shard<'a> {
         number: u32,
         split: &'a str,
         manifest: &'a ShardManifest,
-        in_place: bool,
+        in_place: Option<&'a IndexedInPlace>,
         defects: &mut Vec<Defect>,
     ) -> Self {
         let mut shard = Self {
@@ -73,22 +69,24 @@ impl<'a> Shard<'a> {
         let path = dir.join(&manifest.index_file);
         match open_index(&path) {
             Ok(index) => self.index = Some(index),
-            Err(error) => self.do_without_index(&path, &error, defects),
+            Err(error) => self.do_without_index(dir, &error, defects),
         }
         self.release_index();
     }
 
     /// The labels of a shard of ours can be read again. By which rule those of others were read is stored nowhere.
-    fn do_without_index(&mut self, path: &Path, error: &FormatError, defects: &mut Vec<Defect>) {
+    fn do_without_index(&mut self, dir: &Path, error: &FormatError, defects: &mut Vec<Defect>) {
         let cause = match error {
             FormatError::MissingFile { .. } | FormatError::Read { .. } => Cause::File,
             _ => Cause::Index,
         };
         let mut reason = reason(error);
-        if self.in_place {
-            reason = format!("{reason}: index the set again, {INDEX_AGAIN}");
+        if let Some(in_place) = self.in_place {
+            let command = in_place.command(dir);
+            reason = format!("{reason}: index the set again: {command}");
         } else {
-            self.index = self.tar.as_ref().and_then(|tar| rebuild(tar, path));
+            let path = dir.join(&self.manifest.index_file);
+            self.index = self.tar.as_ref().and_then(|tar| rebuild(tar, &path));
             self.rebuilt = self.index.is_some();
         }
         defects.push(Defect::of_file(cause, &self.manifest.index_file, reason));

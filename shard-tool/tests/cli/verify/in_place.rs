@@ -103,7 +103,10 @@ fn an_index_of_use_no_more_is_left_to_its_owner() {
     let dir = indexed();
     let path = dir.path().join("set-00.idx");
     edit(path.clone(), |bytes| bytes[100] ^= 1);
-    let again = "index the set again, with the patterns and options of before and --overwrite (shard-tool index)";
+    let again = format!(
+        "index the set again: shard-tool index --split train='{}/{SHARD}' --overwrite",
+        dir.path().display()
+    );
     let told =
         format!("index set-00.idx -: the body of the index is damaged (checksum differs): {again}");
     assert_defects(dir.path(), &[], &[&told]);
@@ -113,7 +116,7 @@ fn an_index_of_use_no_more_is_left_to_its_owner() {
         refused.contains("the set cannot be repaired: set-00.idx is of no use; "),
         "{refused}"
     );
-    assert!(refused.contains(again), "{refused}");
+    assert!(refused.contains(&again), "{refused}");
     assert_eq!(tree(dir.path()), before);
     fs::remove_file(path).expect("removed");
     assert_defects(
