@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use loader_ipc::{Client, Order, Recipe, Subscription};
+use loader_ipc::{Client, Recipe, Subscription};
 
-use crate::harness::{Finished, packed, run, serve, text, tiny_trainer};
+use crate::harness::{Finished, one_epoch_in_order, packed, run, serve, text, tiny_trainer};
 
 fn assert_refused(done: &Finished, code: i32, words: &[&str]) {
     assert_eq!(done.code, Some(code), "{}", done.stderr);
@@ -113,18 +113,9 @@ fn too_little_shared_memory_says_what_is_needed_and_what_shrinks_it() {
     let socket = dir.path().join("loader.sock");
     let _loader = serve(&shards, &socket, &[]);
     let huge = Subscription {
-        name: "huge".into(),
-        split: "train".into(),
         recipe: Recipe::evaluation(4096, 4096),
-        batch_size: 65_536,
-        rank: 0,
-        world_size: 1,
-        seed: 0,
-        order: Order::Sequential,
-        start_epoch: 0,
-        start_step: 0,
-        num_epochs: 1,
         num_slots: Some(4),
+        ..one_epoch_in_order(65_536)
     };
     let client = Client::connect(&socket, crate::harness::WATCHDOG).unwrap();
     let error = client.subscribe(&huge).unwrap_err();

@@ -3,9 +3,9 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use loader_ipc::{Client, Order, Recipe, Subscription};
+use loader_ipc::Client;
 
-use crate::harness::{WATCHDOG, packed, run, serve, text};
+use crate::harness::{WATCHDOG, one_epoch_in_order, packed, run, serve, text};
 
 /// A packed set whose training shard has lost its second half, and a line of `shard-tool list` per sample.
 fn cut_in_half(dir: &Path) -> (PathBuf, Vec<String>) {
@@ -21,22 +21,8 @@ fn cut_in_half(dir: &Path) -> (PathBuf, Vec<String>) {
 
 /// Number of samples, and the ids that one epoch in order delivers.
 fn epoch(socket: &Path) -> (u64, Vec<u64>) {
-    let subscription = Subscription {
-        name: "test".into(),
-        split: "train".into(),
-        recipe: Recipe::evaluation(8, 8),
-        batch_size: 2,
-        rank: 0,
-        world_size: 1,
-        seed: 0,
-        order: Order::Sequential,
-        start_epoch: 0,
-        start_step: 0,
-        num_epochs: 1,
-        num_slots: None,
-    };
     let client = Client::connect(socket, WATCHDOG).unwrap();
-    let mut stream = client.subscribe(&subscription).unwrap();
+    let mut stream = client.subscribe(&one_epoch_in_order(2)).unwrap();
     let mut ids = Vec::new();
     while let Some(batch) = stream.receive(WATCHDOG).unwrap() {
         ids.extend(batch.sample_ids());

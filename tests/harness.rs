@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use loader_ipc::{Order, Recipe, Subscription};
 use serde_json::Value;
 
 /// A deadline for anything that might hang; reached only by a bug.
@@ -50,10 +51,15 @@ pub(crate) fn binary(name: &str) -> PathBuf {
 
 /// Starts `name` with `args`.
 pub(crate) fn start(name: &str, args: &[&str]) -> Running {
+    start_with(name, args, &[])
+}
+
+fn start_with(name: &str, args: &[&str], environment: &[(&str, &Path)]) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let log = |name: &str| File::create(dir.path().join(name)).unwrap();
     let child = Command::new(binary(name))
         .args(args)
+        .envs(environment.iter().copied())
         .current_dir(root())
         .stdin(Stdio::null())
         .stdout(log("stdout"))
@@ -158,9 +164,19 @@ pub(crate) fn pack(source: &Path, out: &Path) -> PathBuf {
 
 /// `loader serve`, once it answers.
 pub(crate) fn serve(shards: &Path, socket: &Path, more: &[&str]) -> Running {
+    serve_with(shards, socket, more, &[])
+}
+
+/// As [`serve`], with variables in its environment.
+pub(crate) fn serve_with(
+    shards: &Path,
+    socket: &Path,
+    more: &[&str],
+    environment: &[(&str, &Path)],
+) -> Running {
     let mut args = vec!["serve", text(shards), "--socket", text(socket)];
     args.extend(more);
-    let mut loader = start("loader", &args);
+    let mut loader = start_with("loader", &args, environment);
     until("the loader's socket", || {
         if let Some(status) = loader.child.try_wait().unwrap() {
             panic!("the loader ended with {status}: {}", loader.stderr());
@@ -174,6 +190,24 @@ pub(crate) fn serve(shards: &Path, socket: &Path, more: &[&str]) -> Running {
 pub(crate) fn status(socket: &Path) -> Option<Value> {
     let done = run("loader", &["status", "--socket", text(socket), "--json"]);
     (done.code == Some(0)).then(|| serde_json::from_str(&done.stdout).unwrap())
+}
+
+/// The training split once, in order, as 8 pixels wide evaluation views.
+pub(crate) fn one_epoch_in_order(batch_size: u32) -> Subscription {
+    Subscription {
+        name: "test".into(),
+        split: "train".into(),
+        recipe: Recipe::evaluation(8, 8),
+        batch_size,
+        rank: 0,
+        world_size: 1,
+        seed: 0,
+        order: Order::Sequential,
+        start_epoch: 0,
+        start_step: 0,
+        num_epochs: 1,
+        num_slots: None,
+    }
 }
 
 /// Arguments of a trainer that makes small steps: demo.yaml, smaller still, without validation.

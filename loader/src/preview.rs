@@ -119,7 +119,7 @@ fn rows(args: &PreviewArgs, set: &ShardSet, recipe: &Recipe) -> Result<Vec<Row>,
         }
         let id = order.sample(position);
         let sample = set.sample(id)?;
-        match worker.decode(sample.image) {
+        match worker.decode(sample.image()?) {
             Ok(_) => rows.push(row(&mut worker, recipe, args, id)),
             Err(error) => tracing::warn!("{error}; {}, key {}", sample.shard, sample.key),
         }

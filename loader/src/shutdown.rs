@@ -17,7 +17,7 @@ pub struct Stop {
     pub reason: String,
     /// Exit code of the daemon.
     pub exit_code: i32,
-    /// Exit code that subscribers are told: to them a stopped daemon is a lost peer unless the data were at fault.
+    /// Exit code that subscribers are told: to them a daemon stopped by request is a lost peer.
     pub subscriber_exit_code: i32,
 }
 
@@ -106,10 +106,19 @@ impl Stop {
 
     /// The data are at fault.
     pub fn bad_data(reason: String) -> Stop {
+        Stop::for_everybody(3, reason)
+    }
+
+    /// Room or another resource is missing.
+    pub fn no_resources(reason: String) -> Stop {
+        Stop::for_everybody(4, reason)
+    }
+
+    fn for_everybody(exit_code: i32, reason: String) -> Stop {
         Stop {
             reason,
-            exit_code: 3,
-            subscriber_exit_code: 3,
+            exit_code,
+            subscriber_exit_code: exit_code,
         }
     }
 }

@@ -92,9 +92,10 @@ fn cat_sample(options: &CatOptions) -> Result<(), ToolError> {
         let near = near::matches(&options.key, keys.map(|sample| sample.key));
         return Err(unknown(&options.set_or_shard, &options.key, near));
     };
+    let image = sample.image()?;
     output::print(|out| match options.json {
         true => out.json(&Line::new(split, &sample)),
-        false => out.bytes(sample.image),
+        false => out.bytes(image),
     })?;
     Ok(sample.check()?)
 }

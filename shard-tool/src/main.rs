@@ -4,6 +4,7 @@
 //! Results go to stdout, everything else to stderr. This file maps the outcome to an exit code and
 //! knows nothing else.
 
+mod alike;
 mod cat;
 mod cli;
 mod disk;

@@ -1,18 +1,15 @@
 //! The order of samples, and draws from each class: by a seeded hash of their keys, and by nothing else.
 //!
-//! Memory does not grow with the number of samples: they are looked through as often as it takes to sort a part of all hashes
-//! at a time.
+//! Memory does not grow with the number of samples, see [`crate::alike`].
 
 use fixedbitset::FixedBitSet;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::alike::{self, Hashed};
 use crate::error::ToolError;
 
 /// Distinguishes the draw of the validation part from that of the order.
 const VAL_SEED: u64 = 0x5eed_0f7a_11da_7e00;
-/// Hashes that are sorted at once, about: 32 MB of them.
-const RUN: u64 = 2_000_000;
-
 /// Samples with keys, each of a class; both have numbers.
 pub(crate) trait Keyed {
     /// How many there are.
@@ -31,39 +28,6 @@ pub(crate) trait Keyed {
     fn class_and_key(&self, item: u32) -> Result<(usize, String), ToolError>;
 }
 
-/// A hash, and whose it is.
-type Hashed = (u64, u32);
-
-/// Calls `visit` with parts of what `scan` offers, each sorted by hash, in order of hash: everything that has one hash is in one
-/// part. `scan` is called as often as there are parts; `num_items` is about how many it offers.
-pub(crate) fn in_hash_order(
-    num_items: u64,
-    scan: impl Fn(&mut dyn FnMut(u64, u32)) -> Result<(), ToolError>,
-    visit: impl FnMut(&[Hashed]) -> Result<(), ToolError>,
-) -> Result<(), ToolError> {
-    in_runs(num_items.div_ceil(RUN).max(1), scan, visit)
-}
-
-fn in_runs(
-    num_runs: u64,
-    scan: impl Fn(&mut dyn FnMut(u64, u32)) -> Result<(), ToolError>,
-    mut visit: impl FnMut(&[Hashed]) -> Result<(), ToolError>,
-) -> Result<(), ToolError> {
-    let run_of = |hash: u64| ((u128::from(hash) * u128::from(num_runs)) >> 64) as u64;
-    let mut run = Vec::new();
-    for number in 0..num_runs {
-        run.clear();
-        scan(&mut |hash, item| {
-            if run_of(hash) == number {
-                run.push((hash, item));
-            }
-        })?;
-        run.sort_unstable();
-        visit(&run)?;
-    }
-    Ok(())
-}
-
 /// Calls `visit` with the number of each sample, in the order of a seeded hash of the keys, and of the keys where hashes are
 /// equal.
 pub(crate) fn visit(
@@ -74,8 +38,8 @@ pub(crate) fn visit(
     let hash = |key: &str| xxh3_64_with_seed(key.as_bytes(), seed);
     let scan =
         |offer: &mut dyn FnMut(u64, u32)| samples.each(&mut |item, _, key| offer(hash(key), item));
-    in_hash_order(samples.num_items() as u64, scan, |run| {
-        for same in run.chunk_by(|left, right| left.0 == right.0) {
+    alike::in_hash_order(samples.num_items() as u64, scan, |run| {
+        for same in alike::same_hash(run) {
             by_key(samples, same)?
                 .into_iter()
                 .try_for_each(&mut visit)?;
@@ -85,11 +49,11 @@ pub(crate) fn visit(
 }
 
 /// Samples whose hashes are equal, by key.
-fn by_key(samples: &impl Keyed, same: &[Hashed]) -> Result<Vec<u32>, ToolError> {
+fn by_key(samples: &impl Keyed, same: &[Hashed<u32>]) -> Result<Vec<u32>, ToolError> {
     if let [(_, only)] = same {
         return Ok(vec![*only]);
     }
-    let with_key = |(_, item): &Hashed| Ok((samples.class_and_key(*item)?.1, *item));
+    let with_key = |(_, item): &Hashed<u32>| Ok((samples.class_and_key(*item)?.1, *item));
     let mut keyed: Vec<(String, u32)> = same
         .iter()
         .map(with_key)
@@ -136,7 +100,6 @@ pub(crate) fn draw_val(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     /// Keys, each of the class that its first letter tells.
     struct Words<'a>(&'a [&'a str]);
@@ -216,24 +179,5 @@ mod tests {
             drawn(&["a1", "a2", "a3", "a4"]),
             drawn(&["b1", "a4", "a3", "b2", "a2", "a1"])
         );
-    }
-
-    proptest! {
-        #[test]
-        fn sorting_in_parts_is_sorting(hashes in prop::collection::vec(any::<u64>(), 0..200), num_runs in 1u64..9) {
-            let mut sorted = Vec::new();
-            let scan = |offer: &mut dyn FnMut(u64, u32)| {
-                (0..).zip(&hashes).for_each(|(item, hash)| offer(*hash, item));
-                Ok(())
-            };
-            let outcome = in_runs(num_runs, scan, |run| {
-                sorted.extend_from_slice(run);
-                Ok(())
-            });
-            prop_assert!(outcome.is_ok());
-            let mut expected: Vec<Hashed> = hashes.iter().copied().zip(0..).collect();
-            expected.sort_unstable();
-            prop_assert_eq!(sorted, expected);
-        }
     }
 }

@@ -3,16 +3,17 @@
 //! The choice and the order are those of `shard-tool pack --val-fraction`: by a seeded hash of the
 //! keys, class by class. So both ways give the same shards.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
 use fixedbitset::FixedBitSet;
-use shard_format::{ImageHeader, NewSample, Sample, SetWriter, ShardSet, WriterOptions};
-use xxhash_rust::xxh3::xxh3_64;
+use shard_format::{
+    FormatError, ImageHeader, NewSample, Sample, SetWriter, ShardSet, WriterOptions,
+};
 
+use crate::alike;
 use crate::error::ToolError;
 use crate::order::{self, Keyed};
 use crate::progress::Progress;
@@ -84,21 +85,13 @@ pub(crate) fn run(options: &SplitOptions) -> Result<(), ToolError> {
 
 /// Keys of a set that was packed differ; those of another may become the same.
 fn check_distinct(all: &Part<'_>, set: &Path) -> Result<(), ToolError> {
-    let scan = |offer: &mut dyn FnMut(u64, u32)| {
-        all.each(&mut |item, _, key| offer(xxh3_64(key.as_bytes()), item))
-    };
-    order::in_hash_order(all.num_items() as u64, scan, |run| {
-        for same in run.chunk_by(|left, right| left.0 == right.0) {
-            let mut known = HashSet::new();
-            for (_, item) in same.iter().filter(|_| same.len() > 1) {
-                let (_, key) = all.class_and_key(*item)?;
-                if !known.insert(key.clone()) {
-                    let set = set.to_owned();
-                    return Err(ToolError::SameKey { set, key });
-                }
-            }
-        }
-        Ok(())
+    let scan = |offer: &mut dyn FnMut(&str, u32)| all.each(&mut |item, _, key| offer(key, item));
+    let key_of = |item| Ok(all.class_and_key(item)?.1);
+    alike::repeated_keys(all.num_items() as u64, scan, key_of, |item, _| {
+        Err(ToolError::SameKey {
+            set: set.to_owned(),
+            key: key_of(item)?,
+        })
     })
 }
 
@@ -178,7 +171,7 @@ fn write(
         order::visit(part, options.seed, |item| {
             let sample = set.sample(item.into())?;
             sample.check()?;
-            writer.append(&new_sample(&set::packed_key(set, &sample), &sample))?;
+            writer.append(&new_sample(&set::packed_key(set, &sample), &sample)?)?;
             progress.step(writer.num_bytes());
             Ok(())
         })?;
@@ -188,7 +181,7 @@ fn write(
     Ok(writer.finish()?)
 }
 
-fn new_sample<'a>(key: &'a str, sample: &Sample<'a>) -> NewSample<'a> {
+fn new_sample<'a>(key: &'a str, sample: &Sample<'a>) -> Result<NewSample<'a>, FormatError> {
     let header = ImageHeader {
         kind: sample.kind,
         colour: sample.colour,
@@ -196,11 +189,11 @@ fn new_sample<'a>(key: &'a str, sample: &Sample<'a>) -> NewSample<'a> {
         width: sample.width,
         height: sample.height,
     };
-    NewSample {
+    Ok(NewSample {
         key,
-        image: sample.image,
+        image: sample.image()?,
         crc: sample.crc,
         header,
         label: sample.label,
-    }
+    })
 }

@@ -84,7 +84,7 @@ fn of_split(split: &ShardSet) -> Result<(String, SplitStat), ToolError> {
             width: sample.width,
             height: sample.height,
         };
-        tally.add(&header, sample.label, sample.image.len() as u32);
+        tally.add(&header, sample.label, sample.num_bytes);
     }
     let shards = &split.manifest().splits[split.split()].shards;
     let spreads = tally.spreads();

@@ -1,7 +1,8 @@
 //! One worker: decode a sample once, make all its views, write them where the subscriber reads them.
 //!
 //! A sample that cannot be used is replaced by the next id that can (id + 1, modulo the split), with that sample's views and
-//! label: a rule that every rank computes alike. Each worker belongs to one thread.
+//! label: a rule that every rank computes alike. What is no fault of the sample, as a full disk, stops the daemon. Each worker
+//! belongs to one thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -128,6 +129,9 @@ impl Worker {
             if let Some(label) = self.decode_sample(stream, id) {
                 return Some((id, label));
             }
+            if stream.shutdown.is_triggered() {
+                return None;
+            }
         }
         let reason = format!(
             "no usable sample; split `{}`: {MAX_REPLACEMENTS} samples after id {sample_id} are bad too; check the data set",
@@ -138,14 +142,22 @@ impl Worker {
     }
 
     fn decode_sample(&mut self, stream: &StreamContext, id: u64) -> Option<i64> {
-        let sample = match stream.set.sample(id) {
-            Ok(sample) => sample,
+        let found = stream.set.sample(id);
+        let found = found.and_then(|sample| Ok((sample, sample.image()?)));
+        let (sample, image) = match found {
+            Ok(found) => found,
+            Err(error) if error.exit_code() == 4 => {
+                stream
+                    .shutdown
+                    .trigger(Stop::no_resources(error.to_string()));
+                return None;
+            }
             Err(error) => {
                 report(stream, id, "index", error.to_string());
                 return None;
             }
         };
-        match self.decode(sample.image) {
+        match self.decode(image) {
             Ok(Outcome::Clean) => {}
             Ok(Outcome::Recovered) => {
                 if stream.failures.report_recovered(&stream.split, id) {

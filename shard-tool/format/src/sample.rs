@@ -1,6 +1,7 @@
 //! One sample, and what is known of its image without decoding it.
 
 use crate::FormatError;
+use crate::reader::Source;
 
 /// How an image is coded. The numbers are those in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,13 +142,11 @@ pub struct ImageHeader {
     pub height: u32,
 }
 
-/// One sample of a packed set, borrowed from the mapping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One sample of a packed set: what the index knows of it, and the way to its image.
+#[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
     /// `<class>/<stem>`, see [`crate::name`].
     pub key: &'a str,
-    /// The image file as it was packed. Mapped: reading it may touch the disk.
-    pub image: &'a [u8],
     /// Position in [`crate::ShardSet::classes`]; `None` where unlabelled.
     pub label: Option<u32>,
     /// Width in pixels.
@@ -164,17 +163,29 @@ pub struct Sample<'a> {
     pub shard: &'a str,
     /// Offset of the image in the shard, bytes.
     pub offset: u64,
+    /// Size of the image in the shard, bytes.
+    pub num_bytes: u32,
     /// CRC-32 of the image when it was packed.
     pub crc: u32,
+    pub(crate) source: Source<'a>,
 }
 
-impl Sample<'_> {
+impl<'a> Sample<'a> {
+    /// The image file as it was packed. Mapped: reading it may touch the disk. The first image of a compressed shard has that
+    /// unpacked.
+    ///
+    /// # Errors
+    /// If the index points outside of the shard, or that cannot be unpacked.
+    pub fn image(&self) -> Result<&'a [u8], FormatError> {
+        self.source.bytes(self.offset, self.num_bytes)
+    }
+
     /// Reads the whole image once and compares its checksum.
     ///
     /// # Errors
-    /// [`FormatError::ImageChecksum`] if a byte has changed since packing.
+    /// [`FormatError::ImageChecksum`] if a byte has changed since packing; else as [`Sample::image`].
     pub fn check(&self) -> Result<(), FormatError> {
-        if crc32fast::hash(self.image) == self.crc {
+        if crc32fast::hash(self.image()?) == self.crc {
             return Ok(());
         }
         Err(FormatError::ImageChecksum {

@@ -5,6 +5,7 @@
 
 mod error;
 mod labels;
+mod repeated;
 mod report;
 mod sample;
 mod scan;
@@ -21,7 +22,7 @@ use crate::progress::Progress;
 pub(crate) use error::IndexError;
 use labels::Labels;
 use report::{Notes, Summary};
-use scan::{Keys, Scan};
+use scan::Scan;
 use shards::ShardList;
 
 /// Indexes what `options` name and prints the summary.
@@ -62,7 +63,6 @@ fn write(
     let mut indexer = SetIndexer::create(&shards.dir, how, options.overwrite)?;
     let (mut num_samples, mut bytes_before) = (0, 0);
     for split in &shards.splits {
-        let mut keys = Keys::default();
         for file in &split.files {
             let mut scan = Scan {
                 dir: &shards.dir,
@@ -70,7 +70,6 @@ fn write(
                 bytes_before,
                 allow_damaged: options.allow_damaged,
                 labels,
-                keys: &mut keys,
                 notes,
                 progress,
             };
@@ -93,5 +92,7 @@ fn write(
     if num_samples == 0 {
         return Err(IndexError::NoSample(shards.dir.clone()).into());
     }
-    Ok(indexer.finish(labels.classes())?)
+    let manifest = indexer.finish(labels.classes())?;
+    repeated::note(&shards.dir, &manifest, notes)?;
+    Ok(manifest)
 }

@@ -11,7 +11,7 @@ use shard_format::{Manifest, SplitManifest};
 use crate::report::{counted, thousands};
 
 /// How many cases are told for each reason.
-const NUM_TOLD: usize = 5;
+pub(super) const NUM_TOLD: usize = 5;
 
 /// What was odd, counted by reason.
 #[derive(Debug, Default)]
@@ -26,6 +26,15 @@ impl Notes {
         *count += 1;
         if told.len() < NUM_TOLD {
             told.push(format!("{file} {what}").trim_end().to_owned());
+        }
+    }
+
+    /// Adds `count` cases, of which these are told.
+    pub(super) fn add_all(&mut self, reason: &str, count: u64, told: Vec<String>) {
+        if count > 0 {
+            let noted = self.by_reason.entry(reason.to_owned()).or_default();
+            noted.0 += count;
+            noted.1.extend(told);
         }
     }
 

@@ -14,6 +14,7 @@ use fixedbitset::FixedBitSet;
 use shard_format::name;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::alike;
 use crate::error::ToolError;
 use crate::feed::Stamp;
 use crate::order;
@@ -273,9 +274,8 @@ impl Catalogue {
                 Ok(())
             })
         };
-        order::in_hash_order(self.len() as u64, scan, |run| {
-            let same = run.chunk_by(|left, right| left.0 == right.0);
-            for (_, number) in same.filter(|same| same.len() > 1).flatten() {
+        alike::in_hash_order(self.len() as u64, scan, |run| {
+            for (_, number) in alike::several(run).flatten() {
                 clashing.insert(*number as usize);
             }
             Ok(())

@@ -31,8 +31,7 @@ pub(super) fn items<'a>(
         let place = place::path_of(split, &key, header.kind);
         items.push(Item {
             path: place.map_err(|problem| unsafe_member(path, member, problem))?,
-            image: member.data,
-            sample: None,
+            content: super::Content::Bytes(member.data),
         });
     }
     if num_others > 0 {

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
-use shard_format::{FormatError, MappedFile, Sample, ShardSet, name};
+use shard_format::{MappedFile, Sample, ShardSet, name};
 
 use crate::error::ToolError;
 use crate::out_folder::{self, OutFolder, Work};
@@ -61,9 +61,15 @@ pub(crate) struct UnpackOptions {
 struct Item<'a> {
     /// Below OUT.
     path: PathBuf,
-    image: &'a [u8],
-    /// For the samples of a set, whose bytes are checked on the way.
-    sample: Option<Sample<'a>>,
+    content: Content<'a>,
+}
+
+#[derive(Debug)]
+enum Content<'a> {
+    /// Of a set; its bytes are checked on the way.
+    Sample(Sample<'a>),
+    /// Of a tar without index.
+    Bytes(&'a [u8]),
 }
 
 #[derive(Debug, Serialize)]
@@ -123,8 +129,7 @@ fn of_set(splits: &[ShardSet]) -> Result<Vec<Item<'_>>, ToolError> {
             })?;
             items.push(Item {
                 path,
-                image: sample.image,
-                sample: Some(sample),
+                content: Content::Sample(sample),
             });
         }
     }
@@ -174,12 +179,17 @@ fn check_distinct(out: &Path, items: &[Item<'_>]) -> Result<(), ToolError> {
 }
 
 fn write(out: &Path, item: &Item<'_>) -> Result<u64, ToolError> {
-    item.sample
-        .map_or(Ok::<(), FormatError>(()), |sample| sample.check())?;
+    let image = match item.content {
+        Content::Bytes(bytes) => bytes,
+        Content::Sample(sample) => {
+            sample.check()?;
+            sample.image()?
+        }
+    };
     let path = out.join(&item.path);
-    let written = File::create_new(&path).and_then(|mut file| file.write_all(item.image));
+    let written = File::create_new(&path).and_then(|mut file| file.write_all(image));
     written.map_err(ToolError::write(path))?;
-    Ok(item.image.len() as u64)
+    Ok(image.len() as u64)
 }
 
 impl Summary {

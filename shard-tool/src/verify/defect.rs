@@ -24,6 +24,8 @@ pub(super) enum Cause {
     Size,
     /// A file has another digest than stated.
     Digest,
+    /// A tar that was indexed where it lies has another time of modification than then.
+    Time,
     /// An index, or an entry of it, makes no sense.
     Index,
     /// The tar has no sound header where one should be.

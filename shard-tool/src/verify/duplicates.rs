@@ -8,15 +8,14 @@
 //! Checksums and sizes of the images are those of the indexes, which the scan has compared with the bytes. Only images that
 //! agree in both are read again.
 
-use std::collections::HashMap;
-
 use shard_format::{Manifest, UNLABELLED};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
-use super::alike::{Marked, groups, in_bounded_memory};
 use super::behind::Behind;
 use super::defect::{Cause, Defect, SampleId};
 use super::shard::Shard;
+use crate::alike::{self, Hashed};
+use crate::error::ToolError;
 use crate::report::{counted, thousands};
 
 /// Entries of an index that are read before its memory is given back.
@@ -28,12 +27,11 @@ pub(super) fn find(
     manifest: &Manifest,
     defects: &mut Vec<Defect>,
     notes: &mut Vec<String>,
-) {
+) -> Result<(), ToolError> {
     let search = Search { shards, manifest };
-    search.find_images(defects, notes);
-    for split in manifest.splits.keys() {
-        search.find_keys(split, defects, notes);
-    }
+    search.find_images(defects, notes)?;
+    let mut splits = manifest.splits.keys();
+    splits.try_for_each(|split| search.find_keys(split, defects, notes))
 }
 
 #[derive(Clone, Copy)]
@@ -51,28 +49,35 @@ struct CopyOf {
 }
 
 impl<'a> Search<'a> {
-    fn find_images(&self, defects: &mut Vec<Defect>, notes: &mut Vec<String>) {
+    fn find_images(
+        &self,
+        defects: &mut Vec<Defect>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), ToolError> {
         let shards = || self.shards.iter();
         let mut num_harmless = 0;
-        in_bounded_memory(
-            num_samples(shards()),
-            |take| {
-                go_through(shards(), |id, entry, _| {
-                    take(u64::from(entry.crc) << 32 | u64::from(entry.length), id);
-                });
-            },
-            |alike| num_harmless += self.judge_alike(&alike, defects),
-        );
+        let scan = |offer: &mut dyn FnMut(u64, SampleId)| {
+            go_through(shards(), |id, entry, _| {
+                offer(u64::from(entry.crc) << 32 | u64::from(entry.length), id);
+            });
+            Ok(())
+        };
+        alike::in_hash_order(num_samples(shards()), scan, |run| {
+            let alike: Vec<&Hashed<SampleId>> = alike::several(run).flatten().collect();
+            num_harmless += self.judge_alike(&alike, defects);
+            Ok(())
+        })?;
         if num_harmless > 0 {
             let images = counted(num_harmless, "image");
             notes.push(format!(
                 "exact copies within a class and split: {images} more than needed"
             ));
         }
+        Ok(())
     }
 
     /// Tells of the copies among images that agree in checksum and size; the number of copies too many where none is bad.
-    fn judge_alike(&self, alike: &[Marked], defects: &mut Vec<Defect>) -> u64 {
+    fn judge_alike(&self, alike: &[&Hashed<SampleId>], defects: &mut Vec<Defect>) -> u64 {
         let mut copies = self.read_again(alike.iter().map(|(_, id)| *id).collect());
         copies.sort_unstable_by_key(|copy| (copy.digest, copy.id));
         let same = copies.chunk_by(|left, right| left.digest == right.digest);
@@ -97,7 +102,7 @@ impl<'a> Search<'a> {
                     id: *id,
                     label: entry.label,
                 }));
-                if let Some((behind, image)) = behind.as_mut().zip(shard.image_range(&entry)) {
+                if let Some((behind, image)) = behind.as_mut().zip(entry.range()) {
                     behind.read(image);
                 }
             }
@@ -165,41 +170,39 @@ impl<'a> Search<'a> {
     }
 
     /// Keys must be unique in a split; all but the first are bad.
-    fn find_keys(&self, split: &str, defects: &mut Vec<Defect>, notes: &mut Vec<String>) {
+    fn find_keys(
+        &self,
+        split: &str,
+        defects: &mut Vec<Defect>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), ToolError> {
         let shards = || self.shards.iter().filter(|shard| shard.split == split);
-        let mut twice = Vec::new();
-        in_bounded_memory(
-            num_samples(shards()),
-            |take| {
-                go_through(shards(), |id, _, key| take(xxh3_64(key.as_bytes()), id));
-            },
-            |alike| groups(&alike).for_each(|alike| self.find_equal_keys(alike, &mut twice)),
-        );
-        if self.manifest.indexed_in_place.is_none() {
-            defects.extend(twice.iter().map(|(sample, first)| {
-                let first = self.described(*first);
+        let scan = |offer: &mut dyn FnMut(&str, SampleId)| {
+            go_through(shards(), |id, _, key| offer(key, id));
+            Ok(())
+        };
+        let (mut num_borne, mut example) = (0, None);
+        let key_of = |id| Ok(self.key(id));
+        alike::repeated_keys(num_samples(shards()), scan, key_of, |id, first| {
+            if self.manifest.indexed_in_place.is_some() {
+                num_borne += 1;
+                example = example.into_iter().chain([(id, first)]).min();
+            } else {
+                let first = self.described(first);
                 let reason = format!("the key occurs twice in this split: {first}");
-                self.defect(Cause::Key, *sample, reason)
-            }));
-        } else if let Some((sample, first)) = twice.iter().min() {
-            notes.push(format!(
-                "keys of {split} that occur again, each a sample of its own: {}; {}, first {}",
-                thousands(twice.len() as u64),
-                self.described(*sample),
-                self.described(*first)
-            ));
-        }
-    }
-
-    /// Each sample whose key came before, with the first of that key.
-    fn find_equal_keys(&self, alike: &[Marked], twice: &mut Vec<(SampleId, SampleId)>) {
-        let mut known: HashMap<&str, SampleId> = HashMap::new();
-        for (_, id) in alike {
-            let first = *known.entry(self.key(*id)).or_insert(*id);
-            if first != *id {
-                twice.push((*id, first));
+                defects.push(self.defect(Cause::Key, id, reason));
             }
-        }
+            Ok(())
+        })?;
+        notes.extend(example.map(|(id, first)| {
+            format!(
+                "keys of {split} that occur again, each a sample of its own: {}; {}, first {}",
+                thousands(num_borne),
+                self.described(id),
+                self.described(first)
+            )
+        }));
+        Ok(())
     }
 
     fn defect(&self, cause: Cause, id: SampleId, reason: String) -> Defect {

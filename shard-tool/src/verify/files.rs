@@ -28,6 +28,10 @@ pub(super) fn check_tar(shard: &Shard<'_>, defects: &mut Vec<Defect>) -> Option<
     } else if hex(digest) != stated.xxh3 {
         let reason = digest_reason(digest, &stated.xxh3);
         defects.push(Defect::of_file(Cause::Digest, file, reason));
+    } else if shard.touched {
+        let reason = "it was written to, or copied without its time, since it was indexed, \
+                      though the bytes are the same: --repair notes the new time";
+        defects.push(Defect::of_file(Cause::Time, file, reason));
     }
     let as_stated = num_bytes == stated.num_bytes && hex(digest) == stated.xxh3;
     Some(TarFacts {

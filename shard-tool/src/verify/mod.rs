@@ -3,7 +3,6 @@
 //! It goes on behind every defect and tells them all. The order of what it tells depends on the set
 //! alone, not on threads.
 
-mod alike;
 mod behind;
 mod defect;
 mod duplicates;
@@ -51,7 +50,8 @@ the index is not part of the set: this is noted and is no defect.
 
 Of a set that was indexed where it lay (shard-tool index) the labels are not compared with the tars, since the \
 rule by which they were read is not stored, and keys may occur again, which is noted. Its indexes are not made anew: \
-a damaged one is to be made by shard-tool index, with the options of before.
+a damaged one is to be made by shard-tool index, with the options of before. A tar that was written to since then is \
+a defect even if its bytes are the same, since readers refuse it; --repair notes the new time.
 
 Memory does not grow with the number of samples. The median of the sizes in bytes is exact up to 0.03 %.";
 
@@ -93,7 +93,7 @@ pub(crate) fn run(options: &VerifyOptions) -> Result<(), ToolError> {
     };
     let mut findings = scan::scan(&shards, depth);
     findings.defects.append(&mut defects);
-    complete(&mut findings, &shards, &manifest);
+    complete(&mut findings, &shards, &manifest)?;
     note_strays(&options.set, &manifest, &mut findings.notes);
     let mut report = Report::new(options, &shards, &mut findings, started.elapsed());
     if options.repair && !report.is_sound() {
@@ -137,15 +137,20 @@ fn open_shards<'a>(
 }
 
 /// What can only be told when all shards have been looked at; then everything is put in order.
-fn complete(findings: &mut Findings, shards: &[Shard<'_>], manifest: &Manifest) {
+fn complete(
+    findings: &mut Findings,
+    shards: &[Shard<'_>],
+    manifest: &Manifest,
+) -> Result<(), ToolError> {
     check_counts(findings, shards, manifest);
-    duplicates::find(shards, manifest, &mut findings.defects, &mut findings.notes);
+    duplicates::find(shards, manifest, &mut findings.defects, &mut findings.notes)?;
     let place = |defect: &Defect| {
         let shard = defect.shard.clone();
         (shard, defect.offset, defect.cause, defect.reason.clone())
     };
     findings.defects.sort_by_cached_key(place);
     findings.notes.sort();
+    Ok(())
 }
 
 /// The manifest's counts of a split against its indexes, where all of them are there.

@@ -29,7 +29,7 @@ pub(super) fn check(shard: &Shard<'_>, numbers: Range<u64>, depth: Depth) -> Fou
         match shard.entry(number) {
             Some((entry, _)) => {
                 check_one(shard, number, &entry, depth, &mut found);
-                if let Some((behind, image)) = behind.as_mut().zip(shard.image_range(&entry)) {
+                if let Some((behind, image)) = behind.as_mut().zip(entry.range()) {
                     behind.read(image);
                 }
             }

@@ -1,6 +1,6 @@
 //! A shard, opened for inspection: whatever is missing or damaged, the rest is looked at.
 
-use std::ops::Range;
+use std::fs;
 use std::path::Path;
 
 use shard_format::image_header::{Content, identify};
@@ -28,6 +28,8 @@ pub(super) struct Shard<'a> {
     pub(super) rebuilt: bool,
     /// How it was indexed, if somebody else has written the tar.
     pub(super) in_place: Option<&'a IndexedInPlace>,
+    /// Whether such a tar was written to, or copied without its time, since then.
+    pub(super) touched: bool,
 }
 
 impl<'a> Shard<'a> {
@@ -48,6 +50,7 @@ impl<'a> Shard<'a> {
             index: None,
             rebuilt: false,
             in_place,
+            touched: false,
         };
         // A name that is not of this form may lead out of the folder: the manifest's fault, told there.
         if manifest.has_plain_names() {
@@ -59,7 +62,10 @@ impl<'a> Shard<'a> {
     fn open_files(&mut self, dir: &Path, defects: &mut Vec<Defect>) {
         let manifest = self.manifest;
         match MappedFile::of_shard(dir, manifest) {
-            Ok(tar) => self.tar = Some(tar),
+            Ok(tar) => {
+                self.tar = Some(tar);
+                self.touched = self.is_touched(&dir.join(&manifest.file));
+            }
             Err(error) => {
                 let lost = counted(manifest.num_samples, "sample");
                 let reason = format!("{}, and {lost} with it", reason(&error));
@@ -72,6 +78,15 @@ impl<'a> Shard<'a> {
             Err(error) => self.do_without_index(dir, &error, defects),
         }
         self.release_index();
+    }
+
+    fn is_touched(&self, tar: &Path) -> bool {
+        let (Some(in_place), Ok(metadata)) = (self.in_place, fs::metadata(tar)) else {
+            return false;
+        };
+        in_place
+            .differing_times(&self.manifest.file, &metadata)
+            .is_some()
     }
 
     /// The labels of a shard of ours can be read again. By which rule those of others were read is stored nowhere.
@@ -114,13 +129,7 @@ impl<'a> Shard<'a> {
 
     /// The bytes that an entry points to, if they lie in the tar.
     pub(super) fn image(&self, entry: &Entry) -> Option<&[u8]> {
-        self.tar.as_ref()?.get(self.image_range(entry)?)
-    }
-
-    /// Where these bytes lie, whether that is in the tar or not.
-    pub(super) fn image_range(&self, entry: &Entry) -> Option<Range<usize>> {
-        let end = entry.offset.checked_add(u64::from(entry.length))?;
-        Some(usize::try_from(entry.offset).ok()?..usize::try_from(end).ok()?)
+        self.tar.as_ref()?.get(entry.range()?)
     }
 
     /// Gives back the memory of what has been read of the index.

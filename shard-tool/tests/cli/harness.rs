@@ -181,7 +181,11 @@ pub(crate) fn samples(out: &Path, split: &str) -> Vec<(Option<String>, String, V
         let class = sample
             .label
             .map(|label| set.classes()[label as usize].clone());
-        (class, sample.key.to_owned(), sample.image.to_vec())
+        (
+            class,
+            sample.key.to_owned(),
+            sample.image().expect("is there").to_vec(),
+        )
     };
     let mut samples: Vec<_> = (0..set.num_samples()).map(sample).collect();
     samples.sort();

@@ -49,7 +49,10 @@ fn samples_of_ours(dir: &Path) -> Samples {
         let sample = set.sample(id).expect("the sample is there");
         sample.check().expect("the bytes are sound");
         let label = sample.label.map(|label| label.to_string());
-        (sample.key.to_owned(), (hex(sample.image), label))
+        (
+            sample.key.to_owned(),
+            (hex(sample.image().expect("is there")), label),
+        )
     };
     let samples: Samples = (0..set.num_samples()).map(sample).collect();
     assert_eq!(samples.len() as u64, set.num_samples(), "keys are unique");

@@ -81,7 +81,13 @@ fn compressed_shards_give_the_samples_of_plain_ones() {
     bytes[middle] ^= 0x20;
     put(&shard, &bytes);
     assert!(check(3).stdout.contains("train-000001.tar.zst"));
-    let outcome = shard_tool(&["stat".as_ref(), small.as_os_str()]);
+    for from_indexes_alone in ["stat", "list"] {
+        let outcome = shard_tool(&[from_indexes_alone.as_ref(), small.as_os_str()]);
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+    }
+    let copies = dir.path().join("copies");
+    let unpack = ["unpack".as_ref(), small.as_os_str(), copies.as_os_str()];
+    let outcome = shard_tool(&unpack);
     assert_eq!(outcome.code, 3, "{outcome:?}");
     assert!(
         outcome.stderr.contains("the compressed shard is damaged"),
@@ -96,7 +102,7 @@ fn no_room_to_unpack_is_a_lack_of_resources_and_not_a_damaged_shard() {
     cats_and_dogs(&src);
     pack(&src, &out, &["--compress", "zstd"], 0);
     // The signal for a file beyond the limit is ignored, so that writing fails as on a full disk.
-    let line = "trap '' XFSZ; ulimit -f 1; exec \"$0\" stat \"$1\"";
+    let line = "trap '' XFSZ; ulimit -f 1; exec \"$0\" cat \"$1\" cat/1";
     let mut command = Command::new("sh");
     command.args(["-c", line, env!("CARGO_BIN_EXE_shard-tool")]);
     let outcome: Outcome = command.arg(&out).output().expect("a shell").into();

@@ -117,7 +117,8 @@ fn flat_keys_of_an_indexed_set_get_the_class_of_their_label() {
     let set = ShardSet::open(&at("out"), "train").expect("opens");
     let is_as_before = |sample: shard_format::Sample<'_>| {
         let label = sample.label.expect("a label");
-        sample.key.starts_with(&format!("{label}/")) && sample.image == jpeg(40 * label as u8)
+        sample.key.starts_with(&format!("{label}/"))
+            && sample.image().expect("is there") == jpeg(40 * label as u8)
     };
     assert!(set.samples().flatten().all(is_as_before));
     let verified = shard_tool(&[OsStr::new("verify"), at("out").as_os_str()]);

@@ -40,7 +40,8 @@ fn a_synthetic_set_is_deterministic_and_can_be_packed() {
         let set = ShardSet::open(&out, split).expect("the set opens");
         assert_eq!((set.num_samples(), set.classes().len()), (12, 3));
         let sample = set.sample(0).expect("the sample is there");
-        let pixels = image::load_from_memory(sample.image).expect("the JPEG decodes");
+        let pixels =
+            image::load_from_memory(sample.image().expect("is there")).expect("the JPEG decodes");
         assert_eq!((pixels.width(), pixels.height()), (32, 32));
     }
 }

@@ -17,16 +17,22 @@ fuzz_target!(|input: &[u8]| {
     if mode & 1 == 0 {
         tar.chunks_exact_mut(512).for_each(checksum::put_right);
     }
-    let (mut end, mut num_steps) = (0, 0);
+    let (mut end, mut num_steps, mut last) = (0, 0, None);
     for step in walk(&tar) {
         match step {
             Step::Member(member) => {
                 assert!(member.header_offset >= end && member.data_offset > member.header_offset);
                 assert!(tar[member.data_offset as usize..].starts_with(member.data));
                 end = member.data_offset + member.data.len() as u64;
+                last = Some(member.header_offset);
             }
-            Step::Damage { offset, problem } => {
+            Step::Damage {
+                offset,
+                problem,
+                last_good,
+            } => {
                 assert!(offset >= end && !problem.is_empty());
+                assert_eq!(last_good.map(|(_, offset)| offset), last);
                 end = offset;
             }
         }

@@ -87,6 +87,12 @@ impl IndexedInPlace {
         Ok(())
     }
 
+    /// The times of modification of this tar, as noted and as found, ns since 1970, where they differ.
+    pub fn differing_times(&self, file: &str, found: &Metadata) -> Option<(i64, i64)> {
+        let times = (*self.modified_ns.get(file)?, modified_ns(found));
+        (times.0 != times.1).then_some(times)
+    }
+
     pub(crate) fn remedy(&self, dir: &Path) -> Remedy {
         Remedy::Reindex(self.command(dir).into())
     }

@@ -1,5 +1,6 @@
 //! One shard of an open split: its index, and its tar from wherever that is mapped.
 
+use std::fmt;
 use std::fs::Metadata;
 use std::path::Path;
 
@@ -7,8 +8,8 @@ use memmap2::Mmap;
 
 use super::ReadOptions;
 use super::cut::CutShard;
-use crate::index::{Entry, Index};
-use crate::manifest::{IndexedInPlace, ShardManifest, modified_ns};
+use crate::index::{Index, byte_range};
+use crate::manifest::{IndexedInPlace, ShardManifest};
 use crate::remedy::Remedy;
 use crate::unpacked::CompressedTar;
 use crate::{FormatError, mapping};
@@ -161,16 +162,17 @@ impl Opening<'_> {
                 remedy,
             });
         }
-        let found_ns = modified_ns(metadata);
-        let noted = self.in_place.map(|in_place| &in_place.modified_ns);
-        match noted.and_then(|noted| noted.get(&shard.file)) {
-            Some(&expected_ns) if expected_ns != found_ns => Err(FormatError::TimeDiffers {
+        let times = self
+            .in_place
+            .and_then(|in_place| in_place.differing_times(&shard.file, metadata));
+        match times {
+            None => Ok(()),
+            Some((expected_ns, found_ns)) => Err(FormatError::TimeDiffers {
                 path,
                 expected_ns,
                 found_ns,
                 remedy,
             }),
-            _ => Ok(()),
         }
     }
 }
@@ -180,25 +182,35 @@ impl Shard {
     pub(super) fn end(&self) -> u64 {
         self.first + self.num_samples
     }
+}
 
-    /// The bytes of the entry's image.
-    pub(super) fn image(
-        &self,
-        entry: &Entry,
-        dir: &Path,
-        remedy: &Remedy,
-    ) -> Result<&[u8], FormatError> {
-        let tar: &[u8] = match &self.tar {
+/// Where the bytes of a sample come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(super) shard: &'a Shard,
+    pub(super) dir: &'a Path,
+    pub(super) remedy: &'a Remedy,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn bytes(&self, offset: u64, num_bytes: u32) -> Result<&'a [u8], FormatError> {
+        let tar: &[u8] = match &self.shard.tar {
             Tar::Mapped(map) => map,
             Tar::Compressed(tar) => tar.map()?,
         };
-        let image = entry.range().and_then(|range| tar.get(range));
+        let image = byte_range(offset, num_bytes).and_then(|range| tar.get(range));
         image.ok_or_else(|| FormatError::OutOfShard {
-            path: dir.join(&self.file),
-            offset: entry.offset,
-            length: u64::from(entry.length),
+            path: self.dir.join(&self.shard.file),
+            offset,
+            length: u64::from(num_bytes),
             shard_bytes: tar.len() as u64,
-            remedy: remedy.clone(),
+            remedy: self.remedy.clone(),
         })
+    }
+}
+
+impl fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.shard.file).finish()
     }
 }

@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use shard_format::{
-    FormatError, Index, IndexBuilder, MANIFEST_FILE, Manifest, ShardSet, WriterOptions,
-};
+use shard_format::{FormatError, ShardSet, WriterOptions, check_room_to_unpack};
 
 use crate::harness::{OPTIONS, folder, items, write_with};
 
@@ -24,7 +22,7 @@ fn a_shard_is_unpacked_once_however_many_threads_ask_for_it_first() {
     let dir = folder();
     write_compressed(dir.path());
     let set = ShardSet::open(dir.path(), "train").expect("opens");
-    let address = || set.sample(0).map(|sample| sample.image.as_ptr() as usize);
+    let address = || Ok(set.sample(0)?.image()?.as_ptr() as usize);
     thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(address)).collect();
         let addresses = threads
@@ -37,7 +35,8 @@ fn a_shard_is_unpacked_once_however_many_threads_ask_for_it_first() {
     for (item, sample) in items(40).iter().zip(set.samples()) {
         let sample = sample.expect("unpacked");
         sample.check().expect("sound");
-        assert_eq!((sample.key, sample.image), (&item.key[..], &item.image[..]));
+        let image = sample.image().expect("unpacked");
+        assert_eq!((sample.key, image), (&item.key[..], &item.image[..]));
     }
 }
 
@@ -51,39 +50,31 @@ fn a_damaged_shard_is_an_error_of_its_samples_alone() {
     bytes[middle] ^= 0x20;
     fs::write(&path, bytes).expect("written");
     let set = ShardSet::open(dir.path(), "train").expect("opens, since nothing is unpacked yet");
-    let outcomes: Vec<bool> = set.samples().map(|sample| sample.is_ok()).collect();
+    let outcomes: Vec<bool> = set
+        .samples()
+        .flatten()
+        .map(|sample| sample.image().is_ok())
+        .collect();
     let expected: Vec<bool> = (0..40).map(|id| id / 10 != 1).collect();
     assert_eq!(outcomes, expected);
-    let error = set.sample(10).expect_err("still damaged");
+    let sample = set.sample(10).expect("the index is sound");
+    let error = sample.image().expect_err("still damaged");
     assert!(matches!(error, FormatError::Compressed { .. }), "{error}");
     assert_eq!(error.exit_code(), 3);
 }
 
 #[test]
-fn room_for_all_shards_together_is_asked_for_before_anything_is_unpacked() {
+fn room_for_all_shards_together_can_be_asked_for_before_anything_is_unpacked() {
     let dir = folder();
     write_compressed(dir.path());
-    // Half of all the bytes that there can be, in each of two shards.
-    let huge = 1u64 << 62;
-    let mut manifest = Manifest::load(dir.path()).expect("loads");
-    let split = manifest.splits.get_mut("train").expect("the split");
-    for shard in &mut split.shards[..2] {
-        let path = dir.path().join(&shard.index_file);
-        let index = Index::open(&path).expect("opens");
-        let mut builder = IndexBuilder::default();
-        for number in 0..index.num_entries() {
-            let (entry, key) = index.entry(number).expect("is sound");
-            builder.push(&entry, key);
-        }
-        fs::write(&path, builder.to_bytes(huge, index.shard_digest())).expect("written");
-        split.num_bytes += huge - shard.num_bytes;
-        shard.num_bytes = huge;
-    }
-    let num_bytes = split.num_bytes;
-    fs::write(dir.path().join(MANIFEST_FILE), manifest.to_json()).expect("written");
-    let error = ShardSet::open(dir.path(), "train").expect_err("no disk is so large");
+    let set = ShardSet::open(dir.path(), "train").expect("opens");
+    let num_bytes = set.num_bytes_to_unpack();
+    assert_eq!(num_bytes, set.manifest().splits["train"].num_bytes);
+    check_room_to_unpack(num_bytes).expect("is small");
+    let more_than_any_disk = 1 << 62;
+    let error = check_room_to_unpack(more_than_any_disk).expect_err("no disk is so large");
     assert!(
-        matches!(error, FormatError::CannotUnpack { needed_bytes, .. } if needed_bytes == num_bytes),
+        matches!(error, FormatError::CannotUnpack { needed_bytes, .. } if needed_bytes == more_than_any_disk),
         "{error}"
     );
     assert_eq!(error.exit_code(), 4);

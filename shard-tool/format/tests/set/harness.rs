@@ -111,7 +111,7 @@ pub(crate) fn read(dir: &Path) -> Vec<Item> {
             .expect("the bytes are those that were written");
         Item {
             key: sample.key.to_owned(),
-            image: sample.image.to_vec(),
+            image: sample.image().expect("is there").to_vec(),
             label: sample.label,
         }
     };

@@ -25,7 +25,7 @@ fn what_was_written_is_read_back() {
     assert_eq!((sample.width, sample.height, sample.bits), (5, 9, 8));
     assert_eq!(sample.shard, "train-000000.tar");
     let shard = fs::read(dir.path().join(sample.shard)).expect("the shard");
-    assert!(shard[sample.offset as usize..].starts_with(sample.image));
+    assert!(shard[sample.offset as usize..].starts_with(sample.image().expect("is there")));
     assert!(matches!(
         set.sample(20),
         Err(FormatError::NoSuchSample {

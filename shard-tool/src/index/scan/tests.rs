@@ -33,7 +33,6 @@ fn scan(tar: &[u8], allow_damaged: bool) -> Result<(Scanned, String), ToolError>
         bytes_before: 0,
         allow_damaged,
         labels: &mut Labels::new(&options)?,
-        keys: &mut Keys::default(),
         notes: &mut notes,
         progress: &mut Progress::over_bytes("indexing", tar.len() as u64),
     }

@@ -99,6 +99,19 @@ fn any_order_and_extension_of_members_is_sound() {
 }
 
 #[test]
+fn a_tar_that_was_touched_is_refused_by_readers_until_its_new_time_is_noted() {
+    let dir = indexed();
+    let tar = fs::File::options().write(true).open(dir.path().join(SHARD));
+    let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+    tar.unwrap().set_modified(long_ago).unwrap();
+    assert!(ShardSet::open(dir.path(), "train").is_err());
+    let told = format!("time {SHARD} -: it was written to");
+    assert_defects(dir.path(), &[], &[&told]);
+    assert_repairable(dir.path(), 4);
+    assert!(ShardSet::open(dir.path(), "train").is_ok());
+}
+
+#[test]
 fn an_index_of_use_no_more_is_left_to_its_owner() {
     let dir = indexed();
     let path = dir.path().join("set-00.idx");

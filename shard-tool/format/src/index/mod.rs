@@ -46,10 +46,14 @@ pub struct Entry {
 
 impl Entry {
     /// Where the image lies in its shard, if that can be at all.
-    pub(crate) fn range(&self) -> Option<Range<usize>> {
-        let end = self.offset.checked_add(u64::from(self.length))?;
-        Some(usize::try_from(self.offset).ok()?..usize::try_from(end).ok()?)
+    pub fn range(&self) -> Option<Range<usize>> {
+        byte_range(self.offset, self.length)
     }
+}
+
+pub(crate) fn byte_range(offset: u64, length: u32) -> Option<Range<usize>> {
+    let end = offset.checked_add(u64::from(length))?;
+    Some(usize::try_from(offset).ok()?..usize::try_from(end).ok()?)
 }
 
 /// Checks the bytes of an index, whole: header, checksums, and that every entry makes sense.

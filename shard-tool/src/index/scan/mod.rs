@@ -1,13 +1,12 @@
 //! One tar, from its first byte to its last.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use shard_format::image_header::{Content, identify};
 use shard_format::members::{Damage, Fault, Member, MemberKind, Members};
 use shard_format::name::MAX_KEY_BYTES;
 use shard_format::{FoundSample, ImageHeader, ShardIndexer};
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::IndexError;
 use super::labels::{LabelFault, Labels};
@@ -16,13 +15,6 @@ use super::sample::{Field, OpenSample, Place, place};
 use crate::error::ToolError;
 use crate::progress::Progress;
 use crate::report::last_good;
-
-/// Where each key of a split was first met, by digest of the key: shard and offset.
-#[derive(Debug, Default)]
-pub(super) struct Keys {
-    files: Vec<String>,
-    first: HashMap<u128, (u32, u64)>,
-}
 
 /// What walking through one tar needs.
 #[derive(Debug)]
@@ -33,7 +25,6 @@ pub(super) struct Scan<'s> {
     pub(super) bytes_before: u64,
     pub(super) allow_damaged: bool,
     pub(super) labels: &'s mut Labels,
-    pub(super) keys: &'s mut Keys,
     pub(super) notes: &'s mut Notes,
     pub(super) progress: &'s mut Progress,
 }
@@ -52,7 +43,6 @@ impl Scan<'_> {
     /// Walks through the tar.
     pub(super) fn run(&mut self, tar: &[u8]) -> Result<Scanned, ToolError> {
         let mut scanned = Scanned::default();
-        self.keys.files.push(self.file.to_owned());
         let mut members = Members::new(tar);
         let mut open: Option<OpenSample<'_>> = None;
         let mut is_whole = true;
@@ -142,7 +132,6 @@ impl Scan<'_> {
         let Some((field, header, length)) = self.image_of(&sample) else {
             return Ok(());
         };
-        self.note_if_known(&sample);
         scanned.found.append(&FoundSample {
             key: &sample.key,
             offset: field.data_offset,
@@ -204,21 +193,6 @@ impl Scan<'_> {
         let at = format!("{} at offset {}", sample.key, sample.offset);
         self.note(reason, &at);
         Ok(None)
-    }
-
-    /// A key that comes again is another sample, as for every reader, but hardly meant.
-    fn note_if_known(&mut self, sample: &OpenSample<'_>) {
-        let here = (self.keys.files.len() as u32 - 1, sample.offset);
-        let digest = xxh3_128(sample.key.as_bytes());
-        let Some((file, offset)) = self.keys.first.insert(digest, here) else {
-            return;
-        };
-        let file = &self.keys.files[file as usize];
-        let offsets = format!(
-            "{} at offset {}, and in {file} at offset {offset}",
-            sample.key, sample.offset
-        );
-        self.note("keys that occur again, each counted as a sample", &offsets);
     }
 
     /// Goes on with what is whole, if that was asked for.

@@ -1,8 +1,8 @@
 //! Reads one split of a packed set through mappings. Shared freely between threads.
 //!
 //! Opening costs the manifest plus one open and mapping per file, and the header of each index; memory does not grow with the
-//! number of samples. A shard takes two mappings, of which the system grants 65,530 by default. Bytes are read from disk when they are touched. Image checksums are compared
-//! when [`Sample::check`] is called, by whoever can afford it.
+//! number of samples. A shard takes two mappings, of which the system grants 65,530 by default. Bytes are read from disk when
+//! they are touched. Image checksums are compared when [`Sample::check`] is called, by whoever can afford it.
 
 mod cut;
 mod shard;
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use crate::index::UNLABELLED;
 use crate::manifest::Manifest;
 use crate::remedy::Remedy;
-use crate::unpacked::check_room_to_unpack;
 use crate::{FormatError, Sample};
 pub use cut::CutShard;
+pub(crate) use shard::Source;
 use shard::{Opening, Shard};
 
 /// One split of a packed set.
@@ -41,7 +41,7 @@ impl ShardSet {
     ///
     /// # Errors
     /// If there is no such set or split, or a file is missing, is not what the manifest says (a tar that was only indexed must
-    /// not have been written to since), or has a damaged index header; or there is no room to unpack compressed shards.
+    /// not have been written to since), or has a damaged index header.
     pub fn open(dir: &Path, split: &str) -> Result<Self, FormatError> {
         Self::open_with(dir, split, ReadOptions::default())
     }
@@ -67,16 +67,14 @@ impl ShardSet {
             remedy: &remedy,
         };
         let shards = opening.shards(&entry.shards)?;
-        let set = Self {
+        Ok(Self {
             dir: dir.to_owned(),
             split: split.to_owned(),
             num_samples: shards.last().map_or(0, Shard::end),
             manifest,
             shards,
             remedy,
-        };
-        check_room_to_unpack(set.num_bytes_to_unpack())?;
-        Ok(set)
+        })
     }
 
     /// How many samples the split has; they are numbered from 0.
@@ -89,7 +87,8 @@ impl ShardSet {
         &self.manifest.classes
     }
 
-    /// Size of the tars of all compressed shards. Each is unpacked into a temporary file when one of its samples is asked for.
+    /// Size of the tars of all compressed shards. Each is unpacked into a temporary file when one of its images is asked for; see
+    /// [`crate::check_room_to_unpack`].
     pub fn num_bytes_to_unpack(&self) -> u64 {
         let shards = self.manifest.splits[&self.split].shards.iter();
         let compressed = shards.filter(|shard| shard.zstd_bytes.is_some());
@@ -116,11 +115,10 @@ impl ShardSet {
         (0..self.num_samples).map(|id| self.sample(id))
     }
 
-    /// Sample `id`, in the order of the manifest. Touches the index, not the image; the first sample of a compressed shard has
-    /// that unpacked.
+    /// Sample `id`, in the order of the manifest. Touches the index, not the image.
     ///
     /// # Errors
-    /// If there is no such sample, the index is damaged, the entry points outside of its shard, or that cannot be unpacked.
+    /// If there is no such sample, or the index is damaged.
     pub fn sample(&self, id: u64) -> Result<Sample<'_>, FormatError> {
         if id >= self.num_samples {
             let (split, num_samples) = (self.split.clone(), self.num_samples);
@@ -136,7 +134,6 @@ impl ShardSet {
         let (entry, key) = entry.map_err(|error| error.advise(&self.remedy))?;
         Ok(Sample {
             key,
-            image: shard.image(&entry, &self.dir, &self.remedy)?,
             label: (entry.label != UNLABELLED).then_some(entry.label),
             width: entry.header.width,
             height: entry.header.height,
@@ -145,7 +142,13 @@ impl ShardSet {
             bits: entry.header.bits,
             shard: &shard.file,
             offset: entry.offset,
+            num_bytes: entry.length,
             crc: entry.crc,
+            source: Source {
+                shard,
+                dir: &self.dir,
+                remedy: &self.remedy,
+            },
         })
     }
 }

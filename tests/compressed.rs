@@ -1,0 +1,46 @@
+//! Compressed shards are unpacked where TMPDIR says, each when it is first read.
+
+use std::fs;
+
+use loader_ipc::Client;
+
+use crate::harness::{WATCHDOG, one_epoch_in_order, run, serve_with, synth, text};
+
+#[test]
+fn room_that_is_gone_since_the_start_stops_the_loader_and_blames_no_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let [images, shards, tmp, socket] =
+        ["images", "shards", "tmp", "loader.sock"].map(|name| dir.path().join(name));
+    synth(&images, 2, 4, 32);
+    let args = [
+        "pack",
+        text(&images),
+        "--compress",
+        "zstd",
+        "--out",
+        text(&shards),
+    ];
+    let packed = run("shard-tool", &args);
+    assert_eq!(packed.code, Some(0), "{}", packed.stderr);
+    fs::create_dir(&tmp).unwrap();
+    let loader = serve_with(&shards, &socket, &[], &[("TMPDIR", &tmp)]);
+    fs::remove_dir(&tmp).unwrap();
+    let client = Client::connect(&socket, WATCHDOG).unwrap();
+    let mut stream = client.subscribe(&one_epoch_in_order(2)).unwrap();
+    let told = stream.receive(WATCHDOG).map(drop).unwrap_err();
+    let ended = loader.finish();
+    assert_eq!(
+        (told.exit_code(), ended.code),
+        (4, Some(4)),
+        "{told}; {}",
+        ended.stderr
+    );
+    let reason = format!(
+        "cannot unpack compressed shards: No such file or directory (os error 2) at path \"{}",
+        text(&tmp)
+    );
+    for text in [told.to_string(), ended.stderr.clone()] {
+        assert!(text.contains(&reason), "{text}");
+    }
+    assert!(!ended.stderr.contains("replaced"), "{}", ended.stderr);
+}
