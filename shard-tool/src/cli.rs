@@ -46,11 +46,11 @@ Files are recognised by content (JPEG and PNG are kept), whatever they are calle
 options give byte-equal shards. After an interruption, the same command goes on where it was.";
 
 const EXAMPLES_PACK: &str = "Examples:
-  shard-tool pack imagenet                          imagenet/{train,val}/<class>/*.JPEG -> imagenet-shards/
-  shard-tool pack downloads --out shards            the archives in downloads/, as downloaded
-  shard-tool pack imagenet --labels val_labels.csv  val/ is flat, its classes are in a list `file,class`
+  shard-tool pack imagenet                   imagenet/{train,val}/<class>/ -> imagenet-shards/
+  shard-tool pack downloads --out shards     the archives in downloads/, as downloaded
+  shard-tool pack imagenet --labels val.csv  val/ is flat; val.csv has lines `file,class`
   shard-tool pack photos --val-fraction 0.1 --resize-short 256
-  shard-tool pack files.tsv --list --out shards     lines `path<tab>class`";
+  shard-tool pack files.tsv --list           lines `path<tab>class`";
 
 const ABOUT_INDEX: &str = "Index WebDataset shards where they are, so that the loader serves them.
 

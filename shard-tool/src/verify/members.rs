@@ -2,7 +2,7 @@
 //!
 //! A shard that we have written holds `<key>.jpg` or `<key>.png` and behind it `<key>.cls`. One that was indexed where it lay
 //! may call and order its members in any way that [`shard_format::grouping`] knows; there the image of an entry must lie where
-//! the index says and belong to its key, and labels are not compared: by which rule they were read is stored nowhere.
+//! the index says and belong to its key, and labels are not compared: only `shard-tool index` reads them.
 //!
 //! What lies in the tar beside the samples is no part of the set. It is noted, and it is a defect only
 //! where the tar is not what the manifest says.

@@ -48,16 +48,15 @@ Of the same bytes in two classes every copy is dropped, of the same bytes in tra
 the copy in train. A damaged index is made anew from a sound shard. A member of a shard that is not in \
 the index is not part of the set: this is noted and is no defect.
 
-Of a set that was indexed where it lay (shard-tool index) the labels are not compared with the tars, since the \
-rule by which they were read is not stored, and keys may occur again, which is noted. Its indexes are not made anew: \
-a damaged one is to be made by shard-tool index, with the options of before. A tar that was written to since then is \
+Of a set that was indexed where it lay (shard-tool index) the labels are not compared with the tars, and keys may \
+occur again, which is noted. A damaged index is not made anew: the command of shard-tool index that does it is told. A tar that was written to since then is \
 a defect even if its bytes are the same, since readers refuse it; --repair notes the new time.
 
 Memory does not grow with the number of samples. The median of the sizes in bytes is exact up to 0.03 %.";
 
 const EXAMPLE: &str = "Example:
   shard-tool verify imagenet-shards --decode
-  shard-tool verify imagenet-shards --json | jq -r '.defects[] | [.shard, .key, .offset, .reason] | @tsv'";
+  shard-tool verify imagenet-shards --json | jq -r '.defects[] | [.shard, .key, .reason] | @tsv'";
 
 /// Check a set: files, indexes, members of the shards, every image; find duplicates.
 #[derive(Debug, Args)]

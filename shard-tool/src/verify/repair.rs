@@ -96,7 +96,7 @@ fn note_times(dir: &Path, manifest: &mut Manifest) -> Result<(), ToolError> {
     Ok(in_place.note_times(dir, shards.map(|shard| &shard.file))?)
 }
 
-/// A shard of somebody else without an index cannot be repaired: by which rule its labels were read is stored nowhere.
+/// A shard of somebody else without an index cannot be repaired: only `shard-tool index` reads the labels of such.
 fn check_indexes(dir: &Path, shards: &[Shard<'_>]) -> Result<(), ToolError> {
     let is_lost = |shard: &&Shard<'_>| shard.tar.is_some() && shard.index.is_none();
     let lost = shards.iter().filter(is_lost);

@@ -89,7 +89,7 @@ impl<'a> Shard<'a> {
             .is_some()
     }
 
-    /// The labels of a shard of ours can be read again. By which rule those of others were read is stored nowhere.
+    /// The labels of a shard of ours can be read again; those of others are read by `shard-tool index` alone.
     fn do_without_index(&mut self, dir: &Path, error: &FormatError, defects: &mut Vec<Defect>) {
         let cause = match error {
             FormatError::MissingFile { .. } | FormatError::Read { .. } => Cause::File,
