@@ -35,12 +35,10 @@ fn room_that_is_gone_since_the_start_stops_the_loader_and_blames_no_sample() {
         "{told}; {}",
         ended.stderr
     );
-    let reason = format!(
-        "cannot unpack compressed shards: No such file or directory (os error 2) at path \"{}",
-        text(&tmp)
-    );
-    for text in [told.to_string(), ended.stderr.clone()] {
-        assert!(text.contains(&reason), "{text}");
+    for told in [&told.to_string(), &ended.stderr] {
+        for words in ["cannot unpack compressed shards: ", text(&tmp)] {
+            assert!(told.contains(words), "{told}");
+        }
     }
     assert!(!ended.stderr.contains("replaced"), "{}", ended.stderr);
 }
