@@ -5,6 +5,7 @@
 //! knows nothing else.
 
 mod alike;
+mod behind;
 mod cat;
 mod cli;
 mod disk;

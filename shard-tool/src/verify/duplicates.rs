@@ -11,10 +11,10 @@
 use shard_format::{Manifest, UNLABELLED};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::behind::Behind;
 use super::defect::{Cause, Defect, SampleId};
 use super::shard::Shard;
 use crate::alike::{self, Hashed};
+use crate::behind::Behind;
 use crate::error::ToolError;
 use crate::report::{counted, thousands};
 

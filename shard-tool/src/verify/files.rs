@@ -3,9 +3,9 @@
 use shard_format::{Index, MappedFile};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use super::behind::{Behind, STEP_BYTES};
 use super::defect::{Cause, Defect};
 use super::shard::Shard;
+use crate::behind::{Behind, STEP_BYTES};
 
 /// What a tar is, whatever the manifest says.
 #[derive(Debug, Clone, Copy)]

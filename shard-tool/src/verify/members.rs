@@ -12,9 +12,9 @@ use shard_format::members::{Member, MemberKind};
 use shard_format::walk::{Step, walk};
 use shard_format::{Entry, UNLABELLED};
 
-use super::behind::Behind;
 use super::defect::{Cause, Defect};
 use super::shard::{Shard, label_of};
+use crate::behind::Behind;
 use crate::report::{counted, last_good};
 
 /// Walks the tar and compares; adds to `defects` and `notes`.

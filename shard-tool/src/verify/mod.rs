@@ -3,7 +3,6 @@
 //! It goes on behind every defect and tells them all. The order of what it tells depends on the set
 //! alone, not on threads.
 
-mod behind;
 mod defect;
 mod duplicates;
 mod entropy;

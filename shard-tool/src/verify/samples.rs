@@ -5,12 +5,12 @@ use std::ops::Range;
 use shard_format::image_header::{Content, identify};
 use shard_format::{Entry, ImageHeader, UNLABELLED};
 
-use super::behind::Behind;
 use super::defect::{Cause, Defect};
 use super::oddity;
 use super::pixels::{self, Decoded};
 use super::scan::Found;
 use super::shard::Shard;
+use crate::behind::Behind;
 
 /// What to look at.
 #[derive(Debug, Clone, Copy)]

@@ -10,9 +10,9 @@ use shard_format::{
     Entry, FormatError, Index, IndexBuilder, IndexedInPlace, MappedFile, ShardManifest, UNLABELLED,
 };
 
-use super::behind::Behind;
 use super::defect::{Cause, Defect, reason};
 use super::files;
+use crate::behind::Behind;
 use crate::report::counted;
 
 /// A shard and its index, as far as they are there.

@@ -1,17 +1,19 @@
 //! One tar, from its first byte to its last.
 
+use std::ops::Range;
 use std::path::Path;
 
 use shard_format::image_header::{Content, identify};
 use shard_format::members::{Damage, Fault, Member, MemberKind, Members};
 use shard_format::name::MAX_KEY_BYTES;
-use shard_format::{FoundSample, ImageHeader, ShardIndexer};
+use shard_format::{FoundSample, ImageHeader, MappedFile, ShardIndexer};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::IndexError;
 use super::labels::{LabelFault, Labels};
 use super::report::Notes;
 use super::sample::{Field, OpenSample, Place, place};
+use crate::behind::Behind;
 use crate::error::ToolError;
 use crate::progress::Progress;
 use crate::report::last_good;
@@ -41,8 +43,8 @@ pub(super) struct Scanned {
 
 impl Scan<'_> {
     /// Walks through the tar.
-    pub(super) fn run(&mut self, tar: &[u8]) -> Result<Scanned, ToolError> {
-        let mut scanned = Scanned::default();
+    pub(super) fn run(&mut self, tar: &MappedFile) -> Result<Scanned, ToolError> {
+        let (mut scanned, mut behind) = (Scanned::default(), Behind::new(tar));
         let mut members = Members::new(tar);
         let mut open: Option<OpenSample<'_>> = None;
         let mut is_whole = true;
@@ -56,7 +58,7 @@ impl Scan<'_> {
                     open = open.filter(OpenSample::has_label);
                 }
             }
-            scanned.digest_up_to(members.position(), tar);
+            behind.read(scanned.digest_up_to(members.position(), tar));
         }
         self.close(open, &mut scanned)?;
         let rest = &tar[members.position() as usize..];
@@ -66,7 +68,7 @@ impl Scan<'_> {
                 "",
             );
         }
-        scanned.digest_up_to(tar.len() as u64, tar);
+        behind.read(scanned.digest_up_to(tar.len() as u64, tar));
         Ok(scanned)
     }
 
@@ -216,10 +218,12 @@ impl Scan<'_> {
 }
 
 impl Scanned {
-    fn digest_up_to(&mut self, position: u64, tar: &[u8]) {
-        let position = position as usize;
-        self.digest.update(&tar[self.num_digested..position]);
-        self.num_digested = position;
+    /// Takes the bytes from where it was up to `position` into the digest.
+    fn digest_up_to(&mut self, position: u64, tar: &[u8]) -> Range<usize> {
+        let bytes = self.num_digested..position as usize;
+        self.digest.update(&tar[bytes.clone()]);
+        self.num_digested = bytes.end;
+        bytes
     }
 }
 

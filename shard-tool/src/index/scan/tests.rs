@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -26,6 +28,8 @@ fn scan(tar: &[u8], allow_damaged: bool) -> Result<(Scanned, String), ToolError>
         overwrite: false,
         json: false,
     };
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(tar).expect("written");
     let mut notes = Notes::default();
     let scanned = Scan {
         dir: Path::new("set"),
@@ -36,7 +40,7 @@ fn scan(tar: &[u8], allow_damaged: bool) -> Result<(Scanned, String), ToolError>
         notes: &mut notes,
         progress: &mut Progress::over_bytes("indexing", tar.len() as u64),
     }
-    .run(tar)?;
+    .run(&MappedFile::open(file.path())?)?;
     Ok((scanned, notes.to_text()))
 }
 

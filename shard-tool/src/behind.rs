@@ -5,23 +5,23 @@ use std::ops::Range;
 use shard_format::MappedFile;
 
 /// Bytes after which memory is given back.
-pub(super) const STEP_BYTES: usize = 4 << 20;
+pub(crate) const STEP_BYTES: usize = 4 << 20;
 
 /// What a reader has behind it, still in memory.
 #[derive(Debug)]
-pub(super) struct Behind<'a> {
+pub(crate) struct Behind<'a> {
     tar: &'a MappedFile,
     /// From the first to the last byte that was read.
     span: Range<usize>,
 }
 
 impl<'a> Behind<'a> {
-    pub(super) fn new(tar: &'a MappedFile) -> Self {
+    pub(crate) fn new(tar: &'a MappedFile) -> Self {
         Self { tar, span: 0..0 }
     }
 
     /// These bytes have been read.
-    pub(super) fn read(&mut self, bytes: Range<usize>) {
+    pub(crate) fn read(&mut self, bytes: Range<usize>) {
         if self.span.is_empty() {
             self.span = bytes;
         } else {
