@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
+use shard_format::grouping::split_member_name;
 use shard_format::image_header::{Content, identify};
 use shard_format::members::Member;
 use shard_format::walk::{Step, walk};
@@ -11,6 +12,7 @@ use shard_format::{MappedFile, Sample, ShardSet};
 
 use crate::error::ToolError;
 use crate::list::Line;
+use crate::output::tell;
 use crate::report::last_good;
 use crate::{near, output, set};
 
@@ -80,9 +82,11 @@ fn cat_sample(options: &CatOptions) -> Result<(), ToolError> {
         let sample = sample?;
         match &found {
             _ if sample.key != options.key => {}
-            Some((_, first)) => eprintln!(
+            Some((_, first)) => tell!(
                 "warning: {} is also in {}; this is the one in {}; give --split",
-                options.key, sample.shard, first.shard
+                options.key,
+                sample.shard,
+                first.shard
             ),
             None => found = Some((split, sample)),
         }
@@ -120,14 +124,19 @@ fn cat_member(path: &Path, options: &CatOptions) -> Result<(), ToolError> {
                 offset,
                 problem,
                 last_good: last,
-            } => eprintln!(
+            } => tell!(
                 "warning: {problem}; {} offset {offset}, {}",
                 path.display(),
                 last_good(last.as_ref())
             ),
         }
     }
-    let near = near::matches(key, names.iter().map(|name| key_of(name)));
+    let near = near::matches(
+        key,
+        names
+            .iter()
+            .map(|name| split_member_name(name).map_or(name.as_str(), |(key, _)| key)),
+    );
     Err(unknown(path, key, near))
 }
 
@@ -152,13 +161,6 @@ impl<'a> MemberLine<'a> {
             image,
         }
     }
-}
-
-/// The name up to the first dot after its last slash.
-fn key_of(name: &str) -> &str {
-    let file = name.rfind('/').map_or(0, |slash| slash + 1);
-    let dot = name[file..].find('.');
-    dot.map_or(name, |dot| &name[..file + dot])
 }
 
 /// Whether the name is `key`, or `key` with the extension of an image.

@@ -9,5 +9,5 @@ pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
         .ok()?
         .ancestors()
         .find_map(disk_of)?;
-    Some(disk.f_bavail * disk.f_frsize)
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

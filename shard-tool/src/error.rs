@@ -28,6 +28,15 @@ pub(crate) enum ToolError {
     FlatSplit(PathBuf),
     #[error("this line is not `file,class`; {} line {line}; correct it", path.display())]
     LabelLine { path: PathBuf, line: usize },
+    #[error(
+        "an image gets another class than in a line before: `{image}`; {} line {line}; \
+         keep one of the lines (images are known by name, without folder and extension)", path.display()
+    )]
+    TwoLabels {
+        path: PathBuf,
+        line: usize,
+        image: String,
+    },
     #[error("the devkit cannot be used: {problem}; {}; download it again", path.display())]
     Devkit { path: PathBuf, problem: String },
     #[error("the archive holds no file; {}; check the path", .0.display())]

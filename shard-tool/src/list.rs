@@ -12,7 +12,8 @@ use crate::{output, set};
 const ABOUT: &str = "List the samples of a set: a line each, in the order of their numbers.
 
 Columns, parted by tabs: key, label, class, kind, colour model, width x height, bytes, shard, offset of \
-the image in the shard. An unlabelled sample has `-` for label and class. Only indexes are read.";
+the image in the shard. An unlabelled sample has `-` for label and class. What would break a line is escaped (\\t, \\n). \
+Only indexes are read.";
 
 const EXAMPLE: &str = "Example: the ten largest images of val
   shard-tool list imagenet-shards --split val | sort -t$'\\t' -k7nr | head";
@@ -90,8 +91,8 @@ impl<'a> Line<'a> {
         let label = self.label.map_or("-".to_owned(), |label| label.to_string());
         format!(
             "{}\t{label}\t{}\t{}\t{}\t{}x{}\t{}\t{}\t{}",
-            self.key,
-            self.class.unwrap_or("-"),
+            self.key.escape_debug(),
+            self.class.unwrap_or("-").escape_debug(),
             self.kind,
             self.colour,
             self.width,

@@ -4,6 +4,8 @@
 //! Results go to stdout, everything else to stderr. This file maps the outcome to an exit code and
 //! knows nothing else.
 
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 mod alike;
 mod behind;
 mod cat;
@@ -36,6 +38,7 @@ mod unpack;
 mod usage;
 mod verify;
 
+use crate::output::tell;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = error.exit_code();
-            eprintln!("error[{code}]: {error}");
+            tell!("error[{code}]: {error}");
             ExitCode::from(code)
         }
     }

@@ -16,6 +16,7 @@ use shard_format::name;
 
 use crate::error::ToolError;
 use crate::interrupt::Interrupt;
+use crate::output::tell;
 use crate::progress::Progress;
 
 /// A folder in the making.
@@ -172,7 +173,7 @@ fn remove_leftover(partial: &Path) -> Result<(), ToolError> {
     // Who is still filling it holds the lock.
     let _lock = lock_folder(partial)?;
     fs::remove_dir_all(partial).map_err(ToolError::write(partial))?;
-    eprintln!(
+    tell!(
         "note: removed what a run that was killed had left in {}",
         partial.display()
     );

@@ -1,10 +1,29 @@
-//! Results on stdout. A reader that goes away (`| head`) ends the program quietly.
+//! Results on stdout, and all else on stderr. A reader of results that goes away (`| head`) ends the program quietly; that nobody
+//! reads the rest ends nothing.
 
+use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 use serde::Serialize;
 
 use crate::error::ToolError;
+
+/// As `eprintln!`, which panics where stderr is closed.
+macro_rules! tell {
+    ($($line:tt)*) => {
+        $crate::output::tell_line(format_args!($($line)*))
+    };
+}
+pub(crate) use tell;
+
+pub(crate) fn tell_line(line: fmt::Arguments<'_>) {
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
+/// Whole lines, for stderr.
+pub(crate) fn tell_lines(text: &str) {
+    drop(io::stderr().write_all(text.as_bytes()));
+}
 
 /// Stdout, buffered.
 pub(crate) struct Output {

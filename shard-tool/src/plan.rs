@@ -88,7 +88,12 @@ pub(crate) fn plan(
     if let Some(fraction) = options.val_fraction
         && let Some(train) = members.get_mut(TRAIN)
     {
-        let val = order::draw_val(&Selection::new(catalogue, train), options.seed, fraction)?;
+        let countable = Selection::new(catalogue, train).countable()?;
+        let val = order::draw_val(
+            &Selection::new(catalogue, &countable),
+            options.seed,
+            fraction,
+        )?;
         train.difference_with(&val);
         members.insert(VAL, val);
     }

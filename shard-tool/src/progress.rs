@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::output::tell;
 use crate::report::thousands;
 
 /// Time between two plain lines.
@@ -46,7 +47,7 @@ impl Count {
             spinner.set_message(text());
             spinner.tick();
         } else if self.last_line.elapsed() >= LINE_INTERVAL {
-            eprintln!("{}", text());
+            tell!("{}", text());
             self.last_line = Instant::now();
         }
     }
@@ -121,7 +122,7 @@ impl Progress {
             });
         } else if self.last_line.elapsed() >= LINE_INTERVAL {
             self.last_line = Instant::now();
-            eprintln!("{}", self.line(num_bytes, self.started.elapsed()));
+            tell!("{}", self.line(num_bytes, self.started.elapsed()));
         }
     }
 

@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_folder_that_takes_no_file_is_told() {
-        let mut spill = Spill::new(Path::new("/nonexistent"), 4);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut spill = Spill::new(&folder.path().join("missing"), 4);
         spill.push(b"1234").expect("in memory");
         assert!(matches!(spill.push(b"5"), Err(ToolError::Write { .. })));
     }

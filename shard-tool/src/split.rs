@@ -1,7 +1,7 @@
 //! `shard-tool split`: divides the train split of a set into train and val, as a new set.
 //!
 //! The choice and the order are those of `shard-tool pack --val-fraction`: by a seeded hash of the
-//! keys, class by class. So both ways give the same shards.
+//! keys, class by class. So both ways give the same shards, where packing skips no file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use shard_format::{
 use crate::alike;
 use crate::error::ToolError;
 use crate::order::{self, Keyed};
+use crate::output::tell;
 use crate::progress::Progress;
 use crate::source::{TRAIN, VAL};
 use crate::{output, report, set};
@@ -68,7 +69,7 @@ pub(crate) fn run(options: &SplitOptions) -> Result<(), ToolError> {
     }
     for split in set.manifest().split_names() {
         if split != TRAIN {
-            eprintln!("warning: split `{split}` of the old set is not part of the new one");
+            tell!("warning: split `{split}` of the old set is not part of the new one");
         }
     }
     check_distinct(&Part::whole(&set), &options.set)?;
@@ -164,7 +165,7 @@ fn write(
     let mut writer = SetWriter::create(&options.out, set.classes().to_vec(), writer_options)?;
     for (split, part) in splits {
         if part.num_items() == 0 {
-            eprintln!("warning: split `{split}` holds no image and is left out");
+            tell!("warning: split `{split}` holds no image and is left out");
             continue;
         }
         writer.begin_split(split);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::panic::catch_unwind;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
@@ -130,8 +131,13 @@ pub(crate) fn left_as_they_were(manifest: &Manifest) -> Option<String> {
     })
 }
 
-/// Decodes any format that is known, within limits.
+/// Decodes any format that is known, within limits. A decoder that panics has only not decoded.
 pub(crate) fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+    catch_unwind(|| decode_within_limits(bytes))
+        .unwrap_or_else(|_| Err("the decoder gave up".to_owned()))
+}
+
+fn decode_within_limits(bytes: &[u8]) -> Result<DynamicImage, String> {
     let reader = || -> image::ImageResult<_> {
         Ok(ImageReader::new(Cursor::new(bytes)).with_guessed_format()?)
     };

@@ -3,6 +3,7 @@
 use clap::{CommandFactory, Parser};
 
 use crate::cli::Cli;
+use crate::output::tell;
 
 /// What the command line asks for; ends the program with its help, or with what is wrong with it.
 pub(crate) fn parse() -> Cli {
@@ -10,7 +11,7 @@ pub(crate) fn parse() -> Cli {
         if !error.use_stderr() {
             error.exit();
         }
-        eprintln!(
+        tell!(
             "error[2]: {}",
             in_one_line(&error.render().to_string(), &command())
         );

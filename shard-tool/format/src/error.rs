@@ -287,6 +287,16 @@ pub enum FormatError {
         /// The folder.
         dir: PathBuf,
     },
+    /// Whether the set in the folder may be replaced cannot be told.
+    #[error(
+        "the manifest cannot be read, so that nobody knows whether the shards beside it may be replaced; {}; \
+         move it and them away, or use another --out",
+        path.display()
+    )]
+    UnknownSet {
+        /// The manifest.
+        path: PathBuf,
+    },
     /// Another process is writing into the folder.
     #[error("another process is packing into this folder; {}; wait for it or use another --out", dir.display())]
     Locked {
@@ -324,6 +334,7 @@ impl FormatError {
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::IndexedInPlace { .. }
+            | Self::UnknownSet { .. }
             | Self::Exists { .. }
             | Self::Indexed { .. }
             | Self::NotOurIndex { .. } => 2,

@@ -25,14 +25,18 @@ pub(crate) fn check_holds_no_set(dir: &Path, ours: &[String]) -> Result<(), Form
     })
 }
 
-/// What the manifest in `dir` names; nothing if there is none that can be read.
+/// What the manifest in `dir` names; nothing if there is none.
 ///
 /// # Errors
-/// [`FormatError::IndexedInPlace`] if the shards were only indexed: they are someone's originals.
+/// [`FormatError::IndexedInPlace`] if the shards were only indexed: they are someone's originals. [`FormatError::UnknownSet`] if
+/// that cannot be told.
 pub(crate) fn files_of_old_set(dir: &Path) -> Result<Vec<String>, FormatError> {
-    let Ok(manifest) = Manifest::load(dir) else {
+    let path = dir.join(MANIFEST_FILE);
+    if !path.exists() {
         return Ok(Vec::new());
-    };
+    }
+    let unknown = |_| FormatError::UnknownSet { path };
+    let manifest = Manifest::load(dir).map_err(unknown)?;
     if manifest.indexed_in_place.is_some() {
         return Err(FormatError::IndexedInPlace {
             dir: dir.to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! A *packed set* is a folder that holds labelled images in a form which is read by mapping, not by
 //! parsing. This crate writes and reads it. It knows nothing of decoding, cropping, epochs or
-//! sockets, starts no thread, and keeps no global state.
+//! sockets, and keeps no global state; its only thread waits for the disk while a shard is written.
 //!
 //! ```text
 //! imagenet-shards/

@@ -126,8 +126,8 @@ pub(crate) fn release(map: &Mmap, range: Range<usize>) {
     let end = range.end.min(map.len());
     let start = range.start.min(end);
     // SAFETY: the advice would lose the bytes of memory that no file is behind, or that was written to. Every mapping of this
-    // crate that can be shared and read is made by `map_file`, of a file and for reading only, so that a later access finds
-    // the same bytes in the file.
+    // crate is made by `map_whole`, shared and for reading only, of a file on disk or of one in memory that the mapping keeps, so
+    // that a later access finds the same bytes in the file.
     let advised =
         unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start) };
     // Where the system refuses, the memory stays, and nothing else changes.

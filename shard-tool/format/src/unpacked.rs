@@ -116,6 +116,7 @@ pub fn check_room_to_unpack(num_bytes: u64) -> Result<(), FormatError> {
 
 fn room_for(num_bytes: u64) -> Result<(), String> {
     match free_bytes() {
+        _ if num_bytes == 0 => Ok(()),
         Ok(free) if free > num_bytes => Ok(()),
         Ok(_) => Err("there is no room".to_owned()),
         Err(error) => Err(error.to_string()),

@@ -129,7 +129,10 @@ impl<'a, L: Fn(usize) -> Result<Location<'a>, ToolError>> Reader<'_, L> {
             self.send(std::mem::take(before))?;
             self.budget.enter(number, num_bytes).then_some(())?;
         }
-        let reading = opened.map_or_else(Reading::of_nothing, |opened| opened.read(self.transcode));
+        let reading = match opened {
+            Ok(opened) => opened.read(self.transcode),
+            Err(outcome) => Reading::of_nothing(outcome, &location),
+        };
         Some(Ok((reading, num_bytes)))
     }
 

@@ -2,12 +2,12 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use shard_format::ImageHeader;
 use shard_format::image_header::{Content, identify};
+use shard_format::{ImageHeader, modified_ns};
 
 use crate::error::ToolError;
 use crate::source::{Archive, Location, Span};
@@ -73,10 +73,9 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        let changed_ns = metadata.mtime().wrapping_mul(1_000_000_000) + metadata.mtime_nsec();
         Self {
             num_bytes: metadata.len(),
-            changed_ns,
+            changed_ns: modified_ns(metadata),
         }
     }
 
@@ -100,15 +99,18 @@ impl Stamp {
 
 impl Reading {
     /// What there is to say of a candidate that cannot be read.
-    pub(super) fn of_nothing(outcome: Outcome) -> Self {
-        let stamp = Stamp::default();
+    pub(super) fn of_nothing(outcome: Outcome, location: &Location<'_>) -> Self {
+        let stamp = Stamp::at(location);
         Self { outcome, stamp }
     }
 }
 
 /// Reads one candidate and recognises it by its content.
 pub(crate) fn read(location: &Location<'_>, transcode: &Transcode) -> Reading {
-    Opened::open(location).map_or_else(Reading::of_nothing, |opened| opened.read(transcode))
+    match Opened::open(location) {
+        Ok(opened) => opened.read(transcode),
+        Err(outcome) => Reading::of_nothing(outcome, location),
+    }
 }
 
 /// A candidate that is there and of a size that an image may have.
@@ -261,14 +263,21 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_told_from_one_that_cannot_be_read() {
-        let (_folder, file) = file_of(b"text");
-        let gone = read_path("/nonexistent");
+        let (folder, file) = file_of(b"text");
+        let gone = read_path(folder.path().join("missing"));
         assert!(matches!(gone.outcome, Outcome::Gone));
         assert_eq!(gone.stamp, Stamp::default());
         let below_a_file = read_path(file.join("x"));
         assert!(
             matches!(below_a_file.outcome, Outcome::Skip(reason) if reason.starts_with("cannot be read"))
         );
+        let a_folder = read_path(folder.path());
+        assert_eq!(
+            a_folder.stamp,
+            Stamp::at(&Location::File(folder.path().into()))
+        );
+        assert_ne!(a_folder.stamp, Stamp::default());
+        assert!(matches!(a_folder.outcome, Outcome::Skip(reason) if reason == "not a file"));
         let device = read_path("/dev/null");
         assert!(matches!(device.outcome, Outcome::Skip(reason) if reason == "not a file"));
     }

@@ -18,6 +18,7 @@ use shard_format::{Manifest, MappedFile, SetIndexer, WalkedTar, modified_ns};
 
 use crate::cli::IndexOptions;
 use crate::error::ToolError;
+use crate::output::{self, tell_lines};
 use crate::progress::Progress;
 pub(crate) use error::IndexError;
 use labels::Labels;
@@ -34,22 +35,17 @@ pub(crate) fn run(options: &IndexOptions) -> Result<(), ToolError> {
     let mut progress = Progress::over_bytes("indexing", shards.num_bytes());
     let written = write(options, &shards, &mut labels, &mut notes, &mut progress);
     progress.finish();
-    eprint!("{}", notes.to_text());
+    tell_lines(&notes.to_text());
     let summary = Summary {
         manifest: &written?,
         dir: &shards.dir,
         notes: &notes,
         elapsed: started.elapsed(),
     };
-    print!(
-        "{}",
-        if options.json {
-            summary.to_json()
-        } else {
-            summary.to_text()
-        }
-    );
-    Ok(())
+    output::print(|out| match options.json {
+        true => out.json(&summary.to_json()),
+        false => out.bytes(summary.to_text().as_bytes()),
+    })
 }
 
 fn write(

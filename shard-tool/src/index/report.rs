@@ -96,15 +96,14 @@ impl Summary<'_> {
         )
     }
 
-    /// One line.
-    pub(super) fn to_json(&self) -> String {
+    pub(super) fn to_json(&self) -> Value {
         let splits: serde_json::Map<String, Value> = self
             .manifest
             .splits
             .iter()
             .map(|(name, split)| (name.clone(), split_json(split)))
             .collect();
-        let summary = json!({
+        json!({
             "dir": self.dir.display().to_string(),
             "num_classes": self.manifest.classes.len(),
             "num_samples": self.total(|split| split.num_samples),
@@ -112,8 +111,7 @@ impl Summary<'_> {
             "splits": splits,
             "warnings": self.notes.to_json(),
             "seconds": self.elapsed.as_secs_f64(),
-        });
-        format!("{summary}\n")
+        })
     }
 
     fn total(&self, field: fn(&SplitManifest) -> u64) -> u64 {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::gone::Gone;
 use crate::error::ToolError;
 use crate::feed::{self, Outcome};
+use crate::output::tell;
 use crate::plan::Plan;
 use crate::source::{Candidate, Source};
 use crate::transcode::Transcode;
@@ -48,7 +50,7 @@ fn skip_files_of_others(
 ) -> Result<(), ToolError> {
     let without: BTreeSet<String> = all(source).difference(classes).cloned().collect();
     for class in &without {
-        eprintln!(
+        tell!(
             "warning: class folder `{class}` holds no image; it is not a class and gets no label"
         );
     }
@@ -58,6 +60,7 @@ fn skip_files_of_others(
     let Source {
         catalogue, skips, ..
     } = source;
+    let mut gone = Gone::default();
     catalogue.each(|candidate| {
         if candidate
             .group
@@ -66,6 +69,7 @@ fn skip_files_of_others(
             .is_some_and(|class| without.contains(class))
         {
             let outcome = feed::read(&candidate.location(), transcode).outcome;
+            gone.count(&outcome, || candidate.shown())?;
             if let Some(reason) = outcome.reason_to_skip(|| candidate.shown())? {
                 skips.add(&reason, &candidate.shown());
             }

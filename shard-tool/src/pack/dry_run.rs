@@ -11,7 +11,7 @@ use crate::cli::PackOptions;
 use crate::disk::free_bytes;
 use crate::error::ToolError;
 use crate::feed::{self, Outcome};
-use crate::output;
+use crate::output::{self, tell, tell_lines};
 use crate::plan::{Plan, PlannedSplit};
 use crate::progress::Progress;
 use crate::report::{counted, thousands};
@@ -42,7 +42,10 @@ pub(super) fn run(
         forecasts.push((split.name, forecast));
     }
     progress.finish();
-    eprint!("{}", source.skips.to_text());
+    tell_lines(&source.skips.to_text());
+    if options.compress.is_some() {
+        tell!("note: sizes are those before --compress");
+    }
     let num_skipped = source.skips.num_files();
     let free_bytes = free_bytes(out);
     output::print(|stdout| match options.json {

@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::cli::PackOptions;
 use crate::error::ToolError;
 use crate::feed::FeedOptions;
-use crate::output;
+use crate::output::{self, tell, tell_lines};
 use crate::plan::{self, Plan, PlanOptions};
 use crate::report;
 use crate::source::{self, Catalogue, Source};
@@ -34,12 +34,10 @@ pub(crate) fn run(options: &PackOptions) -> Result<(), ToolError> {
         return Err(ToolError::HasVal(options.src[0].clone()));
     }
     for note in &source.notes {
-        eprintln!("note: {note}");
+        tell!("note: {note}");
     }
     if options.quality.is_some() && !transcode(options).is_wanted() {
-        eprintln!(
-            "note: --quality has no effect without --transcode, --resize-short or --max-side"
-        );
+        tell!("note: --quality has no effect without --transcode, --resize-short or --max-side");
     }
     let plan = plan_with_images(options, &mut source, spool_dir)?;
     if options.dry_run {
@@ -49,7 +47,7 @@ pub(crate) fn run(options: &PackOptions) -> Result<(), ToolError> {
     if options.transcode
         && let Some(left) = transcode::left_as_they_were(&manifest)
     {
-        eprintln!("note: {left}");
+        tell!("note: {left}");
     }
     output::print(|stdout| match options.json {
         true => stdout.json(&report::summary_json(&manifest, &out, started.elapsed())),
@@ -101,7 +99,7 @@ fn plan_with_images(
     let classes = classes::with_images(source, &transcode(options))?;
     let is_unlabelled = |group: &source::Group| group.class.is_none();
     if classes.is_empty() && !source.catalogue.groups().iter().any(is_unlabelled) {
-        eprint!("{}", source.skips.to_text());
+        tell_lines(&source.skips.to_text());
         return Err(ToolError::NoImages {
             src: options.src[0].clone(),
             num_folders: source.catalogue.groups().len(),

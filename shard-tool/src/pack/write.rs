@@ -14,6 +14,7 @@ use crate::error::ToolError;
 use crate::feed::{self, Outcome, Reading, Stamp};
 use crate::interrupt::Interrupt;
 use crate::journal::{self, Journal, Milestone};
+use crate::output::{tell, tell_lines};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::report::{Skips, counted, thousands};
@@ -55,7 +56,7 @@ pub(super) fn write(
     let digest = digest(options, plan, catalogue)?;
     let milestones = adoptable(journal::load(out, digest), out, plan, catalogue)?;
     if let Some(manifest) = published(out, plan, &milestones) {
-        eprintln!("note: an earlier packing had finished; nothing was left to do");
+        tell!("note: an earlier packing had finished; nothing was left to do");
         Journal::create(out, digest, &milestones)?.remove()?;
         return Ok(manifest);
     }
@@ -90,7 +91,7 @@ pub(super) fn write(
     };
     let written = packing.write_splits(&milestones);
     packing.progress.finish();
-    eprint!("{}", packing.skips.to_text());
+    tell_lines(&packing.skips.to_text());
     packing.end(written, num_empty_classes)
 }
 
@@ -98,7 +99,7 @@ impl Packing<'_> {
     fn write_splits(&mut self, milestones: &[Milestone]) -> Result<(), ToolError> {
         if let Some(last) = milestones.last() {
             *self.skips = last.skips.clone();
-            eprintln!(
+            tell!(
                 "note: going on after {} that an earlier packing finished, at {} of {} files",
                 counted(milestones.len() as u64, "shard"),
                 thousands(self.finished.iter().sum::<usize>() as u64),
@@ -111,6 +112,7 @@ impl Packing<'_> {
     fn write_split(&mut self, number: usize) -> Result<(), ToolError> {
         let (catalogue, split) = (self.catalogue, &self.plan.splits[number]);
         let start = self.finished[number];
+        self.stamps = Xxh3::new();
         let mut is_begun = start > 0;
         if is_begun {
             self.writer.begin_split(split.name);
@@ -127,7 +129,7 @@ impl Packing<'_> {
             Ok(())
         })?;
         if !is_begun {
-            eprintln!(
+            tell!(
                 "warning: split `{}` holds no image and is left out",
                 split.name
             );
@@ -194,24 +196,22 @@ impl Packing<'_> {
 
     /// Publishes the set, or leaves what a later packing can go on from, or leaves nothing.
     fn end(
-        self,
+        mut self,
         written: Result<(), ToolError>,
         num_empty_classes: usize,
     ) -> Result<Manifest, ToolError> {
         let num_skipped = self.skips.num_files();
         let written = written
             .and_then(|()| check_strict(self.options, num_skipped, num_empty_classes))
-            .and_then(|()| self.check_holds_images());
+            .and_then(|()| self.check_holds_images())
+            .and_then(|()| Ok(self.writer.finish()?));
         let left = Left {
             plan: self.plan,
             catalogue: self.catalogue,
             finished: self.finished,
         };
         let ended = match written {
-            Ok(()) => {
-                let manifest = self.writer.finish().map_err(ToolError::Format);
-                manifest.and_then(|manifest| self.journal.remove().map(|()| manifest))
-            }
+            Ok(manifest) => self.journal.remove().map(|()| manifest),
             Err(error) if error.is_of_the_source() || self.num_finished == 0 => {
                 // Before the writer is dropped, which removes the folder if it is empty.
                 self.journal.remove()?;

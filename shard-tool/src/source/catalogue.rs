@@ -17,7 +17,6 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::alike;
 use crate::error::ToolError;
 use crate::feed::Stamp;
-use crate::order;
 use crate::progress::Count;
 use crate::set::UNLABELLED;
 use crate::spill::Spill;
@@ -352,58 +351,5 @@ impl Record {
                 num_bytes: u64_at(24),
             },
         }
-    }
-}
-
-/// The candidates that are wanted, for drawing and sorting. A class is the place of the first group that has it.
-#[derive(Debug)]
-pub(crate) struct Selection<'a> {
-    catalogue: &'a Catalogue,
-    wanted: &'a FixedBitSet,
-    /// By group.
-    classes: Vec<usize>,
-}
-
-impl<'a> Selection<'a> {
-    pub(crate) fn new(catalogue: &'a Catalogue, wanted: &'a FixedBitSet) -> Self {
-        let groups = catalogue.groups();
-        let mut known = std::collections::BTreeMap::new();
-        let number = |(place, group): (usize, &'a Group)| {
-            *known.entry(group.class.as_deref()).or_insert(place)
-        };
-        Self {
-            catalogue,
-            wanted,
-            classes: groups.iter().enumerate().map(number).collect(),
-        }
-    }
-}
-
-impl order::Keyed for Selection<'_> {
-    fn num_items(&self) -> usize {
-        self.wanted.count_ones(..)
-    }
-
-    fn end(&self) -> usize {
-        self.catalogue.len()
-    }
-
-    fn num_classes(&self) -> usize {
-        self.classes.len()
-    }
-
-    fn each(&self, visit: &mut dyn FnMut(u32, usize, &str)) -> Result<(), ToolError> {
-        self.catalogue.each(|candidate| {
-            if self.wanted.contains(candidate.number as usize) {
-                let class = self.classes[candidate.group_number];
-                visit(candidate.number, class, &candidate.key());
-            }
-            Ok(())
-        })
-    }
-
-    fn class_and_key(&self, item: u32) -> Result<(usize, String), ToolError> {
-        let candidate = self.catalogue.candidate(item)?;
-        Ok((self.classes[candidate.group_number], candidate.key()))
     }
 }

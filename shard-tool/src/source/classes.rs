@@ -9,6 +9,7 @@ use super::labels::Labels;
 use super::lines::is_image_name;
 use super::{Catalogue, Source, TRAIN, VAL};
 use crate::error::ToolError;
+use crate::output::tell;
 use crate::report::counted;
 
 /// How many classes a message names.
@@ -47,7 +48,7 @@ pub(super) fn match_val_to_train(labels: &Labels, source: &mut Source) -> Result
             train: examples(&train.into_iter().collect::<Vec<_>>()),
         });
     }
-    eprintln!(
+    tell!(
         "warning: val has {} that train lacks: {}",
         counted(lacking.len() as u64, "class"),
         examples(&lacking)

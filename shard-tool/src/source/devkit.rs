@@ -2,6 +2,7 @@
 //! image, `data/meta.mat` the WordNet id (the name of the class folder) for each of these ids.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -16,12 +17,15 @@ const META: &str = "meta.mat";
 /// Far above the 20 KB of the real files.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Whether this is a devkit by name: `ILSVRC2012_devkit_t12.tar.gz`, or the folder it unpacks to.
+/// Whether this is a devkit: `ILSVRC2012_devkit_t12.tar.gz`, by its name, or the folder it unpacks to.
 pub(crate) fn is_devkit(path: &Path) -> bool {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    name.is_some_and(|name| name.contains("devkit"))
+    let Some(name) = path.file_name().map(OsStr::to_string_lossy) else {
+        return false;
+    };
+    let is_archive = name.ends_with(".tar.gz") || name.ends_with(".tgz");
+    let is_folder =
+        || [GROUND_TRUTH, META].map(|file| path.join("data").join(file).exists()) != [false; 2];
+    name.contains("devkit") && (is_archive || is_folder())
 }
 
 /// The class of each validation image, in order.

@@ -80,8 +80,14 @@ impl Labels {
                 list.classes.push(name::escape_class(class));
                 next
             });
-            list.by_name.insert(xxh3_128(image), class);
-            Ok(())
+            match list.by_name.insert(xxh3_128(image), class) {
+                Some(before) if before != class => Err(ToolError::TwoLabels {
+                    path: file.to_owned(),
+                    line: number,
+                    image: String::from_utf8_lossy(image).into_owned(),
+                }),
+                _ => Ok(()),
+            }
         })?;
         if ids.is_empty() {
             return Ok(Self::ByName(list));

@@ -14,16 +14,16 @@ mod labels;
 mod lines;
 mod list;
 mod mat;
+mod selection;
 mod subset;
 mod text_file;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-pub(crate) use catalogue::{
-    Archive, Candidate, Catalogue, Group, Location, Place, Selection, Span,
-};
+pub(crate) use catalogue::{Archive, Candidate, Catalogue, Group, Location, Place, Span};
 use fixedbitset::FixedBitSet;
+pub(crate) use selection::Selection;
 
 use crate::cli::PackOptions;
 use crate::error::ToolError;
@@ -39,6 +39,8 @@ const STDIN: &str = "-";
 
 const HIDDEN: &str = "hidden (the name starts with a dot)";
 const NOT_A_FILE: &str = "neither a file nor a folder";
+const LINK_IN_ARCHIVE: &str =
+    "a link in an archive, which is not followed: unpack the archive to pack what it leads to";
 const NOT_IN_CLASS: &str = "not in a class folder";
 const BESIDE_SPLITS: &str = "beside train and val";
 const NOT_IN_LABELS: &str = "not in the file of labels";
@@ -106,7 +108,7 @@ pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, To
     for path in &archives {
         archives::add(path, reading, &mut source)?;
     }
-    note_unused_labels(options, &mut source);
+    note_unused_labels(options, &rest, &mut source);
     classes::match_val_to_train(&labels, &mut source)?;
     if let Some(twice) = source.catalogue.make_keys_unique()? {
         return Err(ToolError::NameTwice(twice));
@@ -115,10 +117,15 @@ pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, To
     Ok(source)
 }
 
-fn note_unused_labels(options: &PackOptions, source: &mut Source) {
-    if let Some(file) = &options.labels
-        && source.num_flat == 0
-    {
+fn note_unused_labels(options: &PackOptions, paths: &[PathBuf], source: &mut Source) {
+    let Some(file) = &options.labels else {
+        return;
+    };
+    for path in paths.iter().filter(|path| devkit::is_devkit(path)) {
+        let note = format!("{} has no effect: --labels has the classes", path.display());
+        source.notes.push(note);
+    }
+    if source.num_flat == 0 {
         let why = if options.list {
             "a list has its classes in its lines"
         } else {

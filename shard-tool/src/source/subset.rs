@@ -8,9 +8,9 @@ use std::path::Path;
 use fixedbitset::FixedBitSet;
 use shard_format::name;
 
-use super::catalogue::{Candidate, Selection};
+use super::catalogue::Candidate;
 use super::lines::{Wanted, base_name, wanted};
-use super::{Catalogue, TRAIN, image_folder};
+use super::{Catalogue, Selection, TRAIN, image_folder};
 use crate::cli::PackOptions;
 use crate::error::ToolError;
 use crate::order;
@@ -43,7 +43,9 @@ pub(super) fn select(
     }
     if let Some(number) = options.per_class {
         let seed = options.seed ^ SUBSET_SEED;
-        train = order::draw(&Selection::new(catalogue, &train), seed, |_| number.into())?;
+        let countable = Selection::new(catalogue, &train).countable()?;
+        let countable = Selection::new(catalogue, &countable);
+        train = order::draw(&countable, seed, |_| number.into())?;
     }
     selected.union_with(&train);
     Ok(selected)

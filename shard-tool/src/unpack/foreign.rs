@@ -8,6 +8,7 @@ use shard_format::walk::{Step, walk};
 
 use super::{Item, place};
 use crate::error::ToolError;
+use crate::output::tell;
 use crate::report::counted;
 use crate::set::UNLABELLED;
 
@@ -36,7 +37,7 @@ pub(super) fn items<'a>(
     }
     if num_others > 0 {
         let members = counted(num_others, "member");
-        eprintln!("warning: {members} left out, neither JPEG nor PNG");
+        tell!("warning: {members} left out, neither JPEG nor PNG");
     }
     Ok(items)
 }

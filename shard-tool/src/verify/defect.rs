@@ -99,7 +99,10 @@ impl Defect {
 
     /// `train-000000.tar cat/1 offset 512: the image bytes are damaged`.
     pub(super) fn to_text(&self) -> String {
-        let key = self.key.as_ref().map(|key| format!(" {key}"));
+        let key = self
+            .key
+            .as_ref()
+            .map(|key| format!(" {}", key.escape_debug()));
         let offset = self.offset.map(|offset| format!(" offset {offset}"));
         format!(
             "{}{}{}: {}",

@@ -28,7 +28,7 @@ pub(super) fn check_tar(shard: &Shard<'_>, defects: &mut Vec<Defect>) -> Option<
     } else if hex(digest) != stated.xxh3 {
         let reason = digest_reason(digest, &stated.xxh3);
         defects.push(Defect::of_file(Cause::Digest, file, reason));
-    } else if shard.touched {
+    } else if shard.is_touched() {
         let reason = "it was written to, or copied without its time, since it was indexed, \
                       though the bytes are the same: --repair notes the new time";
         defects.push(Defect::of_file(Cause::Time, file, reason));

@@ -39,7 +39,7 @@ pub(super) fn repair(
     shards: &[Shard<'_>],
     findings: &Findings,
 ) -> Result<Repaired, ToolError> {
-    check_indexes(dir, shards)?;
+    check_can_be_judged(dir, shards, findings)?;
     let mut repaired = Repaired::default();
     let outcome = write_all(dir, manifest, shards, findings, &mut repaired);
     if outcome.is_err() {
@@ -79,7 +79,7 @@ fn write_all(
             None => repaired.shards_dropped.push(shard.manifest.file.clone()),
         }
     }
-    note_times(dir, &mut repaired_manifest)?;
+    note_times(shards, &mut repaired_manifest);
     check_is_usable(dir, &repaired_manifest)?;
     count(manifest, &repaired_manifest, repaired);
     folder::write_partial(dir, MANIFEST_FILE, repaired_manifest.to_json().as_bytes())?;
@@ -87,30 +87,59 @@ fn write_all(
     publish(dir, &repaired.files_written)
 }
 
-/// Tars that were there before the set are taken as they are now.
-fn note_times(dir: &Path, manifest: &mut Manifest) -> Result<(), ToolError> {
+/// Tars that were there before the set are taken as they were when they were opened.
+fn note_times(shards: &[Shard<'_>], manifest: &mut Manifest) {
     let Some(in_place) = &mut manifest.indexed_in_place else {
-        return Ok(());
+        return;
     };
-    let shards = manifest.splits.values().flat_map(|split| &split.shards);
-    Ok(in_place.note_times(dir, shards.map(|shard| &shard.file))?)
+    let kept = manifest.splits.values().flat_map(|split| &split.shards);
+    let kept: BTreeSet<&str> = kept.map(|shard| shard.file.as_str()).collect();
+    let times = shards.iter().filter_map(|shard| {
+        let file = &shard.manifest.file;
+        let is_kept = kept.contains(file.as_str());
+        Some((file.clone(), shard.modified_ns.filter(|_| is_kept)?))
+    });
+    in_place.modified_ns = times.collect();
 }
 
-/// A shard of somebody else without an index cannot be repaired: only `shard-tool index` reads the labels of such.
-fn check_indexes(dir: &Path, shards: &[Shard<'_>]) -> Result<(), ToolError> {
-    let is_lost = |shard: &&Shard<'_>| shard.tar.is_some() && shard.index.is_none();
-    let lost = shards.iter().filter(is_lost);
-    match lost
-        .filter_map(|shard| shard.in_place.map(|in_place| (shard, in_place)))
-        .next()
-    {
-        None => Ok(()),
-        Some((shard, in_place)) => Err(ToolError::BeyondRepair {
-            set: dir.to_owned(),
-            problem: format!("{} is of no use", shard.manifest.index_file),
-            remedy: format!("index the set again: {}", in_place.command(dir)),
-        }),
+/// Nothing is dropped for want of knowledge.
+fn check_can_be_judged(
+    dir: &Path,
+    shards: &[Shard<'_>],
+    findings: &Findings,
+) -> Result<(), ToolError> {
+    for (shard, tar) in shards.iter().zip(&findings.tars) {
+        let (file, index_file) = (&shard.manifest.file, &shard.manifest.index_file);
+        let refuse = |problem, remedy| {
+            let set = dir.to_owned();
+            Err(ToolError::BeyondRepair {
+                set,
+                problem,
+                remedy,
+            })
+        };
+        if shard.is_unreadable {
+            let remedy = "see to it that it can be read".to_owned();
+            return refuse(format!("{file} cannot be read"), remedy);
+        }
+        if shard.tar.is_some()
+            && shard.index.is_none()
+            && let Some(in_place) = shard.in_place
+        {
+            let remedy = format!("index the set again: {}", in_place.command(dir));
+            return refuse(format!("{index_file} is of no use"), remedy);
+        }
+        // The tar does not tell which of its samples a repair had dropped before.
+        if shard.rebuilt && tar.is_some_and(|tar| tar.as_stated) && !shard.has_stated_index() {
+            let problem =
+                format!("{index_file} is of no use, and listed other samples than its tar has");
+            return refuse(
+                problem,
+                "copy that file again, or pack the set again".to_owned(),
+            );
+        }
     }
+    Ok(())
 }
 
 /// The index of the good samples, which are counted in `split`; `None` if there are none.

@@ -8,11 +8,14 @@ use shard_format::members::{Member, MemberKind};
 use shard_format::walk::{Step, walk};
 use shard_format::{
     Entry, FormatError, Index, IndexBuilder, IndexedInPlace, MappedFile, ShardManifest, UNLABELLED,
+    modified_ns,
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::defect::{Cause, Defect, reason};
 use super::files;
 use crate::behind::Behind;
+use crate::error::ToolError;
 use crate::report::counted;
 
 /// A shard and its index, as far as they are there.
@@ -28,12 +31,17 @@ pub(super) struct Shard<'a> {
     pub(super) rebuilt: bool,
     /// How it was indexed, if somebody else has written the tar.
     pub(super) in_place: Option<&'a IndexedInPlace>,
-    /// Whether such a tar was written to, or copied without its time, since then.
-    pub(super) touched: bool,
+    /// When such a tar was last written to before it was opened, ns since 1970.
+    pub(super) modified_ns: Option<i64>,
+    /// Whether the system refused to read the tar, which says nothing of what is in it.
+    pub(super) is_unreadable: bool,
 }
 
 impl<'a> Shard<'a> {
     /// Opens what can be opened and adds what cannot to `defects`.
+    ///
+    /// # Errors
+    /// If a resource is short, which is no defect of the set.
     pub(super) fn open(
         dir: &Path,
         number: u32,
@@ -41,7 +49,7 @@ impl<'a> Shard<'a> {
         manifest: &'a ShardManifest,
         in_place: Option<&'a IndexedInPlace>,
         defects: &mut Vec<Defect>,
-    ) -> Self {
+    ) -> Result<Self, ToolError> {
         let mut shard = Self {
             number,
             split,
@@ -50,23 +58,28 @@ impl<'a> Shard<'a> {
             index: None,
             rebuilt: false,
             in_place,
-            touched: false,
+            modified_ns: None,
+            is_unreadable: false,
         };
         // A name that is not of this form may lead out of the folder: the manifest's fault, told there.
         if manifest.has_plain_names() {
-            shard.open_files(dir, defects);
+            shard.open_files(dir, defects)?;
         }
-        shard
+        Ok(shard)
     }
 
-    fn open_files(&mut self, dir: &Path, defects: &mut Vec<Defect>) {
+    fn open_files(&mut self, dir: &Path, defects: &mut Vec<Defect>) -> Result<(), ToolError> {
         let manifest = self.manifest;
+        // Asked before it is read: what is written to it meanwhile is noticed later.
+        if self.in_place.is_some() {
+            let metadata = fs::metadata(dir.join(&manifest.file));
+            self.modified_ns = metadata.ok().as_ref().map(modified_ns);
+        }
         match MappedFile::of_shard(dir, manifest) {
-            Ok(tar) => {
-                self.tar = Some(tar);
-                self.touched = self.is_touched(&dir.join(&manifest.file));
-            }
+            Ok(tar) => self.tar = Some(tar),
+            Err(error) if error.exit_code() == 4 => return Err(error.into()),
             Err(error) => {
+                self.is_unreadable = matches!(error, FormatError::Read { .. });
                 let lost = counted(manifest.num_samples, "sample");
                 let reason = format!("{}, and {lost} with it", reason(&error));
                 defects.push(Defect::of_file(Cause::File, &manifest.file, reason));
@@ -75,18 +88,26 @@ impl<'a> Shard<'a> {
         let path = dir.join(&manifest.index_file);
         match open_index(&path) {
             Ok(index) => self.index = Some(index),
+            Err(error) if error.exit_code() == 4 => return Err(error.into()),
             Err(error) => self.do_without_index(dir, &error, defects),
         }
         self.release_index();
+        Ok(())
     }
 
-    fn is_touched(&self, tar: &Path) -> bool {
-        let (Some(in_place), Ok(metadata)) = (self.in_place, fs::metadata(tar)) else {
-            return false;
-        };
-        in_place
-            .differing_times(&self.manifest.file, &metadata)
-            .is_some()
+    /// Whether the tar was written to, or copied without its time, since it was indexed where it lies.
+    pub(super) fn is_touched(&self) -> bool {
+        let noted = self
+            .in_place
+            .and_then(|in_place| in_place.modified_ns.get(&self.manifest.file));
+        noted.is_some_and(|noted| self.modified_ns.is_some_and(|found| found != *noted))
+    }
+
+    /// Whether the index is the one that the manifest states, read or made anew.
+    pub(super) fn has_stated_index(&self) -> bool {
+        let is_stated =
+            |index: &Index| files::hex(xxh3_64(index.bytes())) == self.manifest.index_xxh3;
+        self.index.as_ref().is_some_and(is_stated)
     }
 
     /// The labels of a shard of ours can be read again; those of others are read by `shard-tool index` alone.

@@ -418,3 +418,18 @@ fn the_sample_archives_give_their_classes() {
         assert_eq!(manifest.split_names(), splits);
     }
 }
+
+#[test]
+fn links_in_an_archive_are_told_as_what_they_are() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    put(src.join("cat/a.jpg"), &jpeg(1));
+    fs::hard_link(src.join("cat/a.jpg"), src.join("cat/b.jpg")).expect("linked");
+    std::os::unix::fs::symlink("a.jpg", src.join("cat/c.jpg")).expect("linked");
+    let archive = dir.path().join("linked.tar");
+    tar(&archive, &src, &["."]);
+    let outcome = pack(&archive, &out, &[], 0);
+    assert_eq!(samples(&out, "train").len(), 1);
+    let told = "2 files skipped: a link in an archive, which is not followed";
+    assert!(outcome.stderr.contains(told), "{outcome:?}");
+}

@@ -302,3 +302,14 @@ fn a_shard_that_changed_its_size_is_refused_when_the_set_is_opened() {
     let error = ShardSet::open(dir.path(), "train").expect_err("refused");
     assert!(matches!(error, FormatError::ShardCut { .. }), "{error}");
 }
+
+#[test]
+fn a_summary_that_cannot_be_written_is_an_error_and_no_panic() {
+    let dir = folder();
+    put(dir.path().join("a.tar"), &tar_of(&[("a.jpg", &jpeg(1))]));
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_shard-tool"));
+    command.arg("index").arg(dir.path().join("a.tar"));
+    let status = command.stdout(full.expect("opens")).status();
+    assert_eq!(status.expect("runs").code(), Some(4));
+}

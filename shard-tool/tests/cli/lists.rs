@@ -74,7 +74,10 @@ fn so_many_of_each_class_are_drawn_by_seed() {
     let dir = folder();
     let src = dir.path().join("src");
     for class in ["a", "b"] {
-        (0..20).for_each(|number| put(src.join(format!("{class}/{number}.JPEG")), &jpeg(number)));
+        for number in 0..20 {
+            put(src.join(format!("{class}/{number}.JPEG")), &jpeg(number));
+            put(src.join(format!("{class}/{number}.xml")), b"<annotation/>");
+        }
     }
     let drawn = |out: &str, seed: &str| {
         let out = dir.path().join(out);
@@ -255,4 +258,34 @@ for path, label in dataset.samples:
     put(&subset, b"10\n");
     let more = ["--subset", subset.to_str().expect("UTF-8")];
     pack(&src, &dir.path().join("beyond"), &more, 3);
+}
+
+#[test]
+fn labels_that_contradict_each_other_are_refused() {
+    let dir = folder();
+    let (src, labels) = flat_val(
+        dir.path(),
+        "v1.JPEG,cat\nother/v1.png,cat\nv2.JPEG,dog\nval/v1.JPEG,dog\n",
+    );
+    let refused = pack(&src, &dir.path().join("out"), &["--labels", &labels], 3);
+    assert!(
+        refused
+            .stderr
+            .contains("another class than in a line before: `v1`")
+            && refused.stderr.contains("labels.csv line 4"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_folder_of_images_is_no_devkit_by_its_name() {
+    let dir = folder();
+    let (src, labels) = flat_val(dir.path(), "v1,cat\nv2,cat\nv3,dog\n");
+    let photos = dir.path().join("devkit-photos");
+    put(photos.join("train/cat/more.JPEG"), &jpeg(7));
+    let out = dir.path().join("out");
+    let sources = [src.as_path(), &photos].map(|path| path.to_str().expect("UTF-8"));
+    pack(&src, &out, &[sources[1], "--labels", &labels], 0);
+    let keys = classes_and_keys(&out, "train");
+    assert!(keys.iter().any(|(_, key)| key == "cat/more"), "{keys:?}");
 }

@@ -1,6 +1,7 @@
 //! `shard-tool pack` on good and on bad sources.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -393,4 +394,49 @@ fn wrong_usage_is_told_with_exit_code_2() {
     pack(&src, &out, &[], 0);
     assert!(pack(&src, &out, &[], 2).stderr.contains("--overwrite"));
     pack(&src, &out, &["--overwrite"], 0);
+}
+
+#[test]
+fn nobody_needs_to_read_what_is_told() {
+    let dir = folder();
+    let src = dir.path().join("src");
+    cats_and_dogs(&src);
+    put(src.join("cat/text.JPEG"), b"text");
+    let out = dir.path().join("out");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shard-tool"));
+    let full = fs::File::options().write(true).open("/dev/full");
+    command.args(["pack".as_ref(), src.as_os_str()]);
+    command.args(["--out".as_ref(), out.as_os_str()]);
+    let status = command.stderr(full.expect("opens")).status();
+    assert_eq!(status.expect("runs").code(), Some(0));
+    assert_eq!(keys(&out, "train").len(), 6);
+}
+
+#[test]
+fn a_class_whose_files_went_away_ends_the_packing() {
+    let dir = folder();
+    put(dir.path().join("a.jpg"), &jpeg(1));
+    let gone: String = (0..200)
+        .map(|number| format!("gone-{number}.jpg\tb\n"))
+        .collect();
+    let list = dir.path().join("files.tsv");
+    put(&list, format!("a.jpg\ta\n{gone}").as_bytes());
+    let refused = pack(&list, &dir.path().join("out"), &["--list"], 3);
+    assert!(refused.stderr.contains("gone-0.jpg"), "{refused:?}");
+}
+
+#[test]
+fn a_set_whose_manifest_cannot_be_read_is_not_replaced() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    pack(&src, &out, &[], 0);
+    put(out.join("manifest.json"), b"{");
+    let before = tree(&out);
+    let refused = pack(&src, &out, &["--overwrite", "--seed", "1"], 2);
+    assert!(
+        refused.stderr.contains("manifest.json; move it"),
+        "{refused:?}"
+    );
+    assert_eq!(tree(&out), before);
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Outcome, folder, jpeg, names_in, pack, put, tree};
@@ -123,6 +124,26 @@ fn killed_at_any_moment_the_next_packing_ends_with_the_same_bytes() {
     let src = dir.path().join("src");
     many_images(&src);
     Job::new(&src, &["--val-fraction", "0.2"]).survives(50, dir.path());
+}
+
+#[test]
+fn what_was_skipped_does_not_make_the_next_packing_start_anew() {
+    let dir = folder();
+    let src = dir.path().join("src");
+    many_images(&src);
+    let mut lines: Vec<String> = tree(&src)
+        .into_keys()
+        .map(|path| format!("src/{}\tclass", path.display()))
+        .collect();
+    // What is no file lies in every shard, about.
+    for number in 0..20 {
+        let pipe = format!("{number}.JPEG");
+        mknodat(CWD, dir.path().join(&pipe), FileType::Fifo, Mode::RUSR, 0).expect("made");
+        lines.push(format!("{pipe}\tclass"));
+    }
+    let list = dir.path().join("files.tsv");
+    put(&list, lines.join("\n").as_bytes());
+    Job::new(&list, &["--list"]).survives(6, dir.path());
 }
 
 #[test]

@@ -183,6 +183,9 @@ impl<B: Deref<Target = [u8]>> Index<B> {
             width: u32_at(bytes, 16),
             height: u32_at(bytes, 20),
         };
+        if header.width == 0 || header.height == 0 {
+            return Err(self.invalid(number, "has an image without pixels"));
+        }
         let entry = Entry {
             offset: u64_at(bytes, 0),
             length: u32_at(bytes, 8),
@@ -193,6 +196,22 @@ impl<B: Deref<Target = [u8]>> Index<B> {
         let key = self
             .key(bytes)
             .ok_or_else(|| self.invalid(number, "has an unusable key"))?;
+        Ok((entry, key))
+    }
+
+    /// As [`Self::entry`], in a set of so many classes.
+    ///
+    /// # Errors
+    /// As there, and if there is no class of that label.
+    pub(crate) fn entry_of_set(
+        &self,
+        number: u64,
+        num_classes: usize,
+    ) -> Result<(Entry, &str), FormatError> {
+        let (entry, key) = self.entry(number)?;
+        if entry.label != UNLABELLED && entry.label as usize >= num_classes {
+            return Err(self.invalid(number, "has a label without class"));
+        }
         Ok((entry, key))
     }
 

@@ -3,14 +3,14 @@
 //! Packed sets keep neither, so that the same input gives the same bytes and copies are as good as originals.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pattern;
 use crate::remedy::Remedy;
-use crate::{FormatError, pattern};
 
 /// How tars that were there were made a set, and what they were like then.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,27 +68,8 @@ impl IndexedInPlace {
         command + " --overwrite"
     }
 
-    /// Notes anew when these tars of the set in `dir` were last written to, and forgets all others.
-    ///
-    /// # Errors
-    /// If one cannot be asked.
-    pub fn note_times<'f>(
-        &mut self,
-        dir: &Path,
-        files: impl Iterator<Item = &'f String>,
-    ) -> Result<(), FormatError> {
-        self.modified_ns.clear();
-        for file in files {
-            let path = dir.join(file);
-            let metadata = fs::metadata(&path).map_err(FormatError::read(&path))?;
-            self.modified_ns
-                .insert(file.clone(), modified_ns(&metadata));
-        }
-        Ok(())
-    }
-
     /// The times of modification of this tar, as noted and as found, ns since 1970, where they differ.
-    pub fn differing_times(&self, file: &str, found: &Metadata) -> Option<(i64, i64)> {
+    pub(crate) fn differing_times(&self, file: &str, found: &Metadata) -> Option<(i64, i64)> {
         let times = (*self.modified_ns.get(file)?, modified_ns(found));
         (times.0 != times.1).then_some(times)
     }

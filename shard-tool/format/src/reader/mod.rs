@@ -130,7 +130,8 @@ impl ShardSet {
         }
         let after = self.shards.partition_point(|shard| shard.first <= id);
         let shard = &self.shards[after - 1];
-        let entry = shard.index.entry(id - shard.first);
+        let number = id - shard.first;
+        let entry = shard.index.entry_of_set(number, self.classes().len());
         let (entry, key) = entry.map_err(|error| error.advise(&self.remedy))?;
         Ok(Sample {
             key,

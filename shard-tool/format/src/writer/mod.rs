@@ -1,10 +1,10 @@
 //! Writes a packed set: samples go in one after another, whole shards come out.
 //!
-//! It runs on the caller's thread and holds one shard's index in memory, never the samples.
+//! It runs on the caller's thread, beside one that waits for the disk, and holds one shard's index in memory, never the samples.
 //! It does not read images from disk, shuffle, or decide what is a class.
 //!
 //! Nothing bears its final name before [`SetWriter::finish`]: until then the files are called
-//! `.train-000000.tar.partial`, and dropping the writer removes them, unless [`SetWriter::suspend`] left them for
+//! `.train-000000.tar.partial`, and dropping the writer removes them, unless [`SetWriter::suspend`], or a panic, left them for
 //! [`SetWriter::resume`]. What a killed process left behind is adopted by `resume` or removed by the next writer in the
 //! same folder.
 
@@ -86,8 +86,8 @@ impl SetWriter {
     /// Starts a set in `dir`, which is made if it is not there.
     ///
     /// # Errors
-    /// [`FormatError::Exists`] if a complete set is there and is not to be overwritten, [`FormatError::IndexedInPlace`] if its
-    /// shards are not ours to remove,
+    /// [`FormatError::Exists`] if a complete set is there and is not to be overwritten, [`FormatError::IndexedInPlace`] or
+    /// [`FormatError::UnknownSet`] if its shards are, or may be, not ours to remove,
     /// [`FormatError::Locked`] if another process writes there, or the system's refusal.
     pub fn create(
         dir: &Path,
@@ -173,8 +173,8 @@ impl SetWriter {
     /// disk then, and holds all samples before this one.
     ///
     /// # Errors
-    /// [`FormatError::Unstorable`] for what the format cannot hold (nothing is written then), or the
-    /// system's refusal to write.
+    /// [`FormatError::Unstorable`] for what the format cannot hold (nothing is written then), or the system's refusal to write;
+    /// after that the shard is of no use, and the writer is to be suspended or dropped.
     ///
     /// # Panics
     /// If no split was begun.
@@ -228,8 +228,12 @@ impl SetWriter {
         ended + open + adopted
     }
 
-    /// Gives up for now: closed shards stay under their temporary names for [`SetWriter::resume`].
+    /// Gives up for now: closed shards stay for [`SetWriter::resume`].
     pub fn suspend(mut self) {
+        self.leave_closed_shards();
+    }
+
+    fn leave_closed_shards(&mut self) {
         // What waits for the disk ends before its file is removed.
         self.open = None;
         let finished = self.made.clone();
@@ -244,16 +248,19 @@ impl SetWriter {
     /// A set that was there before is replaced; readers that have it mapped keep it.
     ///
     /// # Errors
-    /// The system's refusal. Then no manifest is in the folder, or still the old one; what is left of the old set is removed
-    /// by the next writer that finishes there.
+    /// The system's refusal. Then no manifest is in the folder, or still the old one; a writer that is suspended then can be
+    /// gone on with, and what is left of the old set is removed by the next writer that finishes there.
     ///
     /// # Panics
     /// If a split is still open, or one that was adopted was never begun.
-    pub fn finish(mut self) -> Result<Manifest, FormatError> {
+    pub fn finish(&mut self) -> Result<Manifest, FormatError> {
         assert!(
             self.open.is_none() && self.adopted.is_empty(),
             "every split was ended"
         );
+        // What needs room comes first, while the old set is whole.
+        let json = self.manifest.to_json();
+        write_partial(&self.dir, MANIFEST_FILE, json.as_bytes())?;
         self.replaced.note(&self.dir)?;
         let old_manifest = self.dir.join(MANIFEST_FILE);
         if old_manifest.exists() {
@@ -264,8 +271,6 @@ impl SetWriter {
             self.publish(file)?;
         }
         folder::sync(&self.dir)?;
-        let json = self.manifest.to_json();
-        write_partial(&self.dir, MANIFEST_FILE, json.as_bytes())?;
         self.publish(MANIFEST_FILE)?;
         folder::sync(&self.dir)?;
         self.replaced.remove(&self.dir, &self.made)?;
@@ -317,6 +322,9 @@ impl SetWriter {
 impl Drop for SetWriter {
     /// Removes what was not finished. What cannot be removed now is removed by the next writer.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.leave_closed_shards();
+        }
         let unfinished = self.made.iter().map(String::as_str).chain([MANIFEST_FILE]);
         for file in unfinished {
             drop(fs::remove_file(self.dir.join(name::partial_file(file))));

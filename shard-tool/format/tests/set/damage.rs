@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use shard_format::{FormatError, HEADER_BYTES, ReadOptions, ShardSet, WriterOptions};
+use shard_format::{
+    FormatError, HEADER_BYTES, MANIFEST_FILE, Manifest, ReadOptions, ShardSet, WriterOptions,
+};
 
 use crate::harness::{OPTIONS, folder, item, items, jpeg, write, write_with};
 
@@ -206,4 +208,27 @@ fn nothing_but_cut_shards_is_borne() {
         bearing(dir.path()),
         Err(FormatError::MissingFile { .. })
     ));
+}
+
+#[test]
+fn a_label_without_class_is_refused() {
+    let dir = folder();
+    write(dir.path(), &items(6));
+    let path = dir.path().join(MANIFEST_FILE);
+    let mut manifest = Manifest::load(dir.path()).expect("loads");
+    manifest.classes.truncate(1);
+    fs::write(&path, manifest.to_json()).expect("written");
+    let set = ShardSet::open(dir.path(), "train").expect("opens");
+    let num_refused = set
+        .samples()
+        .filter(|sample| matches!(sample, Err(FormatError::IndexInvalid { .. })))
+        .count();
+    let num_beyond = items(6)
+        .iter()
+        .filter(|item| item.label.is_some_and(|label| label > 0))
+        .count();
+    assert!(
+        num_beyond > 0 && num_refused == num_beyond,
+        "{num_refused} of {num_beyond}"
+    );
 }

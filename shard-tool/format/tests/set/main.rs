@@ -3,5 +3,6 @@
 mod compressed;
 mod damage;
 mod harness;
+mod interrupted;
 mod other_readers;
 mod round_trip;

@@ -28,7 +28,9 @@ pub(super) enum Kind {
     File,
     /// A folder, or a comment on all members: nothing to be packed.
     Empty,
-    /// A link, a device, a file with holes.
+    /// To another member, or to anywhere.
+    Link,
+    /// A device, a file with holes.
     Other,
 }
 
@@ -101,6 +103,7 @@ impl Member {
             // Before ustar a folder was a file with a slash at the end.
             EntryType::Regular if path.ends_with(b"/") => Kind::Empty,
             EntryType::Regular | EntryType::Continuous => Kind::File,
+            EntryType::Link | EntryType::Symlink => Kind::Link,
             _ => Kind::Other,
         };
         let num_bytes = if kind == Kind::File { entry.size() } else { 0 };

@@ -15,7 +15,8 @@ use shard_format::name;
 use super::labels::{Labels, Said};
 use super::lines::base_name;
 use super::{
-    Group, HIDDEN, NOT_A_FILE, NOT_IN_LABELS, Place, STDIN, Source, TRAIN, VAL, without_labels,
+    Group, HIDDEN, LINK_IN_ARCHIVE, NOT_A_FILE, NOT_IN_LABELS, Place, STDIN, Source, TRAIN, VAL,
+    without_labels,
 };
 use crate::error::ToolError;
 use layout::{Layout, Spot, Survey};
@@ -156,6 +157,7 @@ impl Listing<'_> {
         match member.kind {
             Kind::Empty => {}
             _ if is_hidden(&member.name) => self.skip(HIDDEN, &member.name),
+            Kind::Link => self.skip(LINK_IN_ARCHIVE, &member.name),
             Kind::Other => self.skip(NOT_A_FILE, &member.name),
             Kind::File if self.is_inner_tar(member) => return self.add_inner(tar, member),
             Kind::File => return self.add_file(member),

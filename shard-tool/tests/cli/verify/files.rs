@@ -1,6 +1,8 @@
 //! Defects of whole files, and of the manifest.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use shard_format::ShardSet;
@@ -9,7 +11,7 @@ use super::{
     INDEX, TAR, assert_defects, assert_repairable, defects, edit, edit_manifest, offset, packed,
     packed_in_shards, reindex, report, verify,
 };
-use crate::harness::{folder, jpeg, tree};
+use crate::harness::{Outcome, cats_and_dogs, folder, jpeg, pack, put, tree};
 
 #[test]
 fn a_sound_set_is_told_with_its_tables() {
@@ -260,4 +262,53 @@ fn a_repair_that_was_cut_off_before_its_manifest_is_completed_by_the_next() {
     verify(&set, &[], 3);
     assert_repairable(&set, 6);
     assert_eq!(tree(&set), repaired);
+}
+
+#[test]
+fn what_a_repair_has_dropped_does_not_come_back_with_a_lost_index() {
+    let (_dir, set) = packed();
+    let sample = offset(&set, "cat/1");
+    edit(set.join(TAR), |bytes| bytes[sample + 300] ^= 1);
+    assert_repairable(&set, 6);
+    let sound = tree(&set);
+    edit(set.join(INDEX), |bytes| bytes[100] ^= 1);
+    let refused = verify(&set, &["--repair"], 3).stderr;
+    assert!(
+        refused
+            .contains("train-000000.idx is of no use, and listed other samples than its tar has"),
+        "{refused}"
+    );
+    put(set.join(INDEX), &sound[Path::new(INDEX)]);
+    assert_eq!(tree(&set), sound);
+}
+
+#[test]
+fn a_shard_that_cannot_be_read_is_not_dropped() {
+    let (_dir, set) = packed();
+    let tar = fs::read(set.join(TAR)).expect("read");
+    fs::remove_file(set.join(TAR)).expect("removed");
+    fs::create_dir(set.join(TAR)).expect("made");
+    let refused = verify(&set, &["--repair"], 3).stderr;
+    assert!(
+        refused.contains("train-000000.tar cannot be read"),
+        "{refused}"
+    );
+    fs::remove_dir(set.join(TAR)).expect("removed");
+    put(set.join(TAR), &tar);
+    verify(&set, &[], 0);
+}
+
+#[test]
+fn no_room_to_unpack_is_no_defect_of_the_set() {
+    let dir = folder();
+    let (src, set) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    pack(&src, &set, &["--compress", "zstd"], 0);
+    let before = tree(&set);
+    let line = "trap '' XFSZ; ulimit -f 1; exec \"$0\" verify --repair \"$1\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", line, env!("CARGO_BIN_EXE_shard-tool")]);
+    let outcome: Outcome = command.arg(&set).output().expect("a shell").into();
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    assert_eq!(tree(&set), before);
 }
