@@ -83,7 +83,7 @@ impl Manifest {
     /// Reads and checks the manifest of the set in `dir`.
     ///
     /// # Errors
-    /// [`FormatError::MissingFolder`], [`FormatError::NotPacked`], [`FormatError::NotIndexed`] or
+    /// [`FormatError::MissingFolder`], [`FormatError::NotAFolder`], [`FormatError::NotPacked`], [`FormatError::NotIndexed`] or
     /// [`FormatError::NoManifest`] if there is none; else what is wrong with it.
     pub fn load(dir: &Path) -> Result<Self, FormatError> {
         let path = dir.join(MANIFEST_FILE);
