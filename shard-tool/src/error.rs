@@ -13,7 +13,10 @@ use crate::report::{counted, thousands};
 pub(crate) enum ToolError {
     #[error("the source folder does not exist; {}; check the path", .0.display())]
     MissingSource(PathBuf),
-    #[error("the source is not a folder; {}; give a folder of class folders", .0.display())]
+    #[error(
+        "the source is neither a folder nor a .tar; {}; give one of these (decompressed), or a list of files with --list",
+        .0.display()
+    )]
     SourceNotAFolder(PathBuf),
     #[error(
         "the source folder is empty; {}; it should hold {{train,val}}/<class>/<images> or <class>/<images>",
@@ -52,9 +55,32 @@ pub(crate) enum ToolError {
          of train, or their positions, from 0, in order of name"
     )]
     ForeignVal { val: String, train: String },
+    #[error("the output is no folder; {}; use another --out", .0.display())]
+    OutNotAFolder(PathBuf),
+    #[error(
+        "a list is a file; standard input (`-`); write the list into a file, since paths in it are relative to its folder"
+    )]
+    ListFromStdin,
+    #[error("the subset names no image; {}; write an index or a file name on each line", .0.display())]
+    EmptySubset(PathBuf),
+    #[error(
+        "none of the {num_images} images that need a label has one in this file; {}; \
+         check that it belongs to this source: lines `file,class`", path.display()
+    )]
+    NoLabelFits { path: PathBuf, num_images: u64 },
+    #[error(
+        "one split is in {archive}, the other in a folder beside it; {}; move the folder elsewhere and give both, as several \
+         sources, or unpack the archive", dir.display()
+    )]
+    HalfUnpacked { dir: PathBuf, archive: String },
+    #[error(
+        "an earlier packing of other files, or with other options, has finished {num_shards} shards here; {}; \
+         run its command again to go on, or give --overwrite to lose them", out.display()
+    )]
+    OtherPacking { out: PathBuf, num_shards: usize },
     #[error("the list names no file; {}; write a line `path[<tab>class]` for each image", .0.display())]
     EmptyList(PathBuf),
-    #[error("two sources hold a file of this name for the same class; {}; leave one out", .0.display())]
+    #[error("a file of this name is there twice for the same class; {}; leave one out", .0.display())]
     NameTwice(PathBuf),
     #[error(
         "{} of the subset are not in the training split, or in several classes: {first}{}; {}; check that it \
@@ -209,6 +235,9 @@ impl ToolError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::HasVal(_)
+            | Self::OutNotAFolder(_)
+            | Self::ListFromStdin
+            | Self::OtherPacking { .. }
             | Self::FlatSplit(_)
             | Self::ForeignVal { .. }
             | Self::OutInsideSource(_)

@@ -13,7 +13,7 @@ const ABOUT: &str = "List the samples of a set: a line each, in the order of the
 
 Columns, parted by tabs: key, label, class, kind, colour model, width x height, bytes, shard, offset of \
 the image in the shard. An unlabelled sample has `-` for label and class. What would break a line is escaped (\\t, \\n). \
-Only indexes are read.";
+Only indexes are read; the tars must be there.";
 
 const EXAMPLE: &str = "Example: the ten largest images of val
   shard-tool list imagenet-shards --split val | sort -t$'\\t' -k7nr | head";

@@ -10,6 +10,7 @@ mod alike;
 mod behind;
 mod cat;
 mod cli;
+mod decodable;
 mod disk;
 mod error;
 mod feed;

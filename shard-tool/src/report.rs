@@ -46,6 +46,15 @@ impl Skips {
             .sum()
     }
 
+    /// How many files, by reason.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let counts = self.by_reason.iter();
+        counts
+            .map(|(reason, skipped)| (reason.clone(), skipped.num_files.into()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+
     /// The report, with a line per reason and the first few names; empty if nothing was skipped.
     pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
@@ -102,6 +111,7 @@ pub(crate) fn summary(manifest: &Manifest, out: &Path, elapsed: Duration) -> Str
 /// The summary for machines: the counts of the manifest, without its shards.
 pub(crate) fn summary_json(
     manifest: &Manifest,
+    skips: &Skips,
     out: &Path,
     elapsed: Duration,
 ) -> serde_json::Value {
@@ -115,7 +125,8 @@ pub(crate) fn summary_json(
     };
     let splits: serde_json::Map<_, _> = manifest.splits.iter().map(of_split).collect();
     serde_json::json!({
-        "out": out, "num_classes": manifest.classes.len(), "splits": splits, "seconds": elapsed.as_secs_f64(),
+        "out": out, "num_classes": manifest.classes.len(), "splits": splits, "num_skipped": skips.num_files(),
+        "skipped": skips.to_json(), "seconds": elapsed.as_secs_f64(),
     })
 }
 

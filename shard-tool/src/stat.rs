@@ -15,7 +15,7 @@ use crate::{output, set};
 
 const ABOUT: &str = "Show what a set holds: images by split and class, kinds, colour models, sizes.
 
-Only indexes are read, so it is quick; `shard-tool verify` looks at the images. The median of the sizes in bytes is \
+Only indexes are read, so it is quick (the tars must be there); `shard-tool verify` looks at the images. The median of the sizes in bytes is \
 exact up to 0.03 %.";
 
 const EXAMPLE: &str = "Example: images per class of train, as JSON

@@ -11,6 +11,7 @@ use image::{DynamicImage, ImageReader, Limits};
 use shard_format::image_header::{Content, identify};
 use shard_format::{ColourModel, ImageHeader, ImageKind, Manifest};
 
+use crate::decodable::{self, Decoded, in_one_line};
 use crate::report::thousands;
 
 /// What to change; nothing by default.
@@ -52,12 +53,13 @@ impl Transcode {
             return Ok(bytes);
         }
         match identify(&bytes) {
-            Content::Image(header) if self.shrinks(&header) => self.change(&bytes),
+            Content::Image(header) if self.shrinks(&header) => self.change_whole(&bytes, &header),
             Content::Image(header) if is_ordinary(&header) => Ok(bytes),
             // What cannot be decoded here may still be of use to others: it keeps its bytes, and is counted at the end.
-            Content::Image(_) | Content::Other(_) if self.to_jpeg => {
-                self.change(&bytes).or(Ok(bytes))
+            Content::Image(header) if self.to_jpeg => {
+                self.change_whole(&bytes, &header).or(Ok(bytes))
             }
+            Content::Other(_) if self.to_jpeg => self.change(&bytes).or(Ok(bytes)),
             _ => Ok(bytes),
         }
     }
@@ -67,10 +69,16 @@ impl Transcode {
         self.target(size) != size
     }
 
+    /// Decoders fill up with grey what an image lacks, after which nobody would see that it was cut.
+    fn change_whole(&self, bytes: &[u8], header: &ImageHeader) -> Result<Vec<u8>, String> {
+        match decodable::decode(bytes, header) {
+            Decoded::Bad(reason) => Err(undecodable(&reason)),
+            Decoded::Clean | Decoded::Recovered => self.change(bytes),
+        }
+    }
+
     fn change(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let image = decode(bytes).map_err(|problem| {
-            format!("cannot be changed, since it cannot be decoded ({problem})")
-        })?;
+        let image = decode(bytes).map_err(|reason| undecodable(&in_one_line(&reason)))?;
         let size = (image.width(), image.height());
         let (width, height) = self.target(size);
         let image = if (width, height) == size {
@@ -100,6 +108,10 @@ impl Transcode {
         let scaled = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
         (scaled(width), scaled(height))
     }
+}
+
+fn undecodable(reason: &str) -> String {
+    format!("cannot be changed, since it cannot be decoded ({reason})")
 }
 
 fn is_ordinary(header: &ImageHeader) -> bool {

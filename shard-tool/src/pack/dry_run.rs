@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use shard_format::{NewSample, TAR_END_BYTES};
+use shard_format::{MANIFEST_FILE, NewSample, TAR_END_BYTES};
 
 use super::write::check_strict;
 use super::{classes, feed_options};
@@ -14,7 +14,7 @@ use crate::feed::{self, Outcome};
 use crate::output::{self, tell, tell_lines};
 use crate::plan::{Plan, PlannedSplit};
 use crate::progress::Progress;
-use crate::report::{counted, thousands};
+use crate::report::{Skips, counted, thousands};
 use crate::source::Source;
 
 /// What a split would be.
@@ -46,13 +46,28 @@ pub(super) fn run(
     if options.compress.is_some() {
         tell!("note: sizes are those before --compress");
     }
+    warn_of_refusal(options, out, &forecasts);
     let num_skipped = source.skips.num_files();
     let free_bytes = free_bytes(out);
     output::print(|stdout| match options.json {
-        true => stdout.json(&to_json(&forecasts, num_skipped, free_bytes)),
+        true => stdout.json(&to_json(&forecasts, &source.skips, free_bytes)),
         false => stdout.bytes(to_text(&forecasts, num_skipped, free_bytes).as_bytes()),
     })?;
     check_strict(options, num_skipped, num_empty_classes)
+}
+
+/// Tells what packing would refuse.
+fn warn_of_refusal(options: &PackOptions, out: &Path, forecasts: &[(&str, Forecast)]) {
+    if out.join(MANIFEST_FILE).exists() && !options.overwrite {
+        let out = out.display();
+        tell!("warning: {out} holds a set already, which is replaced with --overwrite alone");
+    }
+    let needed: u64 = forecasts.iter().map(|(_, split)| split.num_bytes).sum();
+    if let Some(free) = free_bytes(out).filter(|free| *free < needed && options.compress.is_none())
+    {
+        let [needed, free] = [needed, free].map(thousands);
+        tell!("warning: {needed} bytes are needed and {free} are free");
+    }
 }
 
 fn to_text(forecasts: &[(&str, Forecast)], num_skipped: u64, free_bytes: Option<u64>) -> String {
@@ -74,7 +89,7 @@ fn to_text(forecasts: &[(&str, Forecast)], num_skipped: u64, free_bytes: Option<
 
 fn to_json(
     forecasts: &[(&str, Forecast)],
-    num_skipped: u64,
+    skips: &Skips,
     free_bytes: Option<u64>,
 ) -> serde_json::Value {
     let of_split = |(name, split): &(&str, Forecast)| {
@@ -84,7 +99,9 @@ fn to_json(
         ((*name).to_owned(), numbers)
     };
     let splits: serde_json::Map<_, _> = forecasts.iter().map(of_split).collect();
-    serde_json::json!({ "splits": splits, "num_skipped": num_skipped, "free_bytes": free_bytes })
+    serde_json::json!({
+        "splits": splits, "num_skipped": skips.num_files(), "skipped": skips.to_json(), "free_bytes": free_bytes,
+    })
 }
 
 fn forecast(

@@ -50,7 +50,12 @@ pub(crate) fn run(options: &PackOptions) -> Result<(), ToolError> {
         tell!("note: {left}");
     }
     output::print(|stdout| match options.json {
-        true => stdout.json(&report::summary_json(&manifest, &out, started.elapsed())),
+        true => stdout.json(&report::summary_json(
+            &manifest,
+            &source.skips,
+            &out,
+            started.elapsed(),
+        )),
         false => stdout.bytes(report::summary(&manifest, &out, started.elapsed()).as_bytes()),
     })
 }

@@ -41,6 +41,12 @@ pub(super) fn spool_dir(out: &Path) -> &Path {
 }
 
 pub(super) fn check(options: &PackOptions, out: &Path) -> Result<(), ToolError> {
+    if out.symlink_metadata().is_ok() && !out.is_dir() {
+        return Err(ToolError::OutNotAFolder(out.to_owned()));
+    }
+    if options.list && options.src.iter().any(|src| src.as_os_str() == "-") {
+        return Err(ToolError::ListFromStdin);
+    }
     let out_resolved = resolved(out)?;
     for src in options.src.iter().filter(|src| src.as_os_str() != "-") {
         let found = fs::canonicalize(src).map_err(|error| match error.kind() {

@@ -54,7 +54,15 @@ pub(super) fn write(
         catalogue, skips, ..
     } = source;
     let digest = digest(options, plan, catalogue)?;
-    let milestones = adoptable(journal::load(out, digest), out, plan, catalogue)?;
+    let earlier = earlier(options, out, digest)?;
+    let num_earlier = earlier.len();
+    let milestones = adoptable(earlier, out, plan, catalogue)?;
+    if milestones.len() < num_earlier {
+        tell!(
+            "note: {} of an earlier packing are made anew, since their files have changed",
+            counted((num_earlier - milestones.len()) as u64, "shard")
+        );
+    }
     if let Some(manifest) = published(out, plan, &milestones) {
         tell!("note: an earlier packing had finished; nothing was left to do");
         Journal::create(out, digest, &milestones)?.remove()?;
@@ -93,6 +101,29 @@ pub(super) fn write(
     packing.progress.finish();
     tell_lines(&packing.skips.to_text());
     packing.end(written, num_empty_classes)
+}
+
+/// The milestones of an earlier packing of the same plan.
+///
+/// # Errors
+/// If it was one of another plan, whose finished shards would be lost unasked.
+fn earlier(options: &PackOptions, out: &Path, digest: u64) -> Result<Vec<Milestone>, ToolError> {
+    let Some((plan, milestones)) = journal::load(out) else {
+        return Ok(Vec::new());
+    };
+    if plan == digest {
+        return Ok(milestones);
+    }
+    let finished = milestones
+        .iter()
+        .filter(|milestone| milestone.finished.is_in(out));
+    match finished.count() {
+        num_shards if num_shards > 0 && !options.overwrite => Err(ToolError::OtherPacking {
+            out: out.to_owned(),
+            num_shards,
+        }),
+        _ => Ok(Vec::new()),
+    }
 }
 
 impl Packing<'_> {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::lines::is_image_name;
-use super::{HIDDEN, devkit, is_archive};
+use super::{HIDDEN, TRAIN, VAL, devkit, is_archive};
 use crate::error::ToolError;
 use crate::report::Skips;
 
@@ -22,11 +22,27 @@ pub(super) fn expanded(paths: &[PathBuf], skips: &mut Skips) -> Result<Vec<PathB
     for path in paths {
         if path.is_dir() && is_of_archives(path)? {
             all.extend(archives_in(path, skips)?);
+        } else if let Some(archive) = half_unpacked(path) {
+            let (dir, archive) = (path.clone(), archive.to_owned());
+            return Err(ToolError::HalfUnpacked { dir, archive });
         } else {
             all.push(path.clone());
         }
     }
     Ok(all)
+}
+
+/// The archive of a split, as it was downloaded, beside a folder of the other split alone.
+fn half_unpacked(dir: &Path) -> Option<&'static str> {
+    let has_folder = |split: &str| dir.join(split).is_dir();
+    let archives = [
+        (TRAIN, VAL, "ILSVRC2012_img_train.tar"),
+        (VAL, TRAIN, "ILSVRC2012_img_val.tar"),
+    ];
+    let mut half = archives.into_iter().filter(|(split, other, archive)| {
+        !has_folder(split) && has_folder(other) && dir.join(archive).is_file()
+    });
+    half.next().map(|(_, _, archive)| archive)
 }
 
 /// Whether there are archives, and besides them neither images nor folders (but the devkit, and hidden ones).

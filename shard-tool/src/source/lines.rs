@@ -17,10 +17,18 @@ pub(crate) fn image_and_class(line: &[u8]) -> Option<(&[u8], &[u8])> {
         .iter()
         .position(is_separator)
         .or_else(|| line.iter().position(|byte| *byte == b' '))?;
-    let class = line[at + 1..].trim_ascii();
+    let class = unquoted(line[at + 1..].trim_ascii());
     let class = class.split(|byte| *byte == b' ').next().unwrap_or(class);
-    let image = without_extension(base_name(line[..at].trim_ascii()));
+    let image = without_extension(base_name(unquoted(line[..at].trim_ascii())));
     (!image.is_empty() && !class.is_empty()).then_some((image, class))
+}
+
+/// A field of a CSV without its quotes.
+fn unquoted(field: &[u8]) -> &[u8] {
+    let inner = field
+        .strip_prefix(b"\"")
+        .and_then(|field| field.strip_suffix(b"\""));
+    inner.unwrap_or(field)
 }
 
 /// What a line of a subset asks for.

@@ -34,6 +34,8 @@ use labels::Labels;
 pub(crate) const TRAIN: &str = "train";
 /// The split for validation.
 pub(crate) const VAL: &str = "val";
+/// What may lie beside them, and is not packed.
+const TEST: &str = "test";
 /// What stands for standard input.
 const STDIN: &str = "-";
 
@@ -108,6 +110,7 @@ pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, To
     for path in &archives {
         archives::add(path, reading, &mut source)?;
     }
+    check_labels_fit(options, &rest, &source)?;
     note_unused_labels(options, &rest, &mut source);
     classes::match_val_to_train(&labels, &mut source)?;
     if let Some(twice) = source.catalogue.make_keys_unique()? {
@@ -115,6 +118,24 @@ pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, To
     }
     source.selected = subset::select(&source.catalogue, options)?;
     Ok(source)
+}
+
+/// Labels of which none is used are those of another source.
+fn check_labels_fit(
+    options: &PackOptions,
+    paths: &[PathBuf],
+    source: &Source,
+) -> Result<(), ToolError> {
+    let devkit = paths.iter().find(|path| devkit::is_devkit(path));
+    match options.labels.as_ref().or(devkit) {
+        Some(labels) if source.num_flat > 0 && source.by_label.is_empty() => {
+            Err(ToolError::NoLabelFits {
+                path: labels.clone(),
+                num_images: source.num_flat,
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn note_unused_labels(options: &PackOptions, paths: &[PathBuf], source: &mut Source) {

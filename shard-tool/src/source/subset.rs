@@ -59,10 +59,14 @@ fn named(
 ) -> Result<FixedBitSet, ToolError> {
     let text = fs::read_to_string(file).map_err(ToolError::read(file))?;
     let lines: Vec<&str> = text
+        .trim_start_matches('\u{feff}')
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
+    if lines.is_empty() {
+        return Err(ToolError::EmptySubset(file.to_owned()));
+    }
     let search = Search { catalogue, train };
     let mut found = vec![None; lines.len()];
     search.find_names(&lines, &mut found)?;

@@ -9,6 +9,9 @@ use crate::error::ToolError;
 /// Far above a path and a class; a file without line ends is none of lines.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 
+/// How some editors begin a file in UTF-8.
+pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Calls `take` with the number, from 1, and the bytes of each line of a file, without the line end.
 ///
 /// # Errors
@@ -32,7 +35,8 @@ pub(crate) fn each_line(
             let path = path.to_owned();
             return Err(ToolError::LongLine { path, line: number });
         }
-        take(number, line.strip_suffix(b"\n").unwrap_or(&line))?;
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        take(number, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))?;
     }
     Ok(())
 }

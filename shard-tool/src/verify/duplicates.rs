@@ -13,11 +13,13 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::defect::{Cause, Defect, SampleId};
 use super::shard::Shard;
-use crate::alike::{self, Hashed};
+use crate::alike;
 use crate::behind::Behind;
 use crate::error::ToolError;
 use crate::report::{counted, thousands};
 
+/// Images that are read again and compared at once, about: 16 MB of what is known of them.
+const COPIES_AT_ONCE: usize = 1 << 18;
 /// Entries of an index that are read before its memory is given back.
 const ENTRIES_AT_ONCE: u64 = 1 << 16;
 
@@ -63,8 +65,14 @@ impl<'a> Search<'a> {
             Ok(())
         };
         alike::in_hash_order(num_samples(shards()), scan, |run| {
-            let alike: Vec<&Hashed<SampleId>> = alike::several(run).flatten().collect();
-            num_harmless += self.judge_alike(&alike, defects);
+            let mut alike = Vec::new();
+            for group in alike::several(run) {
+                alike.extend(group.iter().map(|(_, id)| *id));
+                if alike.len() >= COPIES_AT_ONCE {
+                    num_harmless += self.judge_alike(std::mem::take(&mut alike), defects);
+                }
+            }
+            num_harmless += self.judge_alike(alike, defects);
             Ok(())
         })?;
         if num_harmless > 0 {
@@ -77,8 +85,8 @@ impl<'a> Search<'a> {
     }
 
     /// Tells of the copies among images that agree in checksum and size; the number of copies too many where none is bad.
-    fn judge_alike(&self, alike: &[&Hashed<SampleId>], defects: &mut Vec<Defect>) -> u64 {
-        let mut copies = self.read_again(alike.iter().map(|(_, id)| *id).collect());
+    fn judge_alike(&self, alike: Vec<SampleId>, defects: &mut Vec<Defect>) -> u64 {
+        let mut copies = self.read_again(alike);
         copies.sort_unstable_by_key(|copy| (copy.digest, copy.id));
         let same = copies.chunk_by(|left, right| left.digest == right.digest);
         same.filter(|copies| copies.len() > 1)

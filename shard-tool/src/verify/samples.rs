@@ -7,10 +7,10 @@ use shard_format::{Entry, ImageHeader, UNLABELLED};
 
 use super::defect::{Cause, Defect};
 use super::oddity;
-use super::pixels::{self, Decoded};
 use super::scan::Found;
 use super::shard::Shard;
 use crate::behind::Behind;
+use crate::decodable::{self, Decoded};
 
 /// What to look at.
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +110,7 @@ fn pixel_fault(
     if !depth.decode || oddity::is_arithmetic(header.kind) {
         return None;
     }
-    match pixels::decode(image, header) {
+    match decodable::decode(image, header) {
         Decoded::Clean => None,
         Decoded::Recovered => {
             found.count_oddity(oddity::RECOVERED);

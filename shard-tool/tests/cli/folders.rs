@@ -9,6 +9,7 @@ use shard_format::Manifest;
 
 use crate::harness::{
     Outcome, cats_and_dogs, classes_and_keys, folder, jpeg, labelled, pack, put, samples, tar_of,
+    tree,
 };
 
 #[test]
@@ -184,4 +185,110 @@ fn the_files_named_in_a_report_do_not_depend_on_the_order_of_the_file_system() {
     );
     assert_eq!(at(15), None);
     fs::remove_dir_all(&out).expect("removed");
+}
+
+/// What Kaggle gives: train and val deep in folders, annotations beside, val flat.
+#[test]
+fn a_download_of_kaggle_gives_the_same_shards_as_folder_and_as_archive() {
+    let dir = folder();
+    let src = dir.path().join("kaggle");
+    let data = src.join("ILSVRC/Data/CLS-LOC");
+    cats_and_dogs(&data.join("train"));
+    put(data.join("val/v1.JPEG"), &jpeg(7));
+    put(data.join("test/t1.JPEG"), &jpeg(8));
+    put(
+        src.join("ILSVRC/Annotations/CLS-LOC/train/cat/0.xml"),
+        b"<annotation/>",
+    );
+    let labels = src.join("LOC_val_solution.csv");
+    put(&labels, b"ImageId,PredictionString\nv1,dog 1 2 3 4\n");
+    let labels = labels.to_str().expect("UTF-8");
+    let out = dir.path().join("out");
+    let outcome = pack(&src, &out, &["--labels", labels], 0);
+    assert_eq!(classes_and_keys(&out, "train").len(), 6);
+    assert_eq!(
+        classes_and_keys(&out, "val"),
+        labelled(&[("dog", "dog/v1")])
+    );
+    assert!(
+        outcome.stderr.contains("classes are looked for in "),
+        "{outcome:?}"
+    );
+    let archive = dir.path().join("kaggle.tar");
+    crate::harness::tar(&archive, &src, &["."]);
+    let of_archive = dir.path().join("of-archive");
+    pack(&archive, &of_archive, &["--labels", labels], 0);
+    assert!(tree(&out) == tree(&of_archive));
+}
+
+#[test]
+fn a_flat_val_alone_is_val() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    put(src.join("val/v1.JPEG"), &jpeg(7));
+    let refused = pack(&src, &out, &[], 2);
+    assert!(refused.stderr.contains("--labels"), "{refused:?}");
+    let labels = dir.path().join("labels.csv");
+    put(&labels, b"v1,dog\n");
+    pack(
+        &src,
+        &out,
+        &["--labels", labels.to_str().expect("UTF-8")],
+        0,
+    );
+    assert_eq!(
+        classes_and_keys(&out, "val"),
+        labelled(&[("dog", "dog/v1")])
+    );
+}
+
+#[test]
+fn a_half_unpacked_download_is_told() {
+    let dir = folder();
+    let src = dir.path().join("src");
+    put(src.join("val/dog/v1.JPEG"), &jpeg(7));
+    put(
+        src.join("ILSVRC2012_img_train.tar"),
+        &tar_of(&[("n01440764.tar", b"")]),
+    );
+    let refused = pack(&src, &dir.path().join("out"), &[], 3);
+    assert!(
+        refused
+            .stderr
+            .contains("one split is in ILSVRC2012_img_train.tar"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn archives_of_classes_give_their_classes() {
+    let dir = folder();
+    let src = dir.path().join("train");
+    for (class, tone) in [("n01440764", 1), ("n02119789", 2)] {
+        put(
+            src.join(format!("{class}.tar")),
+            &tar_of(&[(&format!("{class}_1.JPEG"), &jpeg(tone))]),
+        );
+    }
+    let out = dir.path().join("out");
+    pack(&src, &out, &[], 0);
+    assert_eq!(
+        classes_and_keys(&out, "train"),
+        labelled(&[
+            ("n01440764", "n01440764/n01440764_1"),
+            ("n02119789", "n02119789/n02119789_1")
+        ])
+    );
+}
+
+#[test]
+fn shards_of_somebody_else_are_pointed_to_the_command_that_takes_their_labels() {
+    let dir = folder();
+    let shard = dir.path().join("shard.tar");
+    put(&shard, &tar_of(&[("a.jpg", &jpeg(1)), ("a.cls", b"3")]));
+    let outcome = pack(&shard, &dir.path().join("out"), &[], 0);
+    assert!(
+        outcome.stderr.contains("taken by shard-tool index"),
+        "{outcome:?}"
+    );
 }

@@ -289,3 +289,51 @@ fn a_folder_of_images_is_no_devkit_by_its_name() {
     let keys = classes_and_keys(&out, "train");
     assert!(keys.iter().any(|(_, key)| key == "cat/more"), "{keys:?}");
 }
+
+#[test]
+fn labels_and_subsets_that_fit_nothing_are_refused() {
+    let dir = folder();
+    let (src, labels) = flat_val(dir.path(), "other,cat\n");
+    let out = dir.path().join("out");
+    let refused = pack(&src, &out, &["--labels", &labels], 3);
+    assert!(
+        refused.stderr.contains("none of the 3 images"),
+        "{refused:?}"
+    );
+    put(&labels, b"v1,cat\nv2,cat\nv3,dog\n");
+    let subset = dir.path().join("subset.txt");
+    put(&subset, b"\n");
+    let subset = subset.to_str().expect("UTF-8");
+    let refused = pack(&src, &out, &["--labels", &labels, "--subset", subset], 3);
+    assert!(
+        refused.stderr.contains("the subset names no image"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn lists_as_other_programs_write_them_are_understood() {
+    let dir = folder();
+    let (src, labels) = flat_val(
+        dir.path(),
+        "\u{feff}v1.JPEG,cat\n\"v2.JPEG\",\"cat\"\nv3.JPEG,dog\n",
+    );
+    let subset = dir.path().join("subset.txt");
+    put(&subset, "\u{feff}cat/1.JPEG\n".as_bytes());
+    let out = dir.path().join("out");
+    let more = [
+        "--labels",
+        &labels,
+        "--subset",
+        subset.to_str().expect("UTF-8"),
+    ];
+    pack(&src, &out, &more, 0);
+    assert_eq!(
+        classes_and_keys(&out, "train"),
+        labelled(&[("cat", "cat/1")])
+    );
+    assert_eq!(
+        classes_and_keys(&out, "val"),
+        labelled(&[("cat", "cat/v1"), ("cat", "cat/v2"), ("dog", "dog/v3")])
+    );
+}

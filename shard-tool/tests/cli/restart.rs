@@ -300,12 +300,16 @@ fn ctrl_c_ends_with_75_and_the_same_command_goes_on() {
 }
 
 #[test]
-fn other_options_start_anew() {
+fn other_options_start_anew_only_if_that_is_said() {
     let dir = folder();
     let src = dir.path().join("src");
     many_images(&src);
     let out = unfinished(&Job::new(&src, &[]), dir.path());
-    let outcome = pack(&src, &out, &["--samples-per-shard", "41"], 0);
+    let refused = pack(&src, &out, &["--samples-per-shard", "41"], 2);
+    let told = "an earlier packing of other files, or with other options, has finished ";
+    assert!(refused.stderr.contains(told), "{refused:?}");
+    let anew = ["--samples-per-shard", "41", "--overwrite"];
+    let outcome = pack(&src, &out, &anew, 0);
     assert!(!outcome.stderr.contains("going on after"), "{outcome:?}");
     let fresh = dir.path().join("fresh");
     pack(&src, &fresh, &["--samples-per-shard", "41"], 0);

@@ -7,7 +7,7 @@ use std::process::Command;
 use image::ImageFormat;
 use shard_format::{ImageKind, Manifest, ShardSet};
 
-use crate::harness::{encoded, folder, jpeg, pack, put, python, samples};
+use crate::harness::{encoded, folder, jpeg, large_jpeg, pack, put, python, samples};
 
 #[test]
 fn transcoding_changes_what_is_no_ordinary_jpeg_and_nothing_else() {
@@ -148,4 +148,23 @@ for path in sys.argv[1:]:
             "{key}: {colours:?}"
         );
     }
+}
+
+#[test]
+fn an_image_that_is_cut_short_is_not_made_a_whole_one() {
+    let dir = folder();
+    let src = dir.path().join("src");
+    let whole = large_jpeg();
+    put(src.join("cat/whole.JPEG"), &whole);
+    put(src.join("cat/cut.JPEG"), &whole[..whole.len() / 2]);
+    let out = dir.path().join("out");
+    let outcome = pack(&src, &out, &["--resize-short", "32", "--json"], 0);
+    let summary: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    assert_eq!(summary["num_skipped"], 1, "{outcome:?}");
+    let reasons = summary["skipped"].as_object().expect("an object");
+    assert!(
+        reasons
+            .keys()
+            .all(|reason| reason.starts_with("cannot be changed") && reason.contains("cut short"))
+    );
 }

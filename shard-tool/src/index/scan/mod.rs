@@ -190,7 +190,9 @@ impl Scan<'_> {
                 .into());
             }
             Err(LabelFault::Unusable) => "samples left unlabelled: the label is no class",
-            Err(LabelFault::Json) => "samples left unlabelled: the .json has no such field",
+            Err(LabelFault::Json) => {
+                "samples left unlabelled: the .json is none, or has no such field"
+            }
         };
         let at = format!("{} at offset {}", sample.key, sample.offset);
         self.note(reason, &at);

@@ -5,32 +5,45 @@
 
 use std::collections::BTreeSet;
 
-use super::super::lines::is_image_name;
-use super::super::{BESIDE_SPLITS, NOT_IN_CLASS, TRAIN, VAL};
+use super::super::{BESIDE_SPLITS, NOT_IN_CLASS, TEST, TRAIN, VAL};
 
-/// What is seen of the members, one by one.
+/// What is seen of the members, one by one. Those that are named like images decide, if there are any: a folder of annotations
+/// makes no class.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     num_files: u64,
+    images: Folders,
+    others: Folders,
+}
+
+/// The folders that members lie in.
+#[derive(Debug, Default)]
+struct Folders {
     /// The leading folders of all members so far.
     common: Option<Vec<Vec<u8>>>,
     /// Most folders above a member.
     deepest: usize,
+    /// Fewest folders above a member.
+    shallowest: usize,
     /// At which depths folders lie below a folder `train` or `val`.
     split_depths: BTreeSet<(usize, &'static str)>,
+    /// At which depths files lie in such a folder.
+    flat_depths: BTreeSet<(usize, &'static str)>,
+    /// At which depths there are other folders.
+    other_depths: BTreeSet<usize>,
 }
 
 /// How the paths of an archive are read.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) num_files: u64,
-    /// How many leading folders are left out.
-    num_left_out: usize,
-    /// These, for a note.
-    left_out: Vec<u8>,
+    /// The leading folders that are left out.
+    left_out: Vec<Vec<u8>>,
     has_folders: bool,
     /// Those of train and val that hold folders.
     splits: Vec<&'static str>,
+    /// Whether there are no folders but train and val, which hold files alone.
+    has_flat_splits: bool,
 }
 
 /// Where a member belongs.
@@ -50,68 +63,113 @@ pub(super) enum Spot<'p> {
 }
 
 impl Survey {
-    pub(super) fn add(&mut self, path: &[u8]) {
+    pub(super) fn add(&mut self, path: &[u8], is_image: bool) {
         self.num_files += 1;
         let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
-        let Some((file, folders)) = parts.split_last() else {
-            return;
-        };
-        // A README beside the folder of all images does not make it a class.
-        if folders.is_empty() && !is_image_name(file) {
-            return;
+        match parts.split_last() {
+            Some((_, folders)) if is_image => self.images.add(folders),
+            // A README beside the folder of all images does not make it a class.
+            Some((_, folders)) if !folders.is_empty() => self.others.add(folders),
+            _ => {}
         }
+    }
+
+    pub(super) fn layout(self) -> Layout {
+        let folders = match self.images.common {
+            Some(_) => self.images,
+            None => self.others,
+        };
+        folders.layout(self.num_files)
+    }
+}
+
+impl Folders {
+    fn add(&mut self, folders: &[&[u8]]) {
         self.deepest = self.deepest.max(folders.len());
         match &mut self.common {
-            None => self.common = Some(folders.iter().map(|part| part.to_vec()).collect()),
+            None => {
+                self.common = Some(folders.iter().map(|part| part.to_vec()).collect());
+                self.shallowest = folders.len();
+            }
             Some(common) => {
+                self.shallowest = self.shallowest.min(folders.len());
                 let same = common.iter().zip(folders).take_while(|(a, b)| a == *b);
                 let num_same = same.count();
                 common.truncate(num_same);
             }
         }
-        let above_folders = folders.iter().take(folders.len().saturating_sub(1));
-        let splits = above_folders.enumerate().filter_map(|(depth, part)| {
-            let split = split_called(part)?;
-            Some((depth, split))
-        });
-        self.split_depths.extend(splits);
+        for (depth, part) in folders.iter().enumerate() {
+            match split_called(part) {
+                Some(split) if depth + 1 < folders.len() => {
+                    self.split_depths.insert((depth, split));
+                }
+                Some(split) => {
+                    self.flat_depths.insert((depth, split));
+                }
+                None if *part == TEST.as_bytes() => {}
+                None => {
+                    self.other_depths.insert(depth);
+                }
+            }
+        }
     }
 
-    pub(super) fn layout(self) -> Layout {
-        let common = self.common.unwrap_or_default();
-        let above_classes = common.len().min(self.deepest.saturating_sub(1));
+    fn is_above_splits(&self, depth: usize) -> bool {
+        let depths = self.split_depths.union(&self.flat_depths);
+        depths.into_iter().any(|(at, _)| *at == depth)
+    }
+
+    fn layout(self, num_files: u64) -> Layout {
+        let mut left_out = self.common.clone().unwrap_or_default();
+        let above_classes = match left_out.len() {
+            depth if self.shallowest == depth && !self.is_above_splits(depth) => {
+                depth.saturating_sub(1)
+            }
+            depth => depth.min(self.deepest.saturating_sub(1)),
+        };
         // `train` alone at the top is a split, not a folder to be left out.
-        let num_left_out = common[..above_classes]
+        let num_left_out = left_out[..above_classes]
             .iter()
             .position(|part| split_called(part).is_some())
             .unwrap_or(above_classes);
-        let splits = [TRAIN, VAL]
-            .into_iter()
-            .filter(|split| self.split_depths.contains(&(num_left_out, split)));
+        left_out.truncate(num_left_out);
+        let are_in = |depths: &BTreeSet<(usize, &'static str)>| -> Vec<&'static str> {
+            let is_in = |split: &&'static str| depths.contains(&(num_left_out, *split));
+            [TRAIN, VAL].into_iter().filter(is_in).collect()
+        };
+        let splits = are_in(&self.split_depths);
+        let are_all_flat = splits.is_empty() && !are_in(&self.flat_depths).is_empty();
         Layout {
-            num_files: self.num_files,
-            num_left_out,
-            left_out: common[..num_left_out].join(&b'/'),
+            num_files,
+            left_out,
             has_folders: self.deepest > 0,
-            splits: splits.collect(),
+            has_flat_splits: are_all_flat && !self.other_depths.contains(&num_left_out),
+            splits,
         }
     }
 }
 
 impl Layout {
     /// The leading folders that are left out; none if there are none.
-    pub(super) fn left_out(&self) -> Option<&[u8]> {
-        (self.num_left_out > 0).then_some(&self.left_out)
+    pub(super) fn left_out(&self) -> Option<Vec<u8>> {
+        (!self.left_out.is_empty()).then(|| self.left_out.join(&b'/'))
     }
 
     pub(super) fn spot<'p>(&self, path: &'p [u8]) -> Spot<'p> {
         let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
         let below = |depth: usize| parts[depth..].join(&b'/');
-        let at = self.num_left_out;
+        let at = self.left_out.len();
+        if !parts
+            .iter()
+            .zip(&self.left_out)
+            .all(|(part, left_out)| part == left_out)
+        {
+            return Spot::Stray(NOT_IN_CLASS);
+        }
         match parts.get(at..).unwrap_or_default() {
             [_] if !self.has_folders => Spot::Flat(None),
             [] | [_] => Spot::Stray(NOT_IN_CLASS),
-            [class, ..] if self.splits.is_empty() => Spot::Class {
+            [class, ..] if self.splits.is_empty() && !self.has_flat_splits => Spot::Class {
                 split: None,
                 class,
                 below: below(at + 1),
@@ -138,12 +196,15 @@ fn split_called(folder: &[u8]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::lines::is_image_name;
     use super::*;
 
     /// `split:class:below` of each path, `?` where the split is not said, or why it is none.
     fn spots(paths: &[&str]) -> Vec<String> {
         let mut survey = Survey::default();
-        paths.iter().for_each(|path| survey.add(path.as_bytes()));
+        paths
+            .iter()
+            .for_each(|path| survey.add(path.as_bytes(), is_image_name(path.as_bytes())));
         let layout = survey.layout();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let spot = |path: &&str| match layout.spot(path.as_bytes()) {
@@ -185,6 +246,14 @@ mod tests {
             spots(&["photos/cat/a.jpg", "photos/cat/b.jpg"])[0],
             "?:cat:a.jpg"
         );
+        assert_eq!(
+            spots(&["cat/x/a.jpg", "cat/b.jpg"]),
+            ["?:cat:x/a.jpg", "?:cat:b.jpg"]
+        );
+        assert_eq!(
+            spots(&["p/train/cat/a.jpg", "p/logo.png"]),
+            ["train:cat:a.jpg", NOT_IN_CLASS]
+        );
     }
 
     #[test]
@@ -215,6 +284,31 @@ mod tests {
             "val:cat:a.jpg"
         );
         assert_eq!(spots(&["train/cat/a.jpg", "val/b.jpg"])[1], "flat val");
-        assert_eq!(spots(&["photos/train/a.jpg"]), ["?:train:a.jpg"]);
+    }
+
+    #[test]
+    fn train_and_val_without_other_folders_are_splits_even_if_they_are_flat() {
+        assert_eq!(spots(&["photos/train/a.jpg"]), ["flat train"]);
+        assert_eq!(
+            spots(&["train/a.jpg", "val/b.jpg", "test/c.jpg"]),
+            ["flat train", "flat val", BESIDE_SPLITS]
+        );
+        assert_eq!(
+            spots(&["train/a.jpg", "plane/b.jpg"]),
+            ["?:train:a.jpg", "?:plane:b.jpg"]
+        );
+    }
+
+    #[test]
+    fn folders_without_images_do_not_count() {
+        let paths = [
+            "k/Annotations/cat/a.xml",
+            "k/Data/train/cat/a.jpg",
+            "k/Data/val/cat/b.jpg",
+        ];
+        assert_eq!(
+            spots(&paths),
+            [NOT_IN_CLASS, "train:cat:a.jpg", "val:cat:b.jpg"]
+        );
     }
 }

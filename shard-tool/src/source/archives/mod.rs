@@ -8,12 +8,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use shard_format::name;
 
 use super::labels::{Labels, Said};
-use super::lines::base_name;
+use super::lines::{base_name, is_image_name};
 use super::{
     Group, HIDDEN, LINK_IN_ARCHIVE, NOT_A_FILE, NOT_IN_LABELS, Place, STDIN, Source, TRAIN, VAL,
     without_labels,
@@ -54,12 +55,20 @@ pub(super) fn add(path: &Path, reading: Reading<'_>, source: &mut Source) -> Res
         (File::open(path).map_err(ToolError::read(path))?, None)
     };
     let window = Window::whole(&file).map_err(ToolError::read(path))?;
-    let layout = survey(path, window, reading.allow_damaged)?;
+    let class = class_called(path);
+    let (layout, has_labels) = survey(path, window, class.as_deref(), reading.allow_damaged)?;
     if layout.num_files == 0 {
         return Err(ToolError::EmptyArchive(path.to_owned()));
     }
+    if has_labels {
+        let path = path.display();
+        let note = format!(
+            "{path} has .cls members, as WebDataset shards do; their labels are taken by shard-tool index, not by packing"
+        );
+        source.notes.push(note);
+    }
     if let Some(folder) = layout.left_out() {
-        let (path, folder) = (path.display(), String::from_utf8_lossy(folder));
+        let (path, folder) = (path.display(), String::from_utf8_lossy(&folder));
         let note = format!("in {path}, classes are looked for below `{folder}/`");
         source.notes.push(note);
     }
@@ -73,6 +82,7 @@ pub(super) fn add(path: &Path, reading: Reading<'_>, source: &mut Source) -> Res
         reading,
         layout,
         default_split: split_of(path),
+        class,
         inner: None,
         num_inner: 0,
         num_unlabelled: 0,
@@ -96,22 +106,46 @@ fn split_of(archive: &Path) -> &'static str {
     }
 }
 
-/// Looks at all headers of the outer tar.
-fn survey(path: &Path, tar: Window<'_>, allow_damaged: bool) -> Result<Layout, ToolError> {
-    let mut survey = Survey::default();
+/// The folder that an archive stands for which is called like a class of ImageNet (`n01440764.tar`): what unpacking
+/// `ILSVRC2012_img_train.tar` gives.
+fn class_called(archive: &Path) -> Option<Vec<u8>> {
+    let name = archive.file_name()?.as_bytes();
+    let digits = name.strip_prefix(b"n")?.strip_suffix(b".tar")?;
+    let is_class = digits.len() == 8 && digits.iter().all(u8::is_ascii_digit);
+    is_class.then(|| [b"n", digits].concat())
+}
+
+fn below(folder: Option<&[u8]>, name: &[u8]) -> Vec<u8> {
+    match folder {
+        Some(folder) => [folder, name].join(&b'/'),
+        None => name.to_vec(),
+    }
+}
+
+/// Looks at all headers of the outer tar; tells also whether there are labels as in WebDataset shards.
+fn survey(
+    path: &Path,
+    tar: Window<'_>,
+    class: Option<&[u8]>,
+    allow_damaged: bool,
+) -> Result<(Layout, bool), ToolError> {
+    let (mut survey, mut has_labels) = (Survey::default(), false);
     let mut look_at = |member: &Member| {
         if member.kind == Kind::File && !is_hidden(&member.name) {
-            survey.add(&as_folder(&member.name));
+            let is_image = is_image_name(&member.name) || is_tar(&member.name);
+            survey.add(&below(class, &as_folder(&member.name)), is_image);
+            has_labels |= member.name.ends_with(b".cls");
         }
         Ok(())
     };
     match members::each(path, tar, &mut look_at)? {
-        Some(damage) if !allow_damaged => Err(damaged(path, None, &damage)),
+        Some(damage) if !allow_damaged => return Err(damaged(path, None, &damage)),
         Some(Damage {
             cut: Some(member), ..
-        }) => look_at(&member).map(|()| survey.layout()),
-        _ => Ok(survey.layout()),
+        }) => look_at(&member)?,
+        _ => {}
     }
+    Ok((survey.layout(), has_labels))
 }
 
 struct Listing<'a> {
@@ -120,6 +154,8 @@ struct Listing<'a> {
     reading: Reading<'a>,
     layout: Layout,
     default_split: &'static str,
+    /// The folder that the archive stands for, if its name is that of a class.
+    class: Option<Vec<u8>>,
     /// The tar inside of the archive that is being listed: its path without extension.
     inner: Option<Vec<u8>>,
     num_inner: u32,
@@ -175,10 +211,8 @@ impl Listing<'_> {
     }
 
     fn add_file(&mut self, member: &Member) -> Result<(), ToolError> {
-        let path = match &self.inner {
-            Some(inner) => [inner, &member.name[..]].join(&b'/'),
-            None => member.name.clone(),
-        };
+        let folder = self.class.as_deref().or(self.inner.as_deref());
+        let path = below(folder, &member.name);
         let (split, class, below) = match self.layout.spot(&path) {
             Spot::Stray(reason) => {
                 self.skip(reason, &member.name);

@@ -14,12 +14,14 @@ use shard_format::name;
 
 use super::labels::{Labels, Said};
 use super::{
-    BESIDE_SPLITS, Group, NOT_IN_CLASS, NOT_IN_LABELS, Place, Source, TRAIN, VAL, without_labels,
+    BESIDE_SPLITS, Group, NOT_IN_CLASS, NOT_IN_LABELS, Place, Source, TEST, TRAIN, VAL,
+    without_labels,
 };
 use crate::error::ToolError;
 use walk::{Walker, folders_in, list};
 
 mod walk;
+mod wrappers;
 
 /// A folder that holds class folders, or images alone.
 struct Split {
@@ -34,14 +36,25 @@ struct Split {
 /// If `src` is missing or empty, it or a split folder cannot be listed, or `val` is flat and there are no labels.
 pub(super) fn add(src: &Path, labels: &Labels, source: &mut Source) -> Result<(), ToolError> {
     check_is_folder(src)?;
-    let mut splits = split_folders(src)?;
-    if splits.is_empty() {
-        splits.push(Split::at(TRAIN, src.to_owned())?);
-    } else {
-        skip_beside(src, &splits, source)?;
+    let dir = wrappers::inside(src)?;
+    let mut splits = split_folders(&dir)?;
+    let has_splits = !splits.is_empty();
+    if !has_splits {
+        splits.push(Split::at(TRAIN, dir.clone())?);
+    }
+    let walker = walker(&dir, &splits);
+    if dir != src {
+        let below = dir.display();
+        source
+            .notes
+            .push(format!("classes are looked for in {below}"));
+        skip_around(src, &dir, &walker, source)?;
+    }
+    if has_splits {
+        let splits: Vec<&str> = splits.iter().map(|split| split.name).collect();
+        skip_beside(&dir, &splits, BESIDE_SPLITS, &walker, source)?;
     }
     let before = (source.catalogue.groups().len(), source.num_flat);
-    let walker = walker(src, &splits);
     for split in &splits {
         if split.class_folders.is_empty() {
             add_flat(split, labels, source)?;
@@ -69,7 +82,8 @@ fn check_is_folder(src: &Path) -> Result<(), ToolError> {
     }
 }
 
-/// `train` and `val`, if one of them holds folders; the other may then be flat or empty.
+/// `train` and `val`, if one of them holds folders (the other may then be flat or empty), or if there are no other folders, which
+/// would be classes beside them.
 fn split_folders(src: &Path) -> Result<Vec<Split>, ToolError> {
     let dirs = [TRAIN, VAL].map(|name| (name, src.join(name)));
     let there = dirs.into_iter().filter(|(_, dir)| dir.is_dir());
@@ -77,7 +91,9 @@ fn split_folders(src: &Path) -> Result<Vec<Split>, ToolError> {
         .map(|(name, dir)| Split::at(name, dir))
         .collect::<Result<_, _>>()?;
     let has_folders = splits.iter().any(|split| !split.class_folders.is_empty());
-    Ok(if has_folders { splits } else { Vec::new() })
+    let may_be_beside = |folder: &OsString| [TRAIN, VAL, TEST].iter().any(|name| folder == name);
+    let are_splits = has_folders || folders_in(src)?.iter().all(may_be_beside);
+    Ok(if are_splits { splits } else { Vec::new() })
 }
 
 impl Split {
@@ -99,19 +115,39 @@ fn walker(src: &Path, splits: &[Split]) -> Walker {
     Walker::new(src, dirs, class_folders)
 }
 
-/// Reports what lies beside the split folders, file by file.
-fn skip_beside(src: &Path, splits: &[Split], source: &mut Source) -> Result<(), ToolError> {
+/// Reports what lies around `dir`, which lies in `src`, file by file.
+fn skip_around(
+    src: &Path,
+    dir: &Path,
+    walker: &Walker,
+    source: &mut Source,
+) -> Result<(), ToolError> {
+    let around = dir.ancestors().zip(dir.ancestors().skip(1));
+    for (kept, outer) in around.take_while(|(kept, _)| *kept != src) {
+        let kept = kept.file_name().and_then(|name| name.to_str());
+        skip_beside(outer, kept.as_slice(), NOT_IN_CLASS, walker, source)?;
+    }
+    Ok(())
+}
+
+/// Reports what lies beside these folders of `dir`, file by file.
+fn skip_beside(
+    dir: &Path,
+    kept: &[&str],
+    reason: &str,
+    walker: &Walker,
+    source: &mut Source,
+) -> Result<(), ToolError> {
     let skips = &mut source.skips;
-    let folders = list(src, skips, &mut |file, skips| {
-        skips.add(NOT_IN_CLASS, &src.join(file));
+    let folders = list(dir, skips, &mut |file, skips| {
+        skips.add(NOT_IN_CLASS, &dir.join(file));
         Ok(())
     })?;
-    let walker = walker(src, splits);
-    let is_split = |folder: &OsString| splits.iter().any(|split| folder == split.name);
-    for folder in folders.into_iter().filter(|folder| !is_split(folder)) {
-        let dir = src.join(folder);
+    let is_kept = |folder: &OsString| kept.iter().any(|kept| folder == kept);
+    for folder in folders.into_iter().filter(|folder| !is_kept(folder)) {
+        let dir = dir.join(folder);
         walker.files(&dir, skips, &mut |file, skips| {
-            skips.add(BESIDE_SPLITS, &dir.join(file));
+            skips.add(reason, &dir.join(file));
             Ok(())
         })?;
     }
@@ -236,6 +272,32 @@ mod tests {
         assert_eq!(
             listed(&["plane/a.jpg", "train/b.jpg"]),
             ["train:plane:a.jpg", "train:train:b.jpg"]
+        );
+    }
+
+    #[test]
+    fn train_and_val_without_other_folders_are_splits_even_if_they_are_flat() {
+        assert_eq!(listed(&["train/a.jpg", "test/b.jpg"]), ["train:?:a.jpg"]);
+        let flat = tree(&["train/a.jpg", "val/b.jpg"]);
+        assert!(matches!(list(flat.path()), Err(ToolError::FlatSplit(_))));
+    }
+
+    #[test]
+    fn folders_around_the_one_with_the_images_are_left_out() {
+        let files = [
+            "k/ILSVRC/Data/CLS-LOC/train/n01/a.JPEG",
+            "k/ILSVRC/Data/CLS-LOC/train/n02/b.JPEG",
+            "k/ILSVRC/Data/CLS-LOC/test/c.JPEG",
+            "k/ILSVRC/Annotations/n01/a.xml",
+            "k/solution.csv",
+        ];
+        assert_eq!(listed(&files), ["train:n01:a.JPEG", "train:n02:b.JPEG"]);
+        let folder = tree(&files);
+        let source = list(folder.path()).expect("lists");
+        assert_eq!(source.skips.num_files(), 3);
+        assert_eq!(
+            listed(&["photos/cat/x/a.jpg", "photos/dog/b.jpg"]),
+            ["train:cat:x/a.jpg", "train:dog:b.jpg"]
         );
     }
 

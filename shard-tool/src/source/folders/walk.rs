@@ -19,7 +19,7 @@ const LISTED_ALREADY: &str = "a link to a folder that is listed already";
 type Take<'a, Name> = &'a mut dyn FnMut(Name, &mut Skips) -> Result<(), ToolError>;
 
 /// What tells one folder from another.
-type Identity = (u64, u64);
+pub(super) type Identity = (u64, u64);
 
 /// Walks through folders, without the folders that are listed for themselves.
 #[derive(Debug)]
@@ -160,7 +160,7 @@ fn target_type(entry: &fs::DirEntry) -> io::Result<fs::FileType> {
     }
 }
 
-fn identity(dir: &Path) -> io::Result<Identity> {
+pub(super) fn identity(dir: &Path) -> io::Result<Identity> {
     let metadata = fs::metadata(dir)?;
     Ok((metadata.dev(), metadata.ino()))
 }

@@ -2,22 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use image::codecs::jpeg::JpegEncoder;
-
 use super::{assert_defects, assert_repairable, offset, report, verify};
-use crate::harness::{cats_and_dogs, encoded, folder, pack, put};
-
-/// A JPEG of 48 units of noise.
-fn large_jpeg() -> Vec<u8> {
-    let noise = |x: u32, y: u32| (x.wrapping_mul(31) ^ y.wrapping_mul(17) ^ (x * y)) as u8;
-    let pixels = image::RgbImage::from_fn(128, 96, |x, y| {
-        image::Rgb([noise(x, y), noise(y, x), noise(x, x)])
-    });
-    let mut bytes = Vec::new();
-    let encoded = JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(&pixels);
-    encoded.expect("encodes");
-    bytes
-}
+use crate::harness::{cats_and_dogs, encoded, folder, large_jpeg, pack, put};
 
 /// A set of three cats, three dogs, and `cat/odd` with these bytes.
 fn packed_with(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {

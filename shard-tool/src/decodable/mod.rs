@@ -2,7 +2,7 @@
 //!
 //! The loader decodes JPEG with libjpeg-turbo and refuses what its data end before; extra bytes before a marker, bad codes
 //! in the middle and a missing end marker behind complete data it gets over. The decoder here is another one (zune-jpeg). It
-//! fills up with grey what is missing, so the end of the data is looked at separately ([`super::entropy`]).
+//! fills up with grey what is missing, so the end of the data is looked at separately ([`entropy`]).
 
 use std::io::Cursor;
 use std::panic::catch_unwind;
@@ -14,7 +14,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::entropy;
+mod entropy;
 
 /// The loader refuses a larger image before memory is taken.
 const MAX_PIXELS: u64 = 178_956_970;
@@ -23,7 +23,7 @@ const START_OF_SCAN: [u8; 2] = [0xff, 0xda];
 
 /// How an image decodes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Decoded {
+pub(crate) enum Decoded {
     Clean,
     /// There is damage, and yet every row has pixels.
     Recovered,
@@ -32,7 +32,7 @@ pub(super) enum Decoded {
 }
 
 /// Decodes an image of this header.
-pub(super) fn decode(image: &[u8], header: &ImageHeader) -> Decoded {
+pub(crate) fn decode(image: &[u8], header: &ImageHeader) -> Decoded {
     let (width, height) = (header.width, header.height);
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         let reason = format!(
@@ -44,7 +44,16 @@ pub(super) fn decode(image: &[u8], header: &ImageHeader) -> Decoded {
         ImageKind::Png => decode_png(image),
         kind => decode_jpeg(image, kind),
     };
-    catch_unwind(decode).unwrap_or_else(|_| Decoded::Bad("the decoder gave up".to_owned()))
+    match catch_unwind(decode) {
+        Ok(Decoded::Bad(reason)) => Decoded::Bad(in_one_line(&reason)),
+        Ok(decoded) => decoded,
+        Err(_) => Decoded::Bad("the decoder gave up".to_owned()),
+    }
+}
+
+/// What a decoder says, which may have lines and end in one.
+pub(crate) fn in_one_line(reason: &str) -> String {
+    reason.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn decode_png(image: &[u8]) -> Decoded {
