@@ -74,6 +74,14 @@ pub enum FormatError {
         /// The version this crate reads.
         expected: u32,
     },
+    /// The manifest is not as it was written.
+    #[error("the manifest is damaged, or was changed by hand (checksum differs); {}; {remedy}", path.display())]
+    ManifestChecksum {
+        /// The manifest.
+        path: PathBuf,
+        /// What to do.
+        remedy: Remedy,
+    },
     /// The manifest contradicts itself.
     #[error("the manifest contradicts itself: {problem}; {}; {remedy}", path.display())]
     ManifestInvalid {
@@ -356,6 +364,7 @@ impl FormatError {
     pub(crate) fn advise(mut self, advice: &Remedy) -> Self {
         match &mut self {
             Self::ManifestInvalid { remedy, .. }
+            | Self::ManifestChecksum { remedy, .. }
             | Self::MissingFile { remedy, .. }
             | Self::SizeDiffers { remedy, .. }
             | Self::IndexMagic { remedy, .. }

@@ -71,7 +71,7 @@
 //!
 //! ## Manifest (`manifest.json`)
 //!
-//! [`Manifest`] is its schema. A label is the position of a name in `classes`.
+//! [`Manifest`] is its schema; at its end is a checksum of all the text before ([`Manifest::to_json`]). A label is the position of a name in `classes`.
 //! The samples of a split are numbered from 0 through its shards, in the order of the manifest.
 //! The numbers in the names of the shards rise in that order; some may be left out.
 //! Of tars that were there before the set it keeps how they were indexed and when each was last written to

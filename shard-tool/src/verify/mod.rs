@@ -80,8 +80,12 @@ pub(crate) fn run(options: &VerifyOptions) -> Result<(), ToolError> {
     let _lock = lock
         .then(|| folder::lock_folder(&options.set))
         .transpose()?;
-    let manifest = Manifest::load_unchecked(&options.set)?;
+    let (manifest, is_sealed) = Manifest::load_unchecked(&options.set)?;
     let mut defects = contradictions(&manifest);
+    if !is_sealed {
+        let reason = "it is damaged, or was changed by hand: its checksum differs";
+        defects.push(Defect::of_file(Cause::Manifest, MANIFEST_FILE, reason));
+    }
     check_room(&manifest)?;
     let shards = open_shards(&options.set, &manifest, &mut defects)?;
     let depth = Depth {
@@ -94,6 +98,13 @@ pub(crate) fn run(options: &VerifyOptions) -> Result<(), ToolError> {
     note_strays(&options.set, &manifest, &mut findings.notes);
     let mut report = Report::new(options, &shards, &mut findings, started.elapsed());
     if options.repair && !report.is_sound() {
+        if !is_sealed {
+            return Err(ToolError::BeyondRepair {
+                set: options.set.clone(),
+                problem: format!("{MANIFEST_FILE} is damaged, or was changed by hand"),
+                remedy: "copy it again, or pack or index the set again".to_owned(),
+            });
+        }
         report.repaired = Some(repair::repair(&options.set, &manifest, &shards, &findings)?);
     }
     output::print(|out| match options.json {

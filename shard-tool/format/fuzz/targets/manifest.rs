@@ -8,9 +8,16 @@ use libfuzzer_sys::fuzz_target;
 use shard_format::Manifest;
 
 fuzz_target!(|text: &[u8]| {
-    let Ok(manifest) = Manifest::parse(text, Path::new("manifest.json")) else {
+    let path = Path::new("manifest.json");
+    assert!(Manifest::parse(text, path).is_err() || text.ends_with(b"\n}\n"));
+    // Nobody guesses a checksum.
+    let Ok(unsealed) = serde_json::from_slice::<Manifest>(text) else {
         return;
     };
+    let Ok(manifest) = Manifest::parse(unsealed.to_json().as_bytes(), path) else {
+        return;
+    };
+    assert_eq!(manifest, unsealed);
     for split in manifest.splits.values() {
         let num_samples: u64 = split.shards.iter().map(|shard| shard.num_samples).sum();
         assert_eq!(num_samples, split.num_samples);

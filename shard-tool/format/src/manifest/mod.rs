@@ -4,6 +4,7 @@
 mod absence;
 mod contradictions;
 mod in_place;
+mod seal;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -90,12 +91,12 @@ impl Manifest {
         Self::parse(&absence::text_of(dir)?, &path)
     }
 
-    /// Reads the manifest of the set in `dir` without asking whether it contradicts itself, for
-    /// those who report [`Manifest::contradictions`]. File names in it are not to be trusted.
+    /// Reads the manifest of the set in `dir`, and tells whether its checksum is right, without asking whether it contradicts
+    /// itself, for those who report [`Manifest::contradictions`]. File names in it are not to be trusted.
     ///
     /// # Errors
-    /// As [`Manifest::load`], without [`FormatError::ManifestInvalid`].
-    pub fn load_unchecked(dir: &Path) -> Result<Self, FormatError> {
+    /// As [`Manifest::load`], without [`FormatError::ManifestInvalid`] and [`FormatError::ManifestChecksum`].
+    pub fn load_unchecked(dir: &Path) -> Result<(Self, bool), FormatError> {
         Self::parse_unchecked(&absence::text_of(dir)?, &dir.join(MANIFEST_FILE))
     }
 
@@ -111,7 +112,7 @@ impl Manifest {
             indexed_in_place: None,
             ..self.clone()
         };
-        xxh3_64(content.to_json().as_bytes())
+        xxh3_64(content.body().as_bytes())
     }
 
     /// What to do if a file of the set, which lies in `dir`, is not as it was.
@@ -120,11 +121,13 @@ impl Manifest {
         in_place.map_or_else(Remedy::default, |in_place| in_place.remedy(dir))
     }
 
-    /// The text of `manifest.json`.
+    /// The text of `manifest.json`: an object with this content, and behind it `checksum`, the XXH3-64 of the text without it.
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).expect("strings and numbers only");
-        text.push('\n');
-        text
+        seal::seal(&self.body())
+    }
+
+    fn body(&self) -> String {
+        serde_json::to_string_pretty(self).expect("strings and numbers only")
     }
 
     /// Reads and checks the text of a manifest. `path` is what an error names.
@@ -132,7 +135,13 @@ impl Manifest {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, FormatError> {
-        let manifest = Self::parse_unchecked(text, path)?;
+        let (manifest, is_sealed) = Self::parse_unchecked(text, path)?;
+        if !is_sealed {
+            return Err(FormatError::ManifestChecksum {
+                path: path.to_owned(),
+                remedy: manifest.remedy(path.parent().unwrap_or(path)),
+            });
+        }
         match manifest.contradictions().into_iter().next() {
             Some(problem) => Err(FormatError::ManifestInvalid {
                 path: path.to_owned(),
@@ -143,12 +152,13 @@ impl Manifest {
         }
     }
 
-    fn parse_unchecked(text: &[u8], path: &Path) -> Result<Self, FormatError> {
+    fn parse_unchecked(text: &[u8], path: &Path) -> Result<(Self, bool), FormatError> {
+        let (text, is_sealed) = seal::unseal(text);
         let syntax = |source| FormatError::ManifestSyntax {
             path: path.to_owned(),
             source,
         };
-        let VersionOnly { version } = serde_json::from_slice(text).map_err(syntax)?;
+        let VersionOnly { version } = serde_json::from_slice(&text).map_err(syntax)?;
         if version != VERSION {
             let (path, expected) = (path.to_owned(), VERSION);
             return Err(FormatError::ManifestVersion {
@@ -157,7 +167,8 @@ impl Manifest {
                 expected,
             });
         }
-        serde_json::from_slice(text).map_err(syntax)
+        let manifest = serde_json::from_slice(&text).map_err(syntax)?;
+        Ok((manifest, is_sealed))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use shard_format::ShardSet;
+use shard_format::{FormatError, ShardSet};
 
 use super::{
     INDEX, TAR, assert_defects, assert_repairable, defects, edit, edit_manifest, offset, packed,
@@ -310,5 +310,30 @@ fn no_room_to_unpack_is_no_defect_of_the_set() {
     command.args(["-c", line, env!("CARGO_BIN_EXE_shard-tool")]);
     let outcome: Outcome = command.arg(&set).output().expect("a shell").into();
     assert_eq!(outcome.code, 4, "{outcome:?}");
+    assert_eq!(tree(&set), before);
+}
+
+#[test]
+fn a_manifest_that_was_changed_is_told_and_not_repaired() {
+    let (_dir, set) = packed();
+    edit(set.join("manifest.json"), |bytes| {
+        let at = bytes
+            .windows(5)
+            .position(|word| word == b"\"cat\"")
+            .expect("the class");
+        bytes[at + 1] = b'b';
+    });
+    let told = "manifest manifest.json -: it is damaged, or was changed by hand";
+    assert_defects(&set, &[], &[told]);
+    assert!(matches!(
+        ShardSet::open(&set, "train"),
+        Err(FormatError::ManifestChecksum { .. })
+    ));
+    let before = tree(&set);
+    let refused = verify(&set, &["--repair"], 3).stderr;
+    assert!(
+        refused.contains("manifest.json is damaged, or was changed by hand"),
+        "{refused}"
+    );
     assert_eq!(tree(&set), before);
 }

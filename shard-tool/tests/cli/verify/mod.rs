@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use shard_format::{Entry, Index, IndexBuilder, ShardSet};
+use shard_format::{Entry, Index, IndexBuilder, Manifest, ShardSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::harness::{Outcome, cats_and_dogs, folder, jpeg, pack, put, shard_tool, tree};
@@ -106,8 +106,13 @@ fn edit(path: PathBuf, change: impl FnOnce(&mut Vec<u8>)) {
 fn edit_manifest(set: &Path, change: impl FnOnce(&mut Value)) {
     edit(set.join("manifest.json"), |bytes| {
         let mut manifest: Value = serde_json::from_slice(bytes).expect("JSON");
+        manifest
+            .as_object_mut()
+            .expect("an object")
+            .remove("checksum");
         change(&mut manifest);
-        *bytes = manifest.to_string().into_bytes();
+        let manifest: Manifest = serde_json::from_value(manifest).expect("a manifest");
+        *bytes = manifest.to_json().into_bytes();
     });
 }
 
