@@ -161,6 +161,9 @@ fn write(
         zstd_level: None,
         overwrite: options.overwrite,
     };
+    if set.num_bytes_to_unpack() > 0 {
+        tell!("note: the shards of the new set are not compressed");
+    }
     let mut progress = Progress::new("splitting", set.num_samples());
     let mut writer = SetWriter::create(&options.out, set.classes().to_vec(), writer_options)?;
     for (split, part) in splits {

@@ -306,7 +306,7 @@ pub enum FormatError {
         path: PathBuf,
     },
     /// Another process is writing into the folder.
-    #[error("another process is packing into this folder; {}; wait for it or use another --out", dir.display())]
+    #[error("another process writes into this folder; {}; wait for it, or use another folder", dir.display())]
     Locked {
         /// The folder.
         dir: PathBuf,

@@ -67,13 +67,20 @@ pub(crate) fn map(path: &Path) -> Result<Mmap, FormatError> {
 /// # Errors
 /// [`FormatError::MissingFile`], or [`FormatError::Read`].
 pub(crate) fn open(path: &Path) -> Result<File, FormatError> {
-    File::open(path).map_err(|source| match source.kind() {
+    let file = File::open(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => FormatError::MissingFile {
             path: path.to_owned(),
             remedy: Remedy::default(),
         },
         _ => FormatError::read(path)(source),
-    })
+    })?;
+    // Mapping a folder would fail with a word about devices.
+    match file.metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            Err(FormatError::read(path)(io::ErrorKind::IsADirectory.into()))
+        }
+        _ => Ok(file),
+    }
 }
 
 /// Maps an open file; `path` is what an error names.

@@ -61,7 +61,7 @@ pub(crate) enum IndexError {
     Classes { path: PathBuf, problem: String },
     #[error(
         "label {label} has no class, there are {num_classes}; {} key {} at offset {offset}; \
-         give a longer list with --classes",
+         name all classes in a file (--classes)",
         shard.display(), key.escape_debug()
     )]
     LabelWithoutClass {

@@ -65,6 +65,10 @@ pub(super) fn write(
     }
     if let Some(manifest) = published(out, plan, &milestones) {
         tell!("note: an earlier packing had finished; nothing was left to do");
+        if let Some(last) = milestones.last() {
+            *skips = last.skips.clone();
+            tell_lines(&skips.to_text());
+        }
         Journal::create(out, digest, &milestones)?.remove()?;
         return Ok(manifest);
     }

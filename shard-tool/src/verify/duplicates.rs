@@ -18,8 +18,8 @@ use crate::behind::Behind;
 use crate::error::ToolError;
 use crate::report::{counted, thousands};
 
-/// Images that are read again and compared at once, about: 16 MB of what is known of them.
-const COPIES_AT_ONCE: usize = 1 << 18;
+/// Images that are read again and compared at once, about: 40 MB of what is known of them.
+const COPIES_AT_ONCE: usize = 1 << 20;
 /// Entries of an index that are read before its memory is given back.
 const ENTRIES_AT_ONCE: u64 = 1 << 16;
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use super::defect::Defect;
@@ -20,6 +20,8 @@ use crate::threads;
 
 /// Samples of one task.
 const CHUNK: u64 = 256;
+/// Tasks whose findings may wait to be gathered.
+const AHEAD: usize = 64;
 
 /// What one task has found.
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ pub(super) fn scan(shards: &[Shard<'_>], depth: Depth) -> Findings {
         tars: vec![None; shards.len()],
         ..Findings::default()
     };
-    let (next, (sender, receiver)) = (AtomicUsize::new(0), channel());
+    let (next, (sender, receiver)) = (AtomicUsize::new(0), sync_channel(AHEAD));
     thread::scope(|scope| {
         for _ in 0..threads::for_computing() {
             let (sender, next, tasks) = (sender.clone(), &next, &tasks);

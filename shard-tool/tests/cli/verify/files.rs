@@ -144,7 +144,7 @@ fn a_set_is_not_repaired_while_another_process_writes_into_its_folder() {
     assert!(
         outcome
             .stderr
-            .contains("another process is packing into this folder"),
+            .contains("another process writes into this folder"),
         "{outcome:#?}"
     );
     assert_eq!(outcome.stdout, "", "it is not even looked at");
