@@ -114,7 +114,8 @@ impl<'a> Search<'a> {
                     behind.read(image);
                 }
             }
-            shard.release_index();
+            drop(behind);
+            shard.release();
         }
         copies
     }

@@ -63,12 +63,17 @@ pub(super) fn scan(shards: &[Shard<'_>], depth: Depth) -> Findings {
         ..Findings::default()
     };
     let (next, (sender, receiver)) = (AtomicUsize::new(0), sync_channel(AHEAD));
+    let num_left = num_tasks_of_each(&tasks, shards.len());
     thread::scope(|scope| {
         for _ in 0..threads::for_computing() {
-            let (sender, next, tasks) = (sender.clone(), &next, &tasks);
+            let (sender, next, tasks, num_left) = (sender.clone(), &next, &tasks, &num_left);
             scope.spawn(move || {
                 while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let found = perform(task, shards, depth);
+                    // What each task gave back, its neighbours may have read around.
+                    if num_left[task.shard()].fetch_sub(1, Ordering::Relaxed) == 1 {
+                        shards[task.shard()].release();
+                    }
                     sender.send((task.shard(), found)).expect("it is received");
                 }
             });
@@ -98,6 +103,12 @@ fn tasks(shards: &[Shard<'_>]) -> Vec<Task> {
     tasks
 }
 
+fn num_tasks_of_each(tasks: &[Task], num_shards: usize) -> Vec<AtomicUsize> {
+    let mut numbers = vec![0; num_shards];
+    tasks.iter().for_each(|task| numbers[task.shard()] += 1);
+    numbers.into_iter().map(AtomicUsize::new).collect()
+}
+
 fn perform(task: &Task, shards: &[Shard<'_>], depth: Depth) -> Found {
     match task {
         Task::Files(shard) => check_files(&shards[*shard]),
@@ -111,7 +122,6 @@ fn check_files(shard: &Shard<'_>) -> Found {
     files::check_index(shard, &mut found.defects);
     let as_stated = found.tar.is_some_and(|tar| tar.as_stated);
     members::check(shard, as_stated, &mut found.defects, &mut found.notes);
-    shard.release_index();
     found
 }
 

@@ -153,6 +153,14 @@ impl<'a> Shard<'a> {
         self.tar.as_ref()?.get(entry.range()?)
     }
 
+    /// Gives back the memory of what has been read of tar and index.
+    pub(super) fn release(&self) {
+        if let Some(tar) = &self.tar {
+            tar.release(0..tar.len());
+        }
+        self.release_index();
+    }
+
     /// Gives back the memory of what has been read of the index.
     pub(super) fn release_index(&self) {
         if let Some(index) = &self.index {
