@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use shard_format::{Manifest, Sample, ShardSet, name};
+use shard_format::{Manifest, Sample, ShardSet, check_room_to_unpack, name};
 
 use crate::error::ToolError;
 
@@ -21,6 +21,17 @@ pub(crate) fn open(dir: &Path, split: Option<&str>) -> Result<Vec<ShardSet>, Too
     };
     let open_one = |name: &String| Ok(ShardSet::open(dir, name)?);
     names.iter().map(open_one).collect()
+}
+
+/// Looks whether there is room to unpack what is compressed in these splits, for those who read all images.
+///
+/// # Errors
+/// If there is not.
+pub(crate) fn check_room(splits: &[ShardSet]) -> Result<(), ToolError> {
+    let num_bytes = splits.iter().map(ShardSet::num_bytes_to_unpack);
+    Ok(check_room_to_unpack(
+        num_bytes.fold(0, u64::saturating_add),
+    )?)
 }
 
 /// The name of a class; `None` where unlabelled, or where the label has no class.

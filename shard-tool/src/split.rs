@@ -1,7 +1,7 @@
 //! `shard-tool split`: divides the train split of a set into train and val, as a new set.
 //!
 //! The choice and the order are those of `shard-tool pack --val-fraction`: by a seeded hash of the
-//! keys, class by class. So both ways give the same shards, where packing skips no file.
+//! keys, class by class. So both ways give the same shards, where all files are named like images and none is skipped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,7 @@ pub(crate) struct SplitOptions {
 pub(crate) fn run(options: &SplitOptions) -> Result<(), ToolError> {
     let started = Instant::now();
     let set = ShardSet::open(&options.set, TRAIN)?;
+    set::check_room(std::slice::from_ref(&set))?;
     let same = |left: &PathBuf, right: &PathBuf| {
         fs::canonicalize(left).ok() == fs::canonicalize(right).ok()
     };

@@ -71,7 +71,7 @@ impl Transcode {
 
     /// Decoders fill up with grey what an image lacks, after which nobody would see that it was cut.
     fn change_whole(&self, bytes: &[u8], header: &ImageHeader) -> Result<Vec<u8>, String> {
-        match decodable::decode(bytes, header) {
+        match decodable::decode(bytes, header, MAX_PIXELS) {
             Decoded::Bad(reason) => Err(undecodable(&reason)),
             Decoded::Clean | Decoded::Recovered => self.change(bytes),
         }

@@ -30,10 +30,22 @@ pub(crate) struct CompressedTar {
 enum Failure {
     /// The compressed file is to blame.
     Shard(String),
+    /// The system refused to read it.
+    Read(i32),
     /// Where the tar was to go, there is no room or the system refuses.
     Room(String),
     /// One mapping too many.
     Mapping(u64),
+}
+
+impl Failure {
+    /// The system's errors have numbers, those of the decompressor have none.
+    fn reading(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(errno) => Self::Read(errno),
+            None => Self::Shard(error.to_string()),
+        }
+    }
 }
 
 impl CompressedTar {
@@ -84,7 +96,7 @@ impl CompressedTar {
         room_for(self.num_bytes).map_err(Failure::Room)?;
         let mut tar =
             tempfile::tempfile_in(&dir).map_err(|error| Failure::Room(error.to_string()))?;
-        let source = File::open(&self.path).map_err(|error| Failure::Shard(error.to_string()))?;
+        let source = File::open(&self.path).map_err(Failure::reading)?;
         let (num_bytes, digest) = unpack(source, &mut tar, self.num_bytes)?;
         if num_bytes != self.num_bytes || format!("{digest:016x}") != self.digest {
             let problem = "the tar in it is not that of the manifest";
@@ -100,6 +112,10 @@ impl CompressedTar {
         let path = self.path.clone();
         match failure {
             Failure::Shard(problem) => FormatError::Compressed { path, problem },
+            Failure::Read(errno) => FormatError::Read {
+                path,
+                source: io::Error::from_raw_os_error(errno),
+            },
             Failure::Room(problem) => cannot_unpack(problem, self.num_bytes),
             Failure::Mapping(limit) => FormatError::TooManyMappings { path, limit },
         }
@@ -139,14 +155,13 @@ fn free_bytes() -> io::Result<u64> {
 
 /// Size and digest of what was unpacked; stops one byte behind `max_bytes`.
 fn unpack(source: File, tar: &mut File, max_bytes: u64) -> Result<(u64, u64), Failure> {
-    let shard = |error: io::Error| Failure::Shard(error.to_string());
     let mut decoder = zstd::Decoder::new(source)
-        .map_err(shard)?
+        .map_err(Failure::reading)?
         .take(max_bytes.saturating_add(1));
     let (mut digest, mut num_bytes) = (Xxh3::new(), 0);
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let num_read = decoder.read(&mut buffer).map_err(shard)?;
+        let num_read = decoder.read(&mut buffer).map_err(Failure::reading)?;
         if num_read == 0 {
             return Ok((num_bytes, digest.digest()));
         }

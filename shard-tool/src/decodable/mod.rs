@@ -7,7 +7,7 @@
 use std::io::Cursor;
 use std::panic::catch_unwind;
 
-use image::{ImageFormat, ImageReader};
+use image::{ImageFormat, ImageReader, Limits};
 use shard_format::{ImageHeader, ImageKind};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -17,7 +17,9 @@ use zune_jpeg::JpegDecoder;
 mod entropy;
 
 /// The loader refuses a larger image before memory is taken.
-const MAX_PIXELS: u64 = 178_956_970;
+pub(crate) const MAX_PIXELS_OF_LOADER: u64 = 178_956_970;
+/// Red, green, blue and alpha of 16 bits, and as much to work with.
+const MAX_BYTES_PER_PIXEL: u64 = 16;
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 const START_OF_SCAN: [u8; 2] = [0xff, 0xda];
 
@@ -31,17 +33,15 @@ pub(crate) enum Decoded {
     Bad(String),
 }
 
-/// Decodes an image of this header.
-pub(crate) fn decode(image: &[u8], header: &ImageHeader) -> Decoded {
+/// Decodes an image of this header, unless it has more than `max_pixels`.
+pub(crate) fn decode(image: &[u8], header: &ImageHeader, max_pixels: u64) -> Decoded {
     let (width, height) = (header.width, header.height);
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        let reason = format!(
-            "{width} x {height} pixels are more than the {MAX_PIXELS} that the loader takes"
-        );
+    if u64::from(width) * u64::from(height) > max_pixels {
+        let reason = format!("{width} x {height} pixels are more than {max_pixels}");
         return Decoded::Bad(reason);
     }
     let decode = || match header.kind {
-        ImageKind::Png => decode_png(image),
+        ImageKind::Png => decode_png(image, max_pixels),
         kind => decode_jpeg(image, kind),
     };
     match catch_unwind(decode) {
@@ -56,8 +56,12 @@ pub(crate) fn in_one_line(reason: &str) -> String {
     reason.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn decode_png(image: &[u8]) -> Decoded {
-    match ImageReader::with_format(Cursor::new(image), ImageFormat::Png).decode() {
+fn decode_png(image: &[u8], max_pixels: u64) -> Decoded {
+    let mut reader = ImageReader::with_format(Cursor::new(image), ImageFormat::Png);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_BYTES_PER_PIXEL * max_pixels);
+    reader.limits(limits);
+    match reader.decode() {
         Ok(_) => Decoded::Clean,
         Err(error) => Decoded::Bad(error.to_string()),
     }

@@ -46,7 +46,7 @@ pub(super) fn run(
     if options.compress.is_some() {
         tell!("note: sizes are those before --compress");
     }
-    warn_of_refusal(options, out, &forecasts);
+    warn(options, out, &forecasts);
     let num_skipped = source.skips.num_files();
     let free_bytes = free_bytes(out);
     output::print(|stdout| match options.json {
@@ -56,8 +56,8 @@ pub(super) fn run(
     check_strict(options, num_skipped, num_empty_classes)
 }
 
-/// Tells what packing would refuse.
-fn warn_of_refusal(options: &PackOptions, out: &Path, forecasts: &[(&str, Forecast)]) {
+/// Tells of a set in the way, and of a lack of room.
+fn warn(options: &PackOptions, out: &Path, forecasts: &[(&str, Forecast)]) {
     if out.join(MANIFEST_FILE).exists() && !options.overwrite {
         let out = out.display();
         tell!("warning: {out} holds a set already, which is replaced with --overwrite alone");

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::lines::is_image_name;
-use super::{HIDDEN, TRAIN, VAL, devkit, is_archive};
+use super::{BESIDE_SPLITS, HIDDEN, TRAIN, VAL, devkit, is_archive};
 use crate::error::ToolError;
 use crate::report::Skips;
 
@@ -67,6 +67,8 @@ fn archives_in(dir: &Path, skips: &mut Skips) -> Result<Vec<PathBuf>, ToolError>
         let path = entry.map_err(ToolError::read(dir))?.path();
         if is_hidden(&path) {
             skips.add(HIDDEN, &path);
+        } else if name_of(&path).starts_with(b"ILSVRC2012_img_test") {
+            skips.add(BESIDE_SPLITS, &path);
         } else if is_archive(&path) || devkit::is_devkit(&path) {
             found.push(path);
         } else {

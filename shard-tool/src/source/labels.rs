@@ -159,7 +159,7 @@ mod tests {
         let labels = load("a.JPEG,cat\nval/b.JPEG\tdog\nc red fox\n");
         assert_eq!(labels.class_of(b"a.JPEG"), Some("cat"));
         assert_eq!(labels.class_of(b"x/b.JPEG"), Some("dog"));
-        assert_eq!(labels.class_of(b"c.png"), Some("red"));
+        assert_eq!(labels.class_of(b"c.png"), Some("red fox"));
         assert_eq!(labels.class_of(b"d.png"), None);
     }
 

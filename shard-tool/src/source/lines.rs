@@ -9,18 +9,27 @@ pub(crate) fn path_and_class(line: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     Some((path, class.filter(|class| !class.is_empty())))
 }
 
-/// Image, without folders and extension, and class of a line `file,class`, also with a tab or blanks between; what follows a
-/// blank behind the class is left out (boxes, in Kaggle's list).
+/// Image, without folders and extension, and class of a line `file,class`, also with a tab or blanks between; numbers behind the
+/// class are left out (boxes, in Kaggle's list).
 pub(crate) fn image_and_class(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let is_separator = |byte: &u8| matches!(byte, b',' | b'\t');
     let at = line
         .iter()
         .position(is_separator)
         .or_else(|| line.iter().position(|byte| *byte == b' '))?;
-    let class = unquoted(line[at + 1..].trim_ascii());
-    let class = class.split(|byte| *byte == b' ').next().unwrap_or(class);
+    let class = without_boxes(unquoted(line[at + 1..].trim_ascii()));
     let image = without_extension(base_name(unquoted(line[..at].trim_ascii())));
     (!image.is_empty() && !class.is_empty()).then_some((image, class))
+}
+
+/// The first word, if there are only numbers behind it.
+fn without_boxes(field: &[u8]) -> &[u8] {
+    let mut words = field.split(|byte| *byte == b' ');
+    let first = words.next().unwrap_or(field);
+    match words.all(|word| word.iter().all(u8::is_ascii_digit)) {
+        true => first,
+        false => field,
+    }
 }
 
 /// A field of a CSV without its quotes.
@@ -100,6 +109,14 @@ mod tests {
     }
 
     #[test]
+    fn boxes_are_no_part_of_a_class_and_other_words_are() {
+        let class = |line: &'static str| image_and_class(line.as_bytes()).expect("a class").1;
+        assert_eq!(class("a,n03995372 85 1 499 272"), b"n03995372");
+        assert_eq!(class("a.jpg,\"red fox\""), b"red fox");
+        assert_eq!(class("a red fox"), b"red fox");
+    }
+
+    #[test]
     fn images_are_told_by_their_extensions() {
         for image in ["a.jpg", "a.b.JPEG", "x/.png", "a.TiFf"] {
             assert!(is_image_name(image.as_bytes()), "{image}");
@@ -115,7 +132,7 @@ mod tests {
             let path = path_and_class(&line).map(|(path, _)| path);
             prop_assert!(path.is_none_or(|path| line.starts_with(path)));
             if let Some((image, class)) = image_and_class(&line) {
-                prop_assert!(!image.contains(&b'/') && !class.contains(&b' '));
+                prop_assert!(!image.contains(&b'/') && !class.is_empty());
             }
         }
     }

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use catalogue::{Archive, Candidate, Catalogue, Group, Location, Place, Span};
 use fixedbitset::FixedBitSet;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub(crate) use selection::Selection;
 
 use crate::cli::PackOptions;
@@ -107,6 +108,7 @@ pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, To
         allow_damaged: options.allow_damaged,
         labels: &labels,
     };
+    allow_many_files();
     for path in &archives {
         archives::add(path, reading, &mut source)?;
     }
@@ -118,6 +120,13 @@ pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, To
     }
     source.selected = subset::select(&source.catalogue, options)?;
     Ok(source)
+}
+
+/// Archives stay open; there may be one for each class. Where the system refuses, opening one too many will tell.
+fn allow_many_files() {
+    let limits = getrlimit(Resource::Nofile);
+    let current = limits.maximum;
+    setrlimit(Resource::Nofile, Rlimit { current, ..limits }).unwrap_or(());
 }
 
 /// Labels of which none is used are those of another source.

@@ -89,6 +89,7 @@ pub(crate) fn run(options: &UnpackOptions) -> Result<(), ToolError> {
         write_all(&options.out, &of_tar(options, &tar)?)?
     } else {
         let splits = set::open(&options.set_or_shard, options.split.as_deref())?;
+        set::check_room(&splits)?;
         write_all(&options.out, &of_set(&splits)?)?
     };
     let summary = Summary {

@@ -24,6 +24,7 @@ use shard_format::{MANIFEST_FILE, Manifest, check_room_to_unpack, folder, name};
 use crate::error::ToolError;
 use crate::output;
 use defect::{Cause, Defect};
+use repair::Repaired;
 use report::Report;
 use samples::Depth;
 use scan::Findings;
@@ -97,21 +98,38 @@ pub(crate) fn run(options: &VerifyOptions) -> Result<(), ToolError> {
     complete(&mut findings, &shards, &manifest)?;
     note_strays(&options.set, &manifest, &mut findings.notes);
     let mut report = Report::new(options, &shards, &mut findings, started.elapsed());
+    let mut refused = None;
     if options.repair && !report.is_sound() {
-        if !is_sealed {
-            return Err(ToolError::BeyondRepair {
-                set: options.set.clone(),
-                problem: format!("{MANIFEST_FILE} is damaged, or was changed by hand"),
-                remedy: "copy it again, or pack or index the set again".to_owned(),
-            });
+        match repair(options, &manifest, is_sealed, &shards, &findings) {
+            Ok(repaired) => report.repaired = Some(repaired),
+            Err(error) => refused = Some(error),
         }
-        report.repaired = Some(repair::repair(&options.set, &manifest, &shards, &findings)?);
     }
     output::print(|out| match options.json {
         true => out.json(&report),
         false => out.bytes(report.to_text().as_bytes()),
     })?;
-    report.outcome(&options.set)
+    match refused {
+        Some(error) => Err(error),
+        None => report.outcome(&options.set),
+    }
+}
+
+fn repair(
+    options: &VerifyOptions,
+    manifest: &Manifest,
+    is_sealed: bool,
+    shards: &[Shard<'_>],
+    findings: &Findings,
+) -> Result<Repaired, ToolError> {
+    if is_sealed {
+        return repair::repair(&options.set, manifest, shards, findings);
+    }
+    Err(ToolError::BeyondRepair {
+        set: options.set.clone(),
+        problem: format!("{MANIFEST_FILE} is damaged, or was changed by hand"),
+        remedy: "copy it again, or pack or index the set again".to_owned(),
+    })
 }
 
 fn contradictions(manifest: &Manifest) -> Vec<Defect> {

@@ -10,7 +10,7 @@ use super::oddity;
 use super::scan::Found;
 use super::shard::Shard;
 use crate::behind::Behind;
-use crate::decodable::{self, Decoded};
+use crate::decodable::{self, Decoded, MAX_PIXELS_OF_LOADER};
 
 /// What to look at.
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +110,7 @@ fn pixel_fault(
     if !depth.decode || oddity::is_arithmetic(header.kind) {
         return None;
     }
-    match decodable::decode(image, header) {
+    match decodable::decode(image, header, MAX_PIXELS_OF_LOADER) {
         Decoded::Clean => None,
         Decoded::Recovered => {
             found.count_oddity(oddity::RECOVERED);

@@ -267,7 +267,7 @@ fn archives_of_classes_give_their_classes() {
     for (class, tone) in [("n01440764", 1), ("n02119789", 2)] {
         put(
             src.join(format!("{class}.tar")),
-            &tar_of(&[(&format!("{class}_1.JPEG"), &jpeg(tone))]),
+            &tar_of(&[(&format!("images/{class}_1.JPEG"), &jpeg(tone))]),
         );
     }
     let out = dir.path().join("out");
@@ -275,8 +275,8 @@ fn archives_of_classes_give_their_classes() {
     assert_eq!(
         classes_and_keys(&out, "train"),
         labelled(&[
-            ("n01440764", "n01440764/n01440764_1"),
-            ("n02119789", "n02119789/n02119789_1")
+            ("n01440764", "n01440764/images%2Fn01440764_1"),
+            ("n02119789", "n02119789/images%2Fn02119789_1")
         ])
     );
 }

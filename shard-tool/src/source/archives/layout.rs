@@ -1,6 +1,6 @@
 //! How the folders of an archive are to be understood, from the paths of its members alone. Pure.
 //!
-//! The rules are those for folders on disk. A leading folder common to all members is left out when there are folders below
+//! The rules are those for folders on disk. A leading folder common to all images is left out when there are folders below
 //! it, as `tar cf photos.tar photos` makes it; so is the next one. A tar inside of the archive counts as a folder.
 
 use std::collections::BTreeSet;

@@ -55,8 +55,7 @@ pub(super) fn add(path: &Path, reading: Reading<'_>, source: &mut Source) -> Res
         (File::open(path).map_err(ToolError::read(path))?, None)
     };
     let window = Window::whole(&file).map_err(ToolError::read(path))?;
-    let class = class_called(path);
-    let (layout, has_labels) = survey(path, window, class.as_deref(), reading.allow_damaged)?;
+    let (layout, has_labels) = survey(path, window, reading.allow_damaged)?;
     if layout.num_files == 0 {
         return Err(ToolError::EmptyArchive(path.to_owned()));
     }
@@ -67,7 +66,8 @@ pub(super) fn add(path: &Path, reading: Reading<'_>, source: &mut Source) -> Res
         );
         source.notes.push(note);
     }
-    if let Some(folder) = layout.left_out() {
+    let class = class_called(path);
+    if let Some(folder) = layout.left_out().filter(|_| class.is_none()) {
         let (path, folder) = (path.display(), String::from_utf8_lossy(&folder));
         let note = format!("in {path}, classes are looked for below `{folder}/`");
         source.notes.push(note);
@@ -115,25 +115,13 @@ fn class_called(archive: &Path) -> Option<Vec<u8>> {
     is_class.then(|| [b"n", digits].concat())
 }
 
-fn below(folder: Option<&[u8]>, name: &[u8]) -> Vec<u8> {
-    match folder {
-        Some(folder) => [folder, name].join(&b'/'),
-        None => name.to_vec(),
-    }
-}
-
 /// Looks at all headers of the outer tar; tells also whether there are labels as in WebDataset shards.
-fn survey(
-    path: &Path,
-    tar: Window<'_>,
-    class: Option<&[u8]>,
-    allow_damaged: bool,
-) -> Result<(Layout, bool), ToolError> {
+fn survey(path: &Path, tar: Window<'_>, allow_damaged: bool) -> Result<(Layout, bool), ToolError> {
     let (mut survey, mut has_labels) = (Survey::default(), false);
     let mut look_at = |member: &Member| {
         if member.kind == Kind::File && !is_hidden(&member.name) {
             let is_image = is_image_name(&member.name) || is_tar(&member.name);
-            survey.add(&below(class, &as_folder(&member.name)), is_image);
+            survey.add(&as_folder(&member.name), is_image);
             has_labels |= member.name.ends_with(b".cls");
         }
         Ok(())
@@ -186,7 +174,7 @@ impl Listing<'_> {
     }
 
     fn is_inner_tar(&self, member: &Member) -> bool {
-        self.inner.is_none() && is_tar(&member.name)
+        self.class.is_none() && self.inner.is_none() && is_tar(&member.name)
     }
 
     fn add(&mut self, tar: Window<'_>, member: &Member) -> Result<(), ToolError> {
@@ -211,8 +199,16 @@ impl Listing<'_> {
     }
 
     fn add_file(&mut self, member: &Member) -> Result<(), ToolError> {
-        let folder = self.class.as_deref().or(self.inner.as_deref());
-        let path = below(folder, &member.name);
+        if let Some(class) = &self.class {
+            let class = String::from_utf8_lossy(class).into_owned();
+            let group = self.group(self.default_split, Some(class));
+            let catalogue = &mut self.source.catalogue;
+            return catalogue.add_member(group, &member.name, member.span);
+        }
+        let path = match &self.inner {
+            Some(inner) => [inner, &member.name[..]].join(&b'/'),
+            None => member.name.clone(),
+        };
         let (split, class, below) = match self.layout.spot(&path) {
             Spot::Stray(reason) => {
                 self.skip(reason, &member.name);

@@ -1,8 +1,9 @@
 //! Folders: `SRC/{train,val}/<class>/...`, `SRC/<class>/...`, or images alone.
 //!
-//! It lists names only and opens no file; names go to the catalogue as they come. SRC counts as split when `SRC/train` or
-//! `SRC/val` holds folders; otherwise a folder `train` would be a class like any other. Images that lie in no class folder
-//! get their classes from the labels, where there are any.
+//! It lists names only and opens no file; names go to the catalogue as they come. Folders around the one that holds splits or
+//! classes are left out ([`wrappers`]). `train` and `val` are splits when one of them holds folders, or when no other folder holds
+//! images; else they are classes like any other. Images that lie in no class folder get their classes from the labels, where
+//! there are any.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -40,7 +41,7 @@ pub(super) fn add(src: &Path, labels: &Labels, source: &mut Source) -> Result<()
     let mut splits = split_folders(&dir)?;
     let has_splits = !splits.is_empty();
     if !has_splits {
-        splits.push(Split::at(TRAIN, dir.clone())?);
+        splits.push(Split::at(split_called(src), dir.clone())?);
     }
     let walker = walker(&dir, &splits);
     if dir != src {
@@ -57,7 +58,7 @@ pub(super) fn add(src: &Path, labels: &Labels, source: &mut Source) -> Result<()
     let before = (source.catalogue.groups().len(), source.num_flat);
     for split in &splits {
         if split.class_folders.is_empty() {
-            add_flat(split, labels, source)?;
+            add_flat(split, labels, &walker, source)?;
         } else {
             add_class_folders(split, &walker, source)?;
         }
@@ -91,17 +92,37 @@ fn split_folders(src: &Path) -> Result<Vec<Split>, ToolError> {
         .map(|(name, dir)| Split::at(name, dir))
         .collect::<Result<_, _>>()?;
     let has_folders = splits.iter().any(|split| !split.class_folders.is_empty());
-    let may_be_beside = |folder: &OsString| [TRAIN, VAL, TEST].iter().any(|name| folder == name);
+    let may_be_beside = |folder: &OsString| {
+        let is_known = [TRAIN, VAL, TEST].iter().any(|name| folder == name);
+        is_known || !wrappers::holds_images(&src.join(folder))
+    };
     let are_splits = has_folders || folders_in(src)?.iter().all(may_be_beside);
     Ok(if are_splits { splits } else { Vec::new() })
 }
 
+/// The split of a source without splits: that of its own name.
+fn split_called(src: &Path) -> &'static str {
+    match src.file_name() {
+        Some(name) if name == VAL => VAL,
+        _ => TRAIN,
+    }
+}
+
 impl Split {
     fn at(name: &'static str, dir: PathBuf) -> Result<Self, ToolError> {
+        let level = wrappers::Level::of(&dir)?;
+        // Beside images, folders without any are no classes.
+        let is_flat =
+            level.has_images && !level.folders.iter().any(|dir| wrappers::holds_images(dir));
+        let class_folders = if is_flat {
+            Vec::new()
+        } else {
+            folders_in(&dir)?
+        };
         Ok(Self {
             name,
-            class_folders: folders_in(&dir)?,
             dir,
+            class_folders,
         })
     }
 }
@@ -156,7 +177,10 @@ fn skip_beside(
 
 fn add_class_folders(split: &Split, walker: &Walker, source: &mut Source) -> Result<(), ToolError> {
     let Source {
-        catalogue, skips, ..
+        catalogue,
+        skips,
+        notes,
+        ..
     } = source;
     list(&split.dir, skips, &mut |file, skips| {
         skips.add(NOT_IN_CLASS, &split.dir.join(file));
@@ -164,6 +188,12 @@ fn add_class_folders(split: &Split, walker: &Walker, source: &mut Source) -> Res
     })?;
     for folder in &split.class_folders {
         let dir = split.dir.join(folder);
+        if [TRAIN, VAL].iter().any(|split| dir.join(split).is_dir()) {
+            let dir = dir.display();
+            notes.push(format!(
+                "{dir} is taken for a class, though it holds a folder `train` or `val`; give it as the source if these are splits"
+            ));
+        }
         let group = catalogue.add_group(Group {
             split: split.name,
             class: Some(name::escape_class(folder.as_bytes())),
@@ -177,12 +207,17 @@ fn add_class_folders(split: &Split, walker: &Walker, source: &mut Source) -> Res
 }
 
 /// Adds images that lie in no class folder, each to the class that the labels give it.
-fn add_flat(split: &Split, labels: &Labels, source: &mut Source) -> Result<(), ToolError> {
+fn add_flat(
+    split: &Split,
+    labels: &Labels,
+    walker: &Walker,
+    source: &mut Source,
+) -> Result<(), ToolError> {
     let Source {
         catalogue, skips, ..
     } = source;
     let (mut groups, mut num_files) = (BTreeMap::new(), 0);
-    list(&split.dir, skips, &mut |file, skips| {
+    let folders = list(&split.dir, skips, &mut |file, skips| {
         num_files += 1;
         let class = match labels.say(file.as_bytes()) {
             Said::Class(class) => Some(class.to_owned()),
@@ -204,6 +239,13 @@ fn add_flat(split: &Split, labels: &Labels, source: &mut Source) -> Result<(), T
         });
         catalogue.add_file(group, file.as_bytes())
     })?;
+    for folder in folders {
+        let dir = split.dir.join(folder);
+        walker.files(&dir, skips, &mut |file, skips| {
+            skips.add(NOT_IN_CLASS, &dir.join(file));
+            Ok(())
+        })?;
+    }
     source.num_flat += num_files;
     if groups.contains_key(&None) {
         source.notes.push(without_labels(&split.dir, num_files));
@@ -278,8 +320,35 @@ mod tests {
     #[test]
     fn train_and_val_without_other_folders_are_splits_even_if_they_are_flat() {
         assert_eq!(listed(&["train/a.jpg", "test/b.jpg"]), ["train:?:a.jpg"]);
-        let flat = tree(&["train/a.jpg", "val/b.jpg"]);
+        let flat = tree(&["train/a.jpg", "val/b.jpg", "annotations/a.xml"]);
         assert!(matches!(list(flat.path()), Err(ToolError::FlatSplit(_))));
+    }
+
+    #[test]
+    fn folders_without_images_beside_images_are_no_classes() {
+        assert_eq!(
+            listed(&["a.jpg", "b.jpg", "meta/x.txt"]),
+            ["train:?:a.jpg", "train:?:b.jpg"]
+        );
+    }
+
+    #[test]
+    fn a_source_called_val_is_val() {
+        let folder = tree(&["val/cat/a.jpg", "val/dog/b.jpg"]);
+        let source = list(&folder.path().join("val")).expect("lists");
+        assert!(source.has_val() && source.catalogue.groups().len() == 2);
+    }
+
+    #[test]
+    fn a_class_that_holds_splits_is_noted() {
+        let folder = tree(&["data/train/cat/a.jpg", "assets/logo.png"]);
+        let source = list(folder.path()).expect("lists");
+        assert!(
+            source
+                .notes
+                .iter()
+                .any(|note| note.contains("is taken for a class, though"))
+        );
     }
 
     #[test]

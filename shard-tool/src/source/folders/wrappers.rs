@@ -38,14 +38,15 @@ fn the_only_one_with_images(dir: &Path) -> Result<Option<PathBuf>, ToolError> {
 }
 
 /// What lies directly in a folder.
-struct Level {
-    folders: Vec<PathBuf>,
-    has_images: bool,
+pub(super) struct Level {
+    pub(super) folders: Vec<PathBuf>,
+    /// By their names.
+    pub(super) has_images: bool,
     has_splits: bool,
 }
 
 impl Level {
-    fn of(dir: &Path) -> Result<Self, ToolError> {
+    pub(super) fn of(dir: &Path) -> Result<Self, ToolError> {
         let mut has_images = false;
         // What is skipped is counted when the folder is listed for good.
         let folders = list(dir, &mut Skips::default(), &mut |file, _| {
@@ -63,7 +64,7 @@ impl Level {
 }
 
 /// Whether a file that is named like an image lies anywhere in the folder.
-fn holds_images(dir: &Path) -> bool {
+pub(super) fn holds_images(dir: &Path) -> bool {
     looks_into(dir, &mut HashSet::new())
 }
 
