@@ -17,7 +17,7 @@ pub(crate) fn image_and_class(line: &[u8]) -> Option<(&[u8], &[u8])> {
         .iter()
         .position(is_separator)
         .or_else(|| line.iter().position(|byte| *byte == b' '))?;
-    let class = without_boxes(unquoted(line[at + 1..].trim_ascii()));
+    let class = without_boxes(unquoted(line[at + 1..].trim_ascii()).trim_ascii());
     let image = without_extension(base_name(unquoted(line[..at].trim_ascii())));
     (!image.is_empty() && !class.is_empty()).then_some((image, class))
 }
