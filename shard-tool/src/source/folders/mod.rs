@@ -6,7 +6,7 @@
 //! there are any.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ pub(super) fn add(src: &Path, labels: &Labels, source: &mut Source) -> Result<()
         skip_around(src, &dir, &walker, source)?;
     }
     if has_splits {
-        let splits: Vec<&str> = splits.iter().map(|split| split.name).collect();
+        let splits: Vec<&OsStr> = splits.iter().map(|split| split.name.as_ref()).collect();
         skip_beside(&dir, &splits, BESIDE_SPLITS, &walker, source)?;
     }
     let before = (source.catalogue.groups().len(), source.num_flat);
@@ -83,8 +83,8 @@ fn check_is_folder(src: &Path) -> Result<(), ToolError> {
     }
 }
 
-/// `train` and `val`, if one of them holds folders (the other may then be flat or empty), or if there are no other folders, which
-/// would be classes beside them.
+/// `train` and `val`, if one of them holds folders (the other may then be flat or empty), or if no other folder holds images, which
+/// would be a class beside them.
 fn split_folders(src: &Path) -> Result<Vec<Split>, ToolError> {
     let dirs = [TRAIN, VAL].map(|name| (name, src.join(name)));
     let there = dirs.into_iter().filter(|(_, dir)| dir.is_dir());
@@ -145,7 +145,7 @@ fn skip_around(
 ) -> Result<(), ToolError> {
     let around = dir.ancestors().zip(dir.ancestors().skip(1));
     for (kept, outer) in around.take_while(|(kept, _)| *kept != src) {
-        let kept = kept.file_name().and_then(|name| name.to_str());
+        let kept = kept.file_name();
         skip_beside(outer, kept.as_slice(), NOT_IN_CLASS, walker, source)?;
     }
     Ok(())
@@ -154,7 +154,7 @@ fn skip_around(
 /// Reports what lies beside these folders of `dir`, file by file.
 fn skip_beside(
     dir: &Path,
-    kept: &[&str],
+    kept: &[&OsStr],
     reason: &str,
     walker: &Walker,
     source: &mut Source,
@@ -164,7 +164,7 @@ fn skip_beside(
         skips.add(NOT_IN_CLASS, &dir.join(file));
         Ok(())
     })?;
-    let is_kept = |folder: &OsString| kept.iter().any(|kept| folder == kept);
+    let is_kept = |folder: &OsString| kept.contains(&folder.as_os_str());
     for folder in folders.into_iter().filter(|folder| !is_kept(folder)) {
         let dir = dir.join(folder);
         walker.files(&dir, skips, &mut |file, skips| {
@@ -364,6 +364,10 @@ mod tests {
         let folder = tree(&files);
         let source = list(folder.path()).expect("lists");
         assert_eq!(source.skips.num_files(), 3);
+        let outer = folder.path().join(OsStr::from_bytes(b"k\xff"));
+        fs::rename(folder.path().join("k"), outer).expect("renamed");
+        let source = list(folder.path()).expect("lists");
+        assert_eq!((source.skips.num_files(), source.catalogue.len()), (3, 2));
         assert_eq!(
             listed(&["photos/cat/x/a.jpg", "photos/dog/b.jpg"]),
             ["train:cat:x/a.jpg", "train:dog:b.jpg"]
