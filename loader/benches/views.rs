@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use image_decode::{DEFAULT_PIXEL_LIMIT, Decoder, RgbImage};
 use loader::augment::{CpuAugmenter, ViewKey, ViewParams, draw};
-use loader::decode::{CpuDecoder, DEFAULT_PIXEL_LIMIT, Decoder, RgbImage};
 use loader_ipc::recipe::{Blur, Crop, Jitter, ViewSpec};
 
 /// Leaves out what a stage does not do.
@@ -109,7 +109,7 @@ fn make_views(images: &[RgbImage], keep: Keep) {
 }
 
 fn decode_again(files: &[Vec<u8>]) {
-    let mut decoder = CpuDecoder::new(DEFAULT_PIXEL_LIMIT).expect("the JPEG library starts");
+    let mut decoder = Decoder::new(DEFAULT_PIXEL_LIMIT);
     let mut image = RgbImage::new();
     for bytes in files {
         decoder.decode(bytes, &mut image).expect("decoded before");
@@ -118,7 +118,7 @@ fn decode_again(files: &[Vec<u8>]) {
 }
 
 fn decode_all(files: &[Vec<u8>]) -> Vec<RgbImage> {
-    let mut decoder = CpuDecoder::new(DEFAULT_PIXEL_LIMIT).expect("the JPEG library starts");
+    let mut decoder = Decoder::new(DEFAULT_PIXEL_LIMIT);
     let decode = |bytes: &Vec<u8>| {
         let mut image = RgbImage::new();
         decoder

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::decode::DEFAULT_PIXEL_LIMIT;
+use image_decode::DEFAULT_PIXEL_LIMIT;
 
 /// Decodes images, makes multi-crop views, and publishes them through shared memory.
 #[derive(Debug, Parser)]

@@ -1,14 +1,13 @@
 //! The loader: a daemon that decodes images, makes multi-crop views of them and publishes the views through shared memory.
 //!
-//! Rooms: [`source`] says which samples make up which batch, [`decode`] turns the bytes of a sample into pixels, [`augment`]
-//! draws and makes the views, [`pipeline`] does both on all cores, [`stream`] feeds one subscriber's ring, [`daemon`] keeps
-//! all streams. The contract with subscribers is the crate `loader-ipc`.
+//! Rooms: [`source`] says which samples make up which batch, [`augment`] draws and makes the views, [`pipeline`] decodes (crate
+//! `image-decode`) and augments on all cores, [`stream`] feeds one subscriber's ring, [`daemon`] keeps all streams. The contract with
+//! subscribers is the crate `loader-ipc`.
 
 pub mod augment;
 pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod decode;
 pub mod failures;
 pub mod pipeline;
 pub mod preview;

@@ -5,12 +5,12 @@
 use std::path::{Path, PathBuf};
 
 use image::{ImageError, RgbImage as Canvas, imageops};
+use image_decode::DEFAULT_PIXEL_LIMIT;
 use loader_ipc::Recipe;
 use shard_format::{FormatError, ShardSet};
 
 use crate::augment::ViewKey;
 use crate::cli::PreviewArgs;
-use crate::decode::{DEFAULT_PIXEL_LIMIT, DecodeError};
 use crate::pipeline::Worker;
 use crate::source::order::Permutation;
 
@@ -28,9 +28,6 @@ pub enum PreviewError {
     /// The data set cannot be read.
     #[error(transparent)]
     Data(#[from] FormatError),
-    /// No decoder.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
     /// The recipe file is no recipe.
     #[error("bad recipe: {what}; {}; write one like the trainer's recipe.json", .path.display())]
     Recipe {
@@ -65,7 +62,6 @@ impl PreviewError {
             PreviewError::Recipe { .. } => 2,
             PreviewError::Empty { .. } => 3,
             PreviewError::Write { .. } => 4,
-            PreviewError::Decode(_) => 5,
         }
     }
 }
@@ -110,7 +106,7 @@ fn read_recipe(path: &Path) -> Result<Recipe, PreviewError> {
 type Row = Vec<(usize, Canvas)>;
 
 fn rows(args: &PreviewArgs, set: &ShardSet, recipe: &Recipe) -> Result<Vec<Row>, PreviewError> {
-    let mut worker = Worker::new(DEFAULT_PIXEL_LIMIT)?;
+    let mut worker = Worker::new(DEFAULT_PIXEL_LIMIT);
     let order = Permutation::new(args.seed, args.epoch.into(), set.num_samples());
     let mut rows = Vec::new();
     for position in 0..set.num_samples() {
@@ -121,7 +117,12 @@ fn rows(args: &PreviewArgs, set: &ShardSet, recipe: &Recipe) -> Result<Vec<Row>,
         let sample = set.sample(id)?;
         match worker.decode(sample.image()?) {
             Ok(_) => rows.push(row(&mut worker, recipe, args, id)),
-            Err(error) => tracing::warn!("{error}; {}, key {}", sample.shard, sample.key),
+            Err(error) => tracing::warn!(
+                "{error}; {}, key {}; {}",
+                sample.shard,
+                sample.key,
+                error.remedy()
+            ),
         }
     }
     Ok(rows)

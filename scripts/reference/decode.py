@@ -1,26 +1,19 @@
-"""The oracle for decoding: makes image files of every kind with Pillow and says what Pillow reads back.
+"""The oracle for decoding: makes image files of every kind and says what Pillow reads back.
 
-Usage: decode.py FOLDER. Writes each file as NAME and the pixels of `Image.open(NAME).convert("RGB")` as NAME.rgb, and prints one
-JSON object per file: name, width, height, or name alone where Pillow refuses the file.
+Usage: decode.py FOLDER. Writes each file as NUMBER and the pixels of `Image.open(NUMBER).convert("RGB")` as NUMBER.rgb, and prints one
+JSON object per file: number, kinds (see jpeg_matrix.py), width, height, or number and kinds alone where Pillow refuses the file.
 """
 
 import io
 import json
 import sys
+import zlib
 from pathlib import Path
 
 import numpy
 from PIL import Image
 
-
-def picture(width, height, seed=0):
-    """Smooth waves, some noise and a sharp edge, as uint8 [height, width, 3]."""
-    y, x = numpy.mgrid[0:height, 0:width].astype(numpy.float64)
-    waves = [numpy.sin(x / (5 + 7 * c + seed) + y / (11 - 2 * c)) for c in range(3)]
-    values = 127 + 90 * numpy.stack(waves, axis=2)
-    values += numpy.random.default_rng(seed).normal(0, 12, values.shape)
-    values[:, width // 2 :] = 255 - values[:, width // 2 :]
-    return values.clip(0, 255).astype(numpy.uint8)
+from jpeg_matrix import files, kinds, picture
 
 
 def saved(image, kind, **options):
@@ -29,32 +22,27 @@ def saved(image, kind, **options):
     return buffer.getvalue()
 
 
-def jpegs():
+def sizes():
+    """JPEGs of sides that are no multiple of anything."""
     for width, height in [(1, 1), (2, 3), (17, 9), (227, 150), (1, 700), (900, 2)]:
         image = Image.fromarray(picture(width, height))
-        for name, options in {
-            "420": {"subsampling": "4:2:0"},
-            "422": {"subsampling": "4:2:2"},
-            "444": {"subsampling": "4:4:4"},
-            "progressive": {"progressive": True},
-            "restarts": {"restart_marker_rows": 1},
-        }.items():
-            yield f"{name}-{width}x{height}.jpg", saved(image, "JPEG", quality=85, **options)
-        yield f"grey-{width}x{height}.jpg", saved(image.convert("L"), "JPEG")
-        yield f"cmyk-{width}x{height}.jpg", saved(image.convert("CMYK"), "JPEG")
+        for sampling in ("4:4:4", "4:2:2", "4:2:0"):
+            for progressive in (False, True):
+                scans = "progressive" if progressive else "one baseline scan"
+                content = saved(image, "JPEG", quality=85, subsampling=sampling, progressive=progressive)
+                yield kinds("YCbCr", sampling, scans, f"{width} x {height}"), content
 
 
-def damaged_jpegs():
-    image = Image.fromarray(picture(227, 150))
-    for name, options in {"baseline": {}, "progressive": {"progressive": True}}.items():
-        whole = saved(image, "JPEG", **options)
-        for part in (0.1, 0.5, 0.9, 0.99):
-            yield f"{name}-cut-at-{part}.jpg", whole[: int(len(whole) * part)]
-    whole = saved(image, "JPEG")
-    yield "no-end-marker.jpg", whole[:-2]
-    yield "bytes-after-the-end.jpg", whole + b"more"
-    yield "bytes-in-the-header.jpg", whole[:20] + b"junk" + whole[20:]
-    yield "header-only.jpg", whole[: whole.index(b"\xff\xda")]
+def png(palette_len):
+    """A PNG of 8-bit indices with a palette of so many bytes."""
+
+    def chunk(name, body):
+        return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+
+    header = (16).to_bytes(4, "big") * 2 + bytes([8, 3, 0, 0, 0])
+    rows = zlib.compress(b"".join(b"\0" + bytes(range(16)) for _ in range(16)))
+    palette = bytes(at * 7 % 256 for at in range(palette_len))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"PLTE", palette) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 def others():
@@ -74,24 +62,45 @@ def others():
     yield "rgb.bmp", saved(image, "BMP")
     yield "palette.gif", saved(image.quantize(50), "GIF")
     yield "lossless.webp", saved(image, "WEBP", lossless=True)
+    yield "plain.pnm", b"P3 2 1 255\n1 2 3 250 251 252\n"
+    yield "rgb.pnm", saved(image, "PPM")
+    yield "grey.pnm", saved(image.convert("L"), "PPM")
+    yield "bilevel.pnm", saved(image.convert("1"), "PPM")
+    yield "lossy.webp", saved(image, "WEBP", quality=80)
+    yield "alpha.webp", saved(with_alpha, "WEBP", lossless=True)
+    yield "grey.bmp", saved(image.convert("L"), "BMP")
+    yield "rgba.bmp", saved(with_alpha, "BMP")
+    yield "interlaced.gif", saved(image.quantize(50), "GIF", interlace=1)
+    yield "two-frames.gif", saved(image, "GIF", save_all=True, append_images=[image.rotate(90)])
+    yield "palette-with-transparency.png", saved(image.quantize(37), "PNG", transparency=3)
+    yield "palette-of-47-bytes.png", png(47)
+    yield "palette-of-48-bytes.png", png(48)
+    yield "rgb.tiff", saved(image, "TIFF")
     yield "cut.png", saved(image, "PNG")[:900]
-    yield "not-an-image.jpg", b"<html>gone</html>"
-    yield "empty.jpg", b""
+    yield "not-an-image.html", b"<html>gone</html>"
+    yield "nothing.empty", b""
+
+
+def everything():
+    yield from files()
+    yield from sizes()
+    for name, content in others():
+        yield kinds("-", "-", name.split(".")[1], name), content
 
 
 def main():
     folder = Path(sys.argv[1])
-    for make in (jpegs, damaged_jpegs, others):
-        for name, content in make():
-            (folder / name).write_bytes(content)
-            found = {"name": name}
-            try:
-                image = Image.open(io.BytesIO(content)).convert("RGB")
-                (folder / f"{name}.rgb").write_bytes(image.tobytes())
-                found["width"], found["height"] = image.size
-            except OSError:
-                pass
-            print(json.dumps(found))
+    for number, (kind, content) in enumerate(everything()):
+        (folder / str(number)).write_bytes(content)
+        found = {"number": number, "kinds": kind}
+        try:
+            image = Image.open(io.BytesIO(content)).convert("RGB")
+            (folder / f"{number}.rgb").write_bytes(image.tobytes())
+            found["width"], found["height"] = image.size
+        # What Pillow raises depends on where it finds the fault.
+        except Exception as error:
+            found["refused"] = str(error)
+        print(json.dumps(found))
 
 
 main()

@@ -2,16 +2,13 @@
 //! that needs no change keeps its bytes.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
-use std::panic::catch_unwind;
 
-use image::codecs::jpeg::JpegEncoder;
-use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader, Limits};
+use image::imageops::{FilterType, resize};
+use image_decode::{DEFAULT_PIXEL_LIMIT, Decoder, RgbImage};
 use shard_format::image_header::{Content, identify};
 use shard_format::{ColourModel, ImageHeader, ImageKind, Manifest};
 
-use crate::decodable::{self, Decoded, in_one_line};
+use crate::jpeg;
 use crate::report::thousands;
 
 /// What to change; nothing by default.
@@ -35,9 +32,6 @@ const ORDINARY_KINDS: [ImageKind; 2] = [ImageKind::JpegBaseline, ImageKind::Jpeg
 const ORDINARY_COLOURS: [ColourModel; 3] =
     [ColourModel::Grey, ColourModel::YCbCr, ColourModel::Rgb];
 
-/// A larger picture is refused before memory is reserved for it.
-const MAX_PIXELS: u64 = 1 << 28;
-
 impl Transcode {
     /// Whether anything is to be changed.
     pub(crate) fn is_wanted(&self) -> bool {
@@ -53,13 +47,10 @@ impl Transcode {
             return Ok(bytes);
         }
         match identify(&bytes) {
-            Content::Image(header) if self.shrinks(&header) => self.change_whole(&bytes, &header),
+            Content::Image(header) if self.shrinks(&header) => self.change(&bytes),
             Content::Image(header) if is_ordinary(&header) => Ok(bytes),
             // What cannot be decoded here may still be of use to others: it keeps its bytes, and is counted at the end.
-            Content::Image(header) if self.to_jpeg => {
-                self.change_whole(&bytes, &header).or(Ok(bytes))
-            }
-            Content::Other(_) if self.to_jpeg => self.change(&bytes).or(Ok(bytes)),
+            Content::Image(_) | Content::Other if self.to_jpeg => self.change(&bytes).or(Ok(bytes)),
             _ => Ok(bytes),
         }
     }
@@ -69,28 +60,21 @@ impl Transcode {
         self.target(size) != size
     }
 
-    /// Decoders fill up with grey what an image lacks, after which nobody would see that it was cut.
-    fn change_whole(&self, bytes: &[u8], header: &ImageHeader) -> Result<Vec<u8>, String> {
-        match decodable::decode(bytes, header, MAX_PIXELS) {
-            Decoded::Bad(reason) => Err(undecodable(&reason)),
-            Decoded::Clean | Decoded::Recovered => self.change(bytes),
-        }
-    }
-
     fn change(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let image = decode(bytes).map_err(|reason| undecodable(&in_one_line(&reason)))?;
+        let mut image = RgbImage::new();
+        Decoder::new(DEFAULT_PIXEL_LIMIT)
+            .decode(bytes, &mut image)
+            .map_err(|error| format!("cannot be changed: {error}"))?;
         let size = (image.width(), image.height());
         let (width, height) = self.target(size);
-        let image = if (width, height) == size {
-            image
+        let rgb = image.into_pixels();
+        let rgb = if (width, height) == size {
+            rgb
         } else {
-            image.resize_exact(width, height, FilterType::CatmullRom)
+            resized(size, rgb, (width, height))
         };
-        let rgb = image.into_rgb8();
-        let mut jpeg = Vec::new();
-        let encoded = JpegEncoder::new_with_quality(&mut jpeg, self.quality).encode_image(&rgb);
-        encoded.map_err(|error| format!("cannot be encoded ({error})"))?;
-        Ok(jpeg)
+        jpeg::encode(&rgb, width, height, self.quality)
+            .map_err(|reason| format!("cannot be encoded ({reason})"))
     }
 
     /// Width and height to shrink to; never larger, never zero.
@@ -110,8 +94,9 @@ impl Transcode {
     }
 }
 
-fn undecodable(reason: &str) -> String {
-    format!("cannot be changed, since it cannot be decoded ({reason})")
+fn resized((width, height): (u32, u32), rgb: Vec<u8>, target: (u32, u32)) -> Vec<u8> {
+    let image = image::RgbImage::from_raw(width, height, rgb).expect("pixels of that size");
+    resize(&image, target.0, target.1, FilterType::CatmullRom).into_raw()
 }
 
 fn is_ordinary(header: &ImageHeader) -> bool {
@@ -143,39 +128,20 @@ pub(crate) fn left_as_they_were(manifest: &Manifest) -> Option<String> {
     })
 }
 
-/// Decodes any format that is known, within limits. A decoder that panics has only not decoded.
-pub(crate) fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
-    catch_unwind(|| decode_within_limits(bytes))
-        .unwrap_or_else(|_| Err("the decoder gave up".to_owned()))
-}
-
-fn decode_within_limits(bytes: &[u8]) -> Result<DynamicImage, String> {
-    let reader = || -> image::ImageResult<_> {
-        Ok(ImageReader::new(Cursor::new(bytes)).with_guessed_format()?)
-    };
-    let describe = |error: image::ImageError| error.to_string();
-    let (width, height) = reader()
-        .and_then(|reader| reader.into_dimensions())
-        .map_err(describe)?;
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(format!("{width} x {height} pixels are too many"));
-    }
-    let mut reader = reader().map_err(describe)?;
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(8 * MAX_PIXELS);
-    reader.limits(limits);
-    reader.decode().map_err(describe)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ImageFormat, RgbImage};
+    use image::ImageFormat;
+    use std::io::Cursor;
 
-    fn encoded(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
+    fn pixels(width: u32, height: u32) -> image::RgbImage {
+        image::RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 90]))
+    }
+
+    fn png(width: u32, height: u32) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        let image = RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 90]));
-        image.write_to(&mut bytes, format).expect("encodes");
+        let written = pixels(width, height).write_to(&mut bytes, ImageFormat::Png);
+        written.expect("encodes");
         bytes.into_inner()
     }
 
@@ -194,9 +160,9 @@ mod tests {
             quality: 90,
             ..Transcode::default()
         };
-        let jpeg = encoded(40, 60, ImageFormat::Jpeg);
+        let jpeg = jpeg::encode(&pixels(40, 60), 40, 60, 90).expect("encodes");
         assert_eq!(wanted.apply(jpeg.clone()), Ok(jpeg));
-        let png = encoded(400, 60, ImageFormat::Png);
+        let png = png(400, 60);
         assert_eq!(Transcode::default().apply(png.clone()), Ok(png));
     }
 
@@ -207,16 +173,16 @@ mod tests {
             quality: 95,
             ..Transcode::default()
         };
-        let changed = wanted
-            .apply(encoded(33, 21, ImageFormat::Png))
-            .expect("changes");
+        let changed = wanted.apply(png(33, 21)).expect("changes");
         let header = header(&changed);
         assert_eq!(
             (header.kind, header.width, header.height),
             (ImageKind::JpegBaseline, 33, 21)
         );
-        let pixels = decode(&changed).expect("decodes").into_rgb8();
-        assert!((i32::from(pixels.get_pixel(30, 5)[0]) - 30).abs() < 12);
+        let mut image = RgbImage::new();
+        let decoded = Decoder::new(DEFAULT_PIXEL_LIMIT).decode(&changed, &mut image);
+        decoded.expect("decodes");
+        assert!(image.pixels()[(5 * 33 + 30) * 3].abs_diff(30) < 12);
     }
 
     #[test]
@@ -243,7 +209,7 @@ mod tests {
             quality: 90,
             ..Transcode::default()
         };
-        let mut cut = encoded(40, 60, ImageFormat::Png);
+        let mut cut = png(40, 60);
         cut.truncate(60);
         assert!(
             wanted

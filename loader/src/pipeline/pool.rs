@@ -9,7 +9,6 @@ use std::thread;
 
 use crossbeam::channel::{Receiver, SendError, Sender, bounded};
 
-use crate::decode::DecodeError;
 use crate::pipeline::worker::{Job, Worker};
 
 /// Jobs that wait per worker: enough to never starve one, few enough to share fairly between streams.
@@ -26,11 +25,11 @@ impl Pool {
     /// Starts `num_workers` threads.
     ///
     /// # Errors
-    /// When a thread or a decoder cannot be had.
+    /// When a thread cannot be had.
     pub fn start(num_workers: usize, pixel_limit: u64) -> io::Result<Pool> {
         let (jobs, queue) = bounded(num_workers * QUEUED_PER_WORKER);
         for number in 0..num_workers {
-            let worker = Worker::new(pixel_limit).map_err(io::Error::other)?;
+            let worker = Worker::new(pixel_limit);
             let queue = queue.clone();
             thread::Builder::new()
                 .name(format!("worker-{number}"))
@@ -56,15 +55,8 @@ impl Pool {
 /// A job that panics costs its stream (the unfinished row aborts the ring), not the thread: the worker is made anew.
 fn work(mut worker: Worker, pixel_limit: u64, queue: &Receiver<Job>) {
     for job in queue {
-        if panic::catch_unwind(AssertUnwindSafe(|| worker.run(job))).is_ok() {
-            continue;
-        }
-        match Worker::new(pixel_limit) {
-            Ok(fresh) => worker = fresh,
-            Err(DecodeError::Library { reason }) => {
-                return tracing::error!("a worker is lost: {reason}");
-            }
-            Err(other) => return tracing::error!("a worker is lost: {other}"),
+        if panic::catch_unwind(AssertUnwindSafe(|| worker.run(job))).is_err() {
+            worker = Worker::new(pixel_limit);
         }
     }
 }

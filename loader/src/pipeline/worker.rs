@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use image_decode::{DecodeError, Decoder, Outcome, RgbImage};
 use loader_ipc::recipe::ViewSpec;
 use loader_ipc::{NO_LABEL, Recipe, SampleWriter};
 use shard_format::{Sample, ShardSet};
 
 use crate::augment::{CpuAugmenter, ViewKey, draw};
-use crate::decode::{CpuDecoder, DecodeError, Decoder, Outcome, RgbImage};
 use crate::failures::{BadSample, Failures, Verdict};
 use crate::shutdown::{Shutdown, Stop};
 
@@ -56,23 +56,19 @@ pub struct Job {
 /// A thread's decoder, augmenter and buffers.
 #[derive(Debug)]
 pub struct Worker {
-    decoder: CpuDecoder,
+    decoder: Decoder,
     augmenter: CpuAugmenter,
     image: RgbImage,
 }
 
 impl Worker {
     /// A worker that refuses images above `pixel_limit` pixels.
-    ///
-    /// # Errors
-    /// When the decoding library cannot start.
-    pub fn new(pixel_limit: u64) -> Result<Worker, DecodeError> {
-        let decoder = CpuDecoder::new(pixel_limit)?;
-        Ok(Worker {
-            decoder,
+    pub fn new(pixel_limit: u64) -> Worker {
+        Worker {
+            decoder: Decoder::new(pixel_limit),
             augmenter: CpuAugmenter::new(),
             image: RgbImage::new(),
-        })
+        }
     }
 
     /// Fills one row. Leaves it unfinished, which aborts the ring, only when no sample can be used or nobody waits for it.
@@ -171,8 +167,8 @@ impl Worker {
                 report(
                     stream,
                     id,
-                    cause(&error),
-                    format!("{error}; {}", place(&sample)),
+                    error.cause(),
+                    format!("{error}; {}; {}", place(&sample), error.remedy()),
                 );
                 return None;
             }
@@ -202,14 +198,4 @@ fn place(sample: &Sample<'_>) -> String {
         "{}, key {}, offset {}",
         sample.shard, sample.key, sample.offset
     )
-}
-
-fn cause(error: &DecodeError) -> &'static str {
-    match error {
-        DecodeError::Truncated { .. } => "truncated",
-        DecodeError::Corrupt { .. } => "corrupt",
-        DecodeError::TooLarge { .. } => "too large",
-        DecodeError::UnknownType { .. } => "unknown type",
-        DecodeError::Library { .. } => "library",
-    }
 }

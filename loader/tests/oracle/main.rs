@@ -2,7 +2,6 @@
 //!
 //! Python is the one that `SSLIGHT_PYTHON` names, else `.venv/bin/python` of the repository; without either the tests fail.
 
-mod decode;
 mod draw;
 mod views;
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use image_decode::RgbImage;
 use loader::augment::{CpuAugmenter, JitterOp, ViewKey, ViewParams, draw};
-use loader::decode::RgbImage;
 use loader_ipc::recipe::{Blur, Crop, Jitter, ViewSpec};
 use serde_json::{Value, json};
 

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use image_decode::content_name;
 use rustix::fs::OFlags;
 use shard_format::image_header::{Content, identify};
 use shard_format::{ImageHeader, modified_ns};
@@ -225,7 +226,8 @@ fn recognise(bytes: Vec<u8>, transcode: &Transcode) -> Outcome {
         Content::Damaged { detected, problem } => {
             Outcome::Skip(format!("{detected} with an unusable header ({problem})"))
         }
-        Content::Other(detected) => {
+        Content::Other => {
+            let detected = content_name(&bytes);
             Outcome::Skip(format!("not a JPEG or PNG (detected: {detected})"))
         }
     }

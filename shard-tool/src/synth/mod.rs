@@ -14,9 +14,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use image::ExtendedColorType::Rgb8;
-use image::codecs::jpeg::JpegEncoder;
-
 pub(crate) use class::MAX_CLASSES;
 
 use crate::cli::SynthOptions;
@@ -118,11 +115,7 @@ fn jpeg(seed: u64, job: &Job, px: u32) -> Vec<u8> {
     ]);
     let rgb = scene::draw(job.class, px, &mut random);
     let quality = random.between(82.0, 96.0) as u8;
-    let mut jpeg = Vec::with_capacity(rgb.len() / 3);
-    JpegEncoder::new_with_quality(&mut jpeg, quality)
-        .encode(&rgb, px, px, Rgb8)
-        .expect("the sizes fit and memory does not fail to be written");
-    jpeg
+    crate::jpeg::encode(&rgb, px, px, quality).expect("an image of a size that was checked")
 }
 
 #[cfg(test)]

@@ -24,10 +24,7 @@ pub(super) fn of(header: &ImageHeader, image: &[u8]) -> impl Iterator<Item = &'s
     let alpha = matches!(header.colour, ColourModel::GreyAlpha | ColourModel::Rgba);
     let tests = [
         (header.kind == ImageKind::JpegProgressive, "progressive"),
-        (
-            is_arithmetic(header.kind),
-            "arithmetic coding (not decoded)",
-        ),
+        (is_arithmetic(header.kind), "arithmetic coding"),
         (is_rare(header.kind), "lossless or hierarchical"),
         (four_inks, "four inks"),
         (alpha, "alpha"),
@@ -49,8 +46,7 @@ pub(super) fn of(header: &ImageHeader, image: &[u8]) -> impl Iterator<Item = &'s
     named.chain(end_oddity(header.kind, image))
 }
 
-/// The decoder at hand cannot read these, while libjpeg-turbo can: it tells nothing of them.
-pub(super) fn is_arithmetic(kind: ImageKind) -> bool {
+fn is_arithmetic(kind: ImageKind) -> bool {
     matches!(
         kind,
         ImageKind::JpegArithmetic | ImageKind::JpegArithmeticProgressive

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use image_decode::{DEFAULT_PIXEL_LIMIT, Decoder, Outcome, RgbImage, content_name};
 use shard_format::image_header::{Content, identify};
 use shard_format::{Entry, ImageHeader, UNLABELLED};
 
@@ -10,7 +11,6 @@ use super::oddity;
 use super::scan::Found;
 use super::shard::Shard;
 use crate::behind::Behind;
-use crate::decodable::{self, Decoded, MAX_PIXELS_OF_LOADER};
 
 /// What to look at.
 #[derive(Debug, Clone, Copy)]
@@ -23,12 +23,20 @@ pub(super) struct Depth {
 /// Checks these entries of `shard`.
 pub(super) fn check(shard: &Shard<'_>, numbers: Range<u64>, depth: Depth) -> Found {
     let mut found = Found::default();
+    let mut pixels = depth.decode.then(Pixels::new);
     let mut behind = shard.tar.as_ref().map(Behind::new);
     for number in numbers {
         found.num_samples += 1;
         match shard.entry(number) {
             Some((entry, _)) => {
-                check_one(shard, number, &entry, depth, &mut found);
+                check_one(
+                    shard,
+                    number,
+                    &entry,
+                    depth.num_classes,
+                    &mut pixels,
+                    &mut found,
+                );
                 if let Some((behind, image)) = behind.as_mut().zip(entry.range()) {
                     behind.read(image);
                 }
@@ -44,7 +52,20 @@ pub(super) fn check(shard: &Shard<'_>, numbers: Range<u64>, depth: Depth) -> Fou
     found
 }
 
-fn check_one(shard: &Shard<'_>, number: u64, entry: &Entry, depth: Depth, found: &mut Found) {
+/// Decodes, as the loader does.
+struct Pixels {
+    decoder: Decoder,
+    image: RgbImage,
+}
+
+fn check_one(
+    shard: &Shard<'_>,
+    number: u64,
+    entry: &Entry,
+    num_classes: usize,
+    pixels: &mut Option<Pixels>,
+    found: &mut Found,
+) {
     let label = (entry.label != UNLABELLED).then_some(entry.label);
     found.tally.add(&entry.header, label, entry.length);
     found.num_bytes += u64::from(entry.length);
@@ -52,7 +73,7 @@ fn check_one(shard: &Shard<'_>, number: u64, entry: &Entry, depth: Depth, found:
     if let Some(image) = image {
         oddity::of(&entry.header, image).for_each(|name| found.count_oddity(name));
     }
-    for (cause, reason) in faults(image, entry, depth, found) {
+    for (cause, reason) in faults(image, entry, num_classes, pixels, found) {
         let defect = Defect::of_sample(cause, shard, number, reason);
         found.defects.push(defect);
     }
@@ -61,11 +82,12 @@ fn check_one(shard: &Shard<'_>, number: u64, entry: &Entry, depth: Depth, found:
 fn faults(
     image: Option<&[u8]>,
     entry: &Entry,
-    depth: Depth,
+    num_classes: usize,
+    pixels: &mut Option<Pixels>,
     found: &mut Found,
 ) -> Vec<(Cause, String)> {
     let mut faults = Vec::new();
-    if entry.label != UNLABELLED && entry.label as usize >= depth.num_classes {
+    if entry.label != UNLABELLED && entry.label as usize >= num_classes {
         faults.push((Cause::Label, format!("label {} has no class", entry.label)));
     }
     match image {
@@ -78,8 +100,7 @@ fn faults(
             "the image bytes are damaged (checksum differs)".to_owned(),
         )),
         Some(image) => faults.extend(
-            header_fault(image, &entry.header)
-                .or_else(|| pixel_fault(image, &entry.header, depth, found)),
+            header_fault(image, &entry.header).or_else(|| pixels.as_mut()?.fault(image, found)),
         ),
     }
     faults
@@ -95,28 +116,29 @@ fn header_fault(image: &[u8], stated: &ImageHeader) -> Option<(Cause, String)> {
             described(&header)
         ),
         Content::Damaged { detected, problem } => format!("unusable {detected}: {problem}"),
-        Content::Other(detected) => format!("no image (detected: {detected})"),
+        Content::Other => format!("no image (detected: {})", content_name(image)),
     };
     Some((Cause::Header, reason))
 }
 
-/// Why an image has no pixels, if it is to be decoded at all.
-fn pixel_fault(
-    image: &[u8],
-    header: &ImageHeader,
-    depth: Depth,
-    found: &mut Found,
-) -> Option<(Cause, String)> {
-    if !depth.decode || oddity::is_arithmetic(header.kind) {
-        return None;
-    }
-    match decodable::decode(image, header, MAX_PIXELS_OF_LOADER) {
-        Decoded::Clean => None,
-        Decoded::Recovered => {
-            found.count_oddity(oddity::RECOVERED);
-            None
+impl Pixels {
+    fn new() -> Self {
+        Self {
+            decoder: Decoder::new(DEFAULT_PIXEL_LIMIT),
+            image: RgbImage::new(),
         }
-        Decoded::Bad(reason) => Some((Cause::Undecodable, format!("cannot be decoded: {reason}"))),
+    }
+
+    /// Why an image has no pixels; damage that was got over is counted.
+    fn fault(&mut self, image: &[u8], found: &mut Found) -> Option<(Cause, String)> {
+        match self.decoder.decode(image, &mut self.image) {
+            Ok(Outcome::Clean) => None,
+            Ok(Outcome::Recovered) => {
+                found.count_oddity(oddity::RECOVERED);
+                None
+            }
+            Err(error) => Some((Cause::Undecodable, error.to_string())),
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageFormat};
 use shard_format::ShardSet;
 
@@ -75,19 +74,31 @@ pub(crate) fn encoded(tone: u8, format: ImageFormat) -> Vec<u8> {
 }
 
 pub(crate) fn jpeg(tone: u8) -> Vec<u8> {
-    encoded(tone, ImageFormat::Jpeg)
+    compressed(&image::RgbImage::from_pixel(
+        12,
+        8,
+        image::Rgb([tone, 90, 30]),
+    ))
 }
 
-/// A JPEG of 48 units of noise.
+/// A JPEG of 192 units of noise.
 pub(crate) fn large_jpeg() -> Vec<u8> {
     let noise = |x: u32, y: u32| (x.wrapping_mul(31) ^ y.wrapping_mul(17) ^ (x * y)) as u8;
-    let pixels = image::RgbImage::from_fn(128, 96, |x, y| {
+    compressed(&image::RgbImage::from_fn(128, 96, |x, y| {
         image::Rgb([noise(x, y), noise(y, x), noise(x, x)])
-    });
-    let mut bytes = Vec::new();
-    let encoded = JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(&pixels);
-    encoded.expect("encodes");
-    bytes
+    }))
+}
+
+fn compressed(pixels: &image::RgbImage) -> Vec<u8> {
+    let picture = turbojpeg::Image {
+        pixels: pixels.as_raw().as_slice(),
+        width: pixels.width() as usize,
+        pitch: pixels.width() as usize * 3,
+        height: pixels.height() as usize,
+        format: turbojpeg::PixelFormat::RGB,
+    };
+    let jpeg = turbojpeg::compress(picture, 90, turbojpeg::Subsamp::None);
+    jpeg.expect("encodes").to_vec()
 }
 
 /// A source with classes `cat` and `dog`, three images each, in train.

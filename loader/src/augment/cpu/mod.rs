@@ -11,8 +11,8 @@ mod taps;
 mod transpose;
 
 use super::params::ViewParams;
-use crate::decode::RgbImage;
 use blur::Blurrer;
+use image_decode::RgbImage;
 use resize::Resizer;
 
 /// Applies [`ViewParams`]; one per thread.

@@ -9,7 +9,7 @@ use multiversion::multiversion;
 use super::taps::{Taps, WEIGHT_BITS};
 use super::transpose::{GROUP, TILE_ROWS, columns_to_rows, rows_to_columns};
 use crate::augment::params::{Rect, ViewParams};
-use crate::decode::RgbImage;
+use image_decode::RgbImage;
 
 /// Bytes that the pass along columns sums at a time.
 const LANES: usize = 64;

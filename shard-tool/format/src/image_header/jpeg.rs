@@ -52,7 +52,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<ImageHeader, &'static str> {
 
 /// The next marker of a JPEG and what follows it. Fill bytes and stray bytes before it are passed over, as
 /// decoders do.
-pub fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
+fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let mut at = 0;
     loop {
         at += bytes.get(at..)?.iter().position(|byte| *byte == 0xff)?;
@@ -64,7 +64,7 @@ pub fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
 }
 
 /// Whether a marker has no segment: TEM, restart markers, start of image.
-pub fn is_alone(marker: u8) -> bool {
+fn is_alone(marker: u8) -> bool {
     matches!(marker, 0x01 | 0xd0..=0xd7 | SOI)
 }
 
@@ -72,7 +72,7 @@ pub fn is_alone(marker: u8) -> bool {
 ///
 /// # Errors
 /// What is wrong with its length.
-pub fn split_segment(bytes: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
+fn split_segment(bytes: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let [high, low, ..] = bytes else {
         return Err("the file ends before the frame header");
     };

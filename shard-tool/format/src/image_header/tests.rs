@@ -159,21 +159,9 @@ fn a_png_is_known_by_its_first_chunk() {
 }
 
 #[test]
-fn other_files_are_named() {
-    for (bytes, name) in [
-        (b"".as_slice(), "empty"),
-        (b"hello\n", "text"),
-        ("gr\u{fc}n".as_bytes(), "text"),
-        (b"\n<!DOCTYPE html><p>404", "html"),
-        (b"<?xml version='1.0'?><svg/>", "xml"),
-        (b"GIF89a..", "gif"),
-        (b"RIFF\0\0\0\0WEBPVP8 ", "webp"),
-        (b"\0\0\0\x18ftypheic\0", "heif"),
-        (b"BM\x36\0\0\0\0\0\0\0", "bmp"),
-        (&[0; 100], "zeros"),
-        (b"\x01\x02\xfe\xff", "unknown"),
-    ] {
-        assert_eq!(identify(bytes), Content::Other(name), "{bytes:?}");
+fn other_files_are_told_apart_from_images() {
+    for bytes in [b"".as_slice(), b"GIF89a..", b"hello\n", b"\xff\xd8"] {
+        assert_eq!(identify(bytes), Content::Other, "{bytes:?}");
     }
 }
 

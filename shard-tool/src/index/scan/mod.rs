@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use image_decode::content_name;
 use shard_format::image_header::{Content, identify};
 use shard_format::members::{Damage, Fault, Member, MemberKind, Members};
 use shard_format::name::MAX_KEY_BYTES;
@@ -166,8 +167,8 @@ impl Scan<'_> {
                 (Content::Damaged { detected, problem }, _) => {
                     format!("{detected} with an unusable header ({problem})")
                 }
-                (Content::Other(detected), _) => {
-                    format!("not a JPEG or PNG (detected: {detected})")
+                (Content::Other, _) => {
+                    format!("not a JPEG or PNG (detected: {})", content_name(field.data))
                 }
             };
         }

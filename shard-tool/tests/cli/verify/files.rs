@@ -54,11 +54,13 @@ fn a_flipped_byte_of_an_index_is_found_and_the_index_made_anew() {
 #[test]
 fn a_truncated_tar_is_told_with_every_sample_that_it_lost() {
     let (_dir, set) = packed();
-    let (last, before) = {
+    let (last, length, before) = {
         let train = ShardSet::open(&set, "train").expect("the set opens");
         let sample = train.sample(5).expect("a sample");
         let before = train.sample(4).expect("a sample").key.to_owned();
-        ((sample.key.to_owned(), sample.offset as usize), before)
+        let length = sample.image().expect("is there").len();
+        let last = (sample.key.to_owned(), sample.offset as usize);
+        (last, length, before)
     };
     edit(set.join(TAR), |bytes| bytes.truncate(last.1 + 100));
     assert_defects(
@@ -68,7 +70,7 @@ fn a_truncated_tar_is_told_with_every_sample_that_it_lost() {
             &format!("bytes {TAR} {}: the image lies beyond the end", last.0),
             "size train-000000.tar -: the file is cut short",
             &format!(
-                "tar train-000000.tar -: it is cut short: 100 of 632 bytes of a member are there, \
+                "tar train-000000.tar -: it is cut short: 100 of {length} bytes of a member are there, \
                  last good member {before}.cls at offset {}",
                 last.1 - 1536
             ),

@@ -2,14 +2,12 @@ use proptest::prelude::*;
 use turbojpeg::Subsamp;
 
 use super::*;
-
-fn decoder() -> CpuDecoder {
-    CpuDecoder::new(DEFAULT_PIXEL_LIMIT).expect("the JPEG library starts")
-}
+use crate::{DecodeError, Outcome};
 
 fn decode(bytes: &[u8]) -> (Result<Outcome, DecodeError>, RgbImage) {
     let mut image = RgbImage::new();
-    (decoder().decode(bytes, &mut image), image)
+    let decoded = Decoder::new(DEFAULT_PIXEL_LIMIT).decode(bytes, &mut image);
+    (decoded, image)
 }
 
 /// A JPEG of diagonal stripes.
@@ -37,7 +35,7 @@ fn rgb_jpeg(width: usize, height: usize) -> Vec<u8> {
 fn a_truncated_jpeg_is_refused_as_truncated() {
     let whole = rgb_jpeg(90, 70);
     for len in [whole.len() / 2, whole.len() - 20, 200] {
-        let expected = DecodeError::Truncated { kind: "JPEG", len };
+        let expected = DecodeError::Truncated { kind: "jpeg", len };
         assert_eq!(decode(&whole[..len]).0, Err(expected));
     }
 }
@@ -87,7 +85,7 @@ fn an_image_over_the_pixel_limit_is_refused_before_memory_is_taken() {
         })
     );
     assert_eq!(image, RgbImage::new());
-    let mut small = CpuDecoder::new(16 * 16).expect("the JPEG library starts");
+    let mut small = Decoder::new(16 * 16);
     let mut image = RgbImage::new();
     assert_eq!(
         small.decode(&rgb_jpeg(16, 16), &mut image),
@@ -97,23 +95,39 @@ fn an_image_over_the_pixel_limit_is_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn the_header_tells_the_size_that_the_pixels_have() {
+    let mut decoder = Decoder::new(DEFAULT_PIXEL_LIMIT);
+    for (bytes, width, height) in [
+        (rgb_jpeg(33, 20), 33, 20),
+        (b"P5 2 1 255\n\x07\xf0".to_vec(), 2, 1),
+    ] {
+        assert_eq!(decoder.header(&bytes), Ok(Header { width, height }));
+        assert_eq!(
+            decoder.header(&bytes[..bytes.len() - 1]),
+            Ok(Header { width, height })
+        );
+    }
+    let too_large = Decoder::new(600).header(&rgb_jpeg(33, 20));
+    assert!(matches!(too_large, Err(DecodeError::TooLarge { .. })));
+}
+
+#[test]
 fn content_that_is_no_image_is_refused_with_what_it_looks_like() {
     let error = decode(b"<html>not found</html>").0.expect_err("no image");
-    let text =
-        "the sample is an HTML or XML text, not a JPEG, PNG, BMP, GIF or WebP image; leave it out";
+    let text = "not an image that can be decoded (detected: html)";
     assert_eq!(error.to_string(), text);
     assert!(
         decode(b"")
             .0
             .expect_err("no image")
             .to_string()
-            .contains("an empty file")
+            .contains("detected: empty")
     );
 }
 
 #[test]
 fn a_decoder_that_met_garbage_decodes_the_next_image() {
-    let mut decoder = decoder();
+    let mut decoder = Decoder::new(DEFAULT_PIXEL_LIMIT);
     let mut image = RgbImage::new();
     let whole = rgb_jpeg(40, 30);
     let expected = decode(&whole).1;
@@ -126,7 +140,7 @@ fn a_decoder_that_met_garbage_decodes_the_next_image() {
 
 #[test]
 fn a_smaller_image_after_a_larger_one_keeps_the_buffer() {
-    let mut decoder = decoder();
+    let mut decoder = Decoder::new(DEFAULT_PIXEL_LIMIT);
     let mut image = RgbImage::new();
     decoder
         .decode(&rgb_jpeg(64, 64), &mut image)
@@ -171,11 +185,11 @@ proptest! {
     #[test]
     fn arbitrary_bytes_after_a_magic_number_never_panic(
         magic in prop::sample::select(vec![
-            &b"\xff\xd8\xff"[..], b"\x89PNG\r\n\x1a\n", b"BM", b"GIF89a", b"RIFF\x40\0\0\0WEBPVP8 ",
+            &b"\xff\xd8\xff"[..], b"P6\n", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF89a", b"RIFF\x40\0\0\0WEBPVP8 ",
         ]),
         bytes in prop::collection::vec(any::<u8>(), 0..300),
     ) {
-        let mut limited = CpuDecoder::new(1 << 20).expect("the JPEG library starts");
+        let mut limited = Decoder::new(1 << 20);
         let _ = limited.decode(&[magic, &bytes].concat(), &mut RgbImage::new());
     }
 
@@ -192,7 +206,7 @@ proptest! {
             bytes[at] = value;
         }
         bytes.truncate(len.index(bytes.len() * 4) + 1);
-        let mut limited = CpuDecoder::new(1 << 20).expect("the JPEG library starts");
+        let mut limited = Decoder::new(1 << 20);
         let mut image = RgbImage::new();
         if limited.decode(&bytes, &mut image).is_ok() {
             let num_pixels = u64::from(image.width()) * u64::from(image.height());
