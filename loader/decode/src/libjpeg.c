@@ -13,6 +13,9 @@
 #include <jerror.h>
 #include <jpeglib.h>
 
+/* Rows asked for in one call. */
+#define MOST_ROWS 16
+
 enum status { DONE = 0, ENDED = 1, FAILED = 2 };
 
 /* What the frame header says. */
@@ -186,8 +189,12 @@ enum status image_decode_jpeg_rows(struct decoder *decoder, int num_channels, ui
         longjmp(decoder->failed, 1);
     }
     while (jpeg->output_scanline < jpeg->output_height) {
-        JSAMPROW row = pixels + jpeg->output_scanline * pitch;
-        if (jpeg_read_scanlines(jpeg, &row, 1) == 0 || decoder->lacks_ending)
+        JSAMPROW rows[MOST_ROWS];
+        JDIMENSION num_rows = jpeg->output_height - jpeg->output_scanline;
+        num_rows = num_rows < MOST_ROWS ? num_rows : MOST_ROWS;
+        for (JDIMENSION at = 0; at < num_rows; at++)
+            rows[at] = pixels + (jpeg->output_scanline + at) * pitch;
+        if (jpeg_read_scanlines(jpeg, rows, num_rows) == 0 || decoder->lacks_ending)
             return ENDED;
     }
     has_all_rows = 1;

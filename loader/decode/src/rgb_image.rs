@@ -51,16 +51,19 @@ impl RgbImage {
     }
 
     /// Width in pixels.
+    #[inline]
     pub fn width(&self) -> u32 {
         self.width
     }
 
     /// Height in pixels.
+    #[inline]
     pub fn height(&self) -> u32 {
         self.height
     }
 
     /// The pixels, row by row, `width * height * 3` bytes.
+    #[inline]
     pub fn pixels(&self) -> &[u8] {
         &self.data[..num_pixels(self.width, self.height) * 3]
     }
