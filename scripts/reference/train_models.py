@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Oracle for the networks: torchvision's outputs and gradients, and a DINO head written from its description.
+"""Oracle for the networks: torchvision's and timm's outputs and gradients, and a DINO head written from its description.
 
 usage: train_models.py OUT.npz
-Keys: <arch>/<mode>/{features,grad/<name>} (of the residual networks only vectors), <arch>/state/<name>, <arch>/buffers_after/<name>, images, coefficients/<arch>,
+Keys: <arch>/<mode>/{features,grad/<name>} (but for MobileNetV2 only vectors and tokens), <arch>/state/<name>, <arch>/buffers_after/<name>, images, coefficients/<arch>,
+vit_tiny/<side>/{images,features},
 head/<variant>/{state/<name>,logits,grad/<name>}, head/features, head/coefficients.
 """
 import sys
 import numpy as np
+import timm
 import torch
 import torch.nn.functional as F
 import torchvision
@@ -16,7 +18,34 @@ torch.set_default_dtype(torch.float64)
 out = {}
 
 
+class Vit(torch.nn.Module):
+    """timm's blocks between a resizing of the position embedding by scale (facebookresearch/dino) and the class token."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = timm.create_model("vit_tiny_patch16_224", num_classes=0)
+
+    def forward(self, images):
+        net, n = self.net, len(images)
+        patches = net.patch_embed.proj(images)
+        rows, columns = patches.shape[2:]
+        tokens = torch.cat([net.cls_token.expand(n, -1, -1), patches.flatten(2).transpose(1, 2)], 1)
+        places = net.pos_embed
+        if (rows, columns) != (14, 14):
+            grid = places[:, 1:].reshape(1, 14, 14, -1).permute(0, 3, 1, 2)
+            grid = F.interpolate(grid, scale_factor=((rows + 0.1) / 14, (columns + 0.1) / 14), mode="bicubic")
+            places = torch.cat([places[:, :1], grid.flatten(2).transpose(1, 2)], 1)
+        return net.norm(net.blocks(tokens + places))[:, 0]
+
+
 def backbone(arch):
+    if arch == "vit_tiny":
+        net = Vit()
+        for name, value in net.named_parameters():
+            # Fresh biases and normalisations would hide mistakes.
+            if value.dim() == 1:
+                torch.nn.init.normal_(value, float(name.endswith("norm.weight")), 0.2)
+        return net.float().double()
     net = getattr(torchvision.models, arch)(weights=None)
     if arch == "mobilenet_v2":
         net.classifier = torch.nn.Identity()
@@ -37,8 +66,8 @@ def describe(arch):
     net = backbone(arch)
     for name, value in net.state_dict().items():
         if "num_batches" not in name:
-            out[f"{arch}/state/{name}"] = value.float().numpy().copy()
-    width = 1280 if arch == "mobilenet_v2" else (2048 if arch == "resnet50" else 512)
+            out[f"{arch}/state/{name.removeprefix('net.')}"] = value.float().numpy().copy()
+    width = {"mobilenet_v2": 1280, "resnet50": 2048, "vit_tiny": 192}.get(arch, 512)
     coefficients = torch.randn(len(images), width)
     out[f"coefficients/{arch}"] = coefficients.numpy()
     for mode in ("eval", "train"):
@@ -48,17 +77,24 @@ def describe(arch):
         (features * coefficients).sum().backward()
         out[f"{arch}/{mode}/features"] = features.detach().numpy()
         for name, parameter in net.named_parameters():
+            name = name.removeprefix("net.")
             # A wrong gradient anywhere reaches the vectors before it; the large tensors would only fill the disk.
-            if arch == "mobilenet_v2" or parameter.dim() == 1:
+            if arch == "mobilenet_v2" or parameter.dim() == 1 or name in ("cls_token", "pos_embed"):
                 out[f"{arch}/{mode}/grad/{name}"] = parameter.grad.numpy().copy()
     for name, value in net.named_buffers():
         if "num_batches" not in name:
             out[f"{arch}/buffers_after/{name}"] = value.numpy()
+    if arch == "vit_tiny":
+        net.eval()
+        for height, width in ((96, 128), (224, 224)):
+            other = torch.randn(2, 3, height, width)
+            out[f"vit_tiny/{height}/images"] = other.numpy()
+            out[f"vit_tiny/{height}/features"] = net(other).detach().numpy()
 
 
 images = torch.randn(4, 3, 48, 48)
 out["images"] = images.numpy()
-for arch in ("mobilenet_v2", "resnet18", "resnet34", "resnet50"):
+for arch in ("mobilenet_v2", "resnet18", "resnet34", "resnet50", "vit_tiny"):
     describe(arch)
 
 

@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
     let median = measured[measured.len() / 2];
     println!(
         "{:?} batch {}: {median:.3} s/step, {:.2} img/s",
-        settings.dino.arch,
+        settings.dino.backbone.arch,
         settings.batch_size,
         f64::from(settings.batch_size) / median
     );
@@ -70,5 +70,6 @@ fn rates() -> StepRates {
         },
         momentum: 0.996,
         teacher_temp: 0.04,
+        seed: 0,
     }
 }

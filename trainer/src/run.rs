@@ -70,8 +70,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
     match resolved {
         Resolved::Runnable(settings) => train(cli, &raw, *settings),
         Resolved::Unavailable(what) => Err(Failure::Usage(format!(
-            "not available in this version: {}; {}; this version trains DINO on mobilenet_v2, resnet18, resnet34 and resnet50, in one process, \
-             in single precision",
+            "not available in this version: {}; {}; this version trains DINO on every backbone, in one process, in single precision",
             what.join(", "),
             config_path(cli).display()
         ))),

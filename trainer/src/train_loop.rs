@@ -18,6 +18,9 @@ use crate::schedule::Schedule;
 use crate::stop::Stop;
 use crate::validate::{Validated, Validator};
 
+/// Spreads the seeds of steps: an odd number near 2^64 divided by the golden ratio.
+const STEP_SEEDS: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Everything a run needs, made by [`crate::run`].
 #[derive(Debug)]
 pub struct TrainLoop {
@@ -154,6 +157,7 @@ impl TrainLoop {
             },
             momentum: self.rates.momentum.at(step),
             teacher_temp: self.settings.schedules.teacher_temp.at(epoch),
+            seed: (self.settings.seed ^ step.wrapping_mul(STEP_SEEDS)) as i64,
         }
     }
 

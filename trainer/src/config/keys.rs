@@ -47,7 +47,6 @@ const COUNT: Kind = Int(0, i64::MAX);
 const TEMP: Kind = Float(1e-6, 1e6);
 const WIDTH: Kind = Int(1, 16_777_216);
 const TWO_VIEWS: Meaning = Ignored("no method here makes two views only");
-const VIT: Meaning = Ignored("only vision transformers read it");
 const SUBSET: Meaning = Meaning::Lacking("training on a listed subset");
 
 /// All keys, section by section.
@@ -129,8 +128,8 @@ pub const KEYS: &[Key] = &[
     key("DINOHead.NUM_LAYERS", Int(1, 16), "3", Method("DINO")),
     key("DINOHead.USE_BN_IN_HEAD", Bool, "False", Method("DINO")),
     key("DINOHead.NORM_LAST_YEAR", Bool, "True", Method("DINO")),
-    key("VIT.PATCH_SIZE", Int(1, 224), "16", VIT),
-    key("VIT.DROP_PATH_RATE", Float(0.0, 1.0), "0.1", VIT),
+    key("VIT.PATCH_SIZE", Int(1, 224), "16", Here),
+    key("VIT.DROP_PATH_RATE", Float(0.0, 0.999), "0.1", Here),
     key("SOLVER.OPTIMIZING_METHOD", Choice(&["LARS", "SGD", "AdamW"]), "LARS", Here),
     key("SOLVER.WD_FACTOR_FOR_BIAS", Float(0.0, f64::MAX), "0.0", Here),
     key("SOLVER.WD_FACTOR_FOR_DW", Float(0.0, f64::MAX), "0.0", Here),

@@ -17,7 +17,7 @@ use super::value::Value;
 use crate::batch::Normalization;
 use crate::loss::dino::LossConfig;
 use crate::method::dino::DinoConfig;
-use crate::model::backbone::Arch;
+use crate::model::backbone::{Arch, BackboneConfig};
 use crate::model::head::HeadConfig;
 use crate::optim::groups::GroupRules;
 use crate::optim::{OptimizerConfig, OptimizerKind};
@@ -112,11 +112,10 @@ pub fn resolve(raw: &RawConfig) -> Result<Resolved, ConfigError> {
         return Err(ConfigError { problems });
     }
     let lacking = lacking(raw);
-    Ok(match Arch::named(raw.text("MODEL.BACKBONE_ARCH")) {
-        Some(arch) if lacking.is_empty() => {
-            Resolved::Runnable(Box::new(settings(raw, arch, views, evaluation)))
-        }
-        _ => Resolved::Unavailable(lacking),
+    Ok(if lacking.is_empty() {
+        Resolved::Runnable(Box::new(settings(raw, views, evaluation)))
+    } else {
+        Resolved::Unavailable(lacking)
     })
 }
 
@@ -124,13 +123,8 @@ pub fn resolve(raw: &RawConfig) -> Result<Resolved, ConfigError> {
 fn lacking(raw: &RawConfig) -> Vec<String> {
     let mut lacking = Vec::new();
     let mut when = |is_lacking: bool, what: String| lacking.extend(is_lacking.then_some(what));
-    let [method, arch, stage] =
-        ["SSL_METHOD", "MODEL.BACKBONE_ARCH", "STAGE"].map(|key| raw.text(key));
+    let [method, stage] = ["SSL_METHOD", "STAGE"].map(|key| raw.text(key));
     when(method != "DINO", format!("SSL_METHOD {method}"));
-    when(
-        Arch::named(arch).is_none(),
-        format!("MODEL.BACKBONE_ARCH {arch}"),
-    );
     when(stage != "TRAIN", format!("STAGE {stage}"));
     for key in ["N_NODES", "WORLD_SIZE"] {
         let count = raw.int(key);
@@ -149,7 +143,7 @@ fn lacking(raw: &RawConfig) -> Vec<String> {
     lacking
 }
 
-fn settings(raw: &RawConfig, arch: Arch, views: Recipe, evaluation: Recipe) -> Settings {
+fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
     let positive = |key: &str| Some(raw.count(key)).filter(|count| *count > 0);
     Settings {
         data_dir: PathBuf::from(raw.text("DATA.PATH_TO_DATA_DIR")),
@@ -165,7 +159,7 @@ fn settings(raw: &RawConfig, arch: Arch, views: Recipe, evaluation: Recipe) -> S
         views,
         evaluation,
         normalization: normalization(raw),
-        dino: dino(raw, arch),
+        dino: dino(raw),
         has_probe: raw.bool("TRAIN.JOINT_LINEAR_PROBE"),
         num_classes: positive("TRAIN.NUM_CLASSES").map(|classes| classes as i64),
         schedules: schedules(raw),
@@ -204,11 +198,20 @@ fn normalization(raw: &RawConfig) -> Normalization {
     }
 }
 
-fn dino(raw: &RawConfig, arch: Arch) -> DinoConfig {
+fn backbone(raw: &RawConfig) -> BackboneConfig {
+    let arch = raw.text("MODEL.BACKBONE_ARCH");
+    BackboneConfig {
+        arch: Arch::named(arch).unwrap_or_else(|| panic!("{arch} is a choice, and not built in")),
+        patch_size: raw.int("VIT.PATCH_SIZE"),
+        drop_path: raw.float("VIT.DROP_PATH_RATE"),
+    }
+}
+
+fn dino(raw: &RawConfig) -> DinoConfig {
     let crops = raw.ints("MULTI_VIEWS_TRANSFORMS.NMB_CROPS");
     let weights = raw.floats("MULTI_VIEWS_TRANSFORMS.LAMBDAS");
     DinoConfig {
-        arch,
+        backbone: backbone(raw),
         head: HeadConfig {
             out_dim: raw.int("DINOHead.OUTPUT_DIM"),
             hidden_dim: raw.int("DINOHead.HIDDEN_SIZE"),

@@ -17,6 +17,7 @@ const RULES: &[fn(&RawConfig) -> Broken] = &[
     milestones_rise,
     swav_queue_holds_a_batch,
     moco_queue_is_whole_batches,
+    patches_fill_the_views,
 ];
 
 /// Every broken rule, at the place of the key to change.
@@ -122,6 +123,28 @@ fn moco_queue_is_whole_batches(raw: &RawConfig) -> Broken {
     })
 }
 
+fn patches_fill_the_views(raw: &RawConfig) -> Broken {
+    const KEY: &str = "VIT.PATCH_SIZE";
+    let patch = raw.int(KEY);
+    let is_vit = raw.text("MODEL.BACKBONE_ARCH").starts_with("vit_");
+    let sides = [
+        ("an image of the evaluation", 224),
+        (
+            "a global view",
+            raw.int("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE"),
+        ),
+        (
+            "a local view",
+            raw.int("MULTI_VIEWS_TRANSFORMS.LOCAL_CROP_SIZE"),
+        ),
+    ];
+    let (what, side) = sides.into_iter().find(|(_, side)| side % patch != 0)?;
+    is_vit.then(|| {
+        let told = format!("patches of {patch} pixels do not fill {what} of {side}; choose sizes that are multiples of it");
+        (KEY, told)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{RawConfig, resolve};
@@ -185,6 +208,18 @@ mod tests {
     fn a_teacher_warm_up_longer_than_the_run_is_fine() {
         let pairs = ["SOLVER.TOTAL_EPOCHS", "5", "SOLVER.WARMUP_EPOCHS", "1"];
         assert_eq!(problems(&pairs), [""; 0]);
+    }
+
+    #[test]
+    fn views_that_patches_do_not_fill_are_named_for_transformers_alone() {
+        let local = ["MULTI_VIEWS_TRANSFORMS.LOCAL_CROP_SIZE", "100"];
+        let found = problems(&local);
+        assert!(
+            found[0].contains("16 pixels do not fill a local view of 100"),
+            "{found:?}"
+        );
+        let cnn = [local[0], local[1], "MODEL.BACKBONE_ARCH", "resnet18"];
+        assert_eq!(problems(&cnn), [""; 0]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::batch::Batch;
 use crate::ema;
 use crate::loss::dino::{DinoLoss, LossConfig};
 use crate::model::Network;
-use crate::model::backbone::Arch;
+use crate::model::backbone::BackboneConfig;
 use crate::model::head::HeadConfig;
 use crate::model::layers::Linear;
 use crate::model::parameters::Parameters;
@@ -20,8 +20,8 @@ use crate::optim::{Optimizer, OptimizerConfig, Rates};
 /// Everything that decides what a DINO model is and how it learns, but for the schedules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DinoConfig {
-    /// The backbone.
-    pub arch: Arch,
+    /// The student's backbone; the teacher's is the same without drop path.
+    pub backbone: BackboneConfig,
     /// The projection head.
     pub head: HeadConfig,
     /// The loss.
@@ -47,6 +47,8 @@ pub struct StepRates {
     pub momentum: f64,
     /// Temperature of the teacher's softmax.
     pub teacher_temp: f64,
+    /// Seed of what the step draws (drop path), so that a resumed run draws the same.
+    pub seed: i64,
 }
 
 /// What one step measured; the tensor still lies on the device.
@@ -90,8 +92,9 @@ struct Probe {
 impl Dino {
     /// A student with fresh weights and a teacher equal to it.
     pub fn new(config: DinoConfig, device: Device) -> Dino {
-        let student = Network::new(config.arch, &config.head, device);
-        let mut teacher = Network::new(config.arch, &config.head, device);
+        let student = Network::new(&config.backbone, &config.head, device);
+        let teachers = config.backbone.without_drop_path();
+        let mut teacher = Network::new(&teachers, &config.head, device);
         teacher.parameters.copy_from(&student.parameters);
         teacher.parameters.freeze();
         let probe = config
@@ -131,6 +134,7 @@ impl Dino {
 
     /// Learns from one batch.
     pub fn step(&mut self, batch: &Batch, rates: StepRates) -> StepStats {
+        tch::manual_seed(rates.seed);
         let teacher_out = no_grad(|| {
             let globals = self.global_views(batch);
             self.teacher.forward(&[globals], true).1

@@ -1,4 +1,4 @@
-//! The choice of backbone: convolutions, then the global average.
+//! The choice of backbone: convolutions, then the global average; or a vision transformer's class token.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::mobilenet_v2::{self, MobileNetV2};
 use super::parameters::Scope;
 use super::resnet::{BlockKind, ResNet};
+use super::vit::{VisionTransformer, VitShape};
 
 /// `MODEL.BACKBONE_ARCH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,23 @@ pub enum Arch {
     Resnet34,
     /// ResNet of 50 layers.
     Resnet50,
+    /// Vision transformer 192 wide, 3 heads.
+    VitTiny,
+    /// Vision transformer 384 wide, 6 heads.
+    VitSmall,
+    /// Vision transformer 768 wide, 12 heads.
+    VitBase,
+}
+
+/// `MODEL.BACKBONE_ARCH` and `VIT.*`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackboneConfig {
+    /// The architecture.
+    pub arch: Arch,
+    /// Side of a transformer's patch, in pixels.
+    pub patch_size: i64,
+    /// Probability with which a transformer's last block is dropped in training ([`VitShape::drop_path`]).
+    pub drop_path: f64,
 }
 
 /// A backbone of any kind.
@@ -28,6 +46,8 @@ pub enum Backbone {
     MobileNetV2(MobileNetV2),
     /// ResNet.
     ResNet(ResNet),
+    /// Vision transformer.
+    Vit(VisionTransformer),
 }
 
 impl Arch {
@@ -38,21 +58,54 @@ impl Arch {
             "resnet18" => Some(Arch::Resnet18),
             "resnet34" => Some(Arch::Resnet34),
             "resnet50" => Some(Arch::Resnet50),
+            "vit_tiny" => Some(Arch::VitTiny),
+            "vit_small" => Some(Arch::VitSmall),
+            "vit_base" => Some(Arch::VitBase),
             _ => None,
+        }
+    }
+}
+
+impl BackboneConfig {
+    /// The same without anything random in training, as a teacher is.
+    #[must_use]
+    pub fn without_drop_path(&self) -> BackboneConfig {
+        let drop_path = 0.0;
+        BackboneConfig {
+            drop_path,
+            ..self.clone()
+        }
+    }
+
+    fn vit(&self, width: i64, heads: i64) -> VitShape {
+        VitShape {
+            width,
+            depth: 12,
+            heads,
+            patch: self.patch_size,
+            drop_path: self.drop_path,
         }
     }
 }
 
 impl Backbone {
     /// Registers all layers at `scope`.
-    pub fn new(arch: Arch, scope: &mut Scope) -> Backbone {
-        let (kind, depths) = match arch {
-            Arch::MobilenetV2 => return Backbone::MobileNetV2(MobileNetV2::new(scope)),
-            Arch::Resnet18 => (BlockKind::Basic, [2, 2, 2, 2]),
-            Arch::Resnet34 => (BlockKind::Basic, [3, 4, 6, 3]),
-            Arch::Resnet50 => (BlockKind::Bottleneck, [3, 4, 6, 3]),
+    pub fn new(config: &BackboneConfig, scope: &mut Scope) -> Backbone {
+        use BlockKind::{Basic, Bottleneck};
+        let resnet =
+            |kind, depths, scope: &mut _| Backbone::ResNet(ResNet::new(kind, depths, scope));
+        let vit = |width, heads, scope: &mut _| {
+            Backbone::Vit(VisionTransformer::new(config.vit(width, heads), scope))
         };
-        Backbone::ResNet(ResNet::new(kind, depths, scope))
+        match config.arch {
+            Arch::MobilenetV2 => Backbone::MobileNetV2(MobileNetV2::new(scope)),
+            Arch::Resnet18 => resnet(Basic, [2, 2, 2, 2], scope),
+            Arch::Resnet34 => resnet(Basic, [3, 4, 6, 3], scope),
+            Arch::Resnet50 => resnet(Bottleneck, [3, 4, 6, 3], scope),
+            Arch::VitTiny => vit(192, 3, scope),
+            Arch::VitSmall => vit(384, 6, scope),
+            Arch::VitBase => vit(768, 12, scope),
+        }
     }
 
     /// Number of features per image.
@@ -60,6 +113,7 @@ impl Backbone {
         match self {
             Backbone::MobileNetV2(_) => mobilenet_v2::WIDTH,
             Backbone::ResNet(net) => net.width(),
+            Backbone::Vit(net) => net.width(),
         }
     }
 
@@ -68,6 +122,7 @@ impl Backbone {
         let maps = match self {
             Backbone::MobileNetV2(net) => net.forward(images_nchw, train),
             Backbone::ResNet(net) => net.forward(images_nchw, train),
+            Backbone::Vit(net) => return net.forward(images_nchw, train),
         };
         maps.adaptive_avg_pool2d([1, 1]).flatten(1, -1)
     }

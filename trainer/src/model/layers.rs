@@ -1,4 +1,4 @@
-//! Convolution, batch normalisation and linear layers over [`Scope`].
+//! Convolution, normalisation, linear and dropping layers over [`Scope`].
 
 use tch::{Kind, Tensor};
 
@@ -7,6 +7,7 @@ use super::parameters::Scope;
 
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 const BATCH_NORM_EPS: f64 = 1e-5;
+const LAYER_NORM_EPS: f64 = 1e-6;
 
 /// A square convolution without bias; padding keeps the size at stride 1.
 #[derive(Debug)]
@@ -39,6 +40,13 @@ pub struct BatchNorm {
     bias: Tensor,
     running_mean: Tensor,
     running_var: Tensor,
+}
+
+/// Normalisation of each token over its values (Ba et al. 2016), with eps 1e-6.
+#[derive(Debug)]
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
 }
 
 /// `x W^T + b`.
@@ -129,6 +137,36 @@ impl BatchNorm {
             true,
         )
     }
+}
+
+impl LayerNorm {
+    /// Registers `weight` (1) and `bias` (0).
+    pub fn new(width: i64, scope: &mut Scope) -> LayerNorm {
+        let options = (Kind::Float, scope.device());
+        LayerNorm {
+            weight: scope.trainable("weight", Tensor::ones([width], options)),
+            bias: scope.trainable("bias", Tensor::zeros([width], options)),
+        }
+    }
+
+    /// `[.., width]` to the same.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let (weight, bias) = (Some(&self.weight), Some(&self.bias));
+        x.layer_norm(self.weight.size(), weight, bias, LAYER_NORM_EPS, true)
+    }
+}
+
+/// Stochastic depth (Huang et al. 2016): each row of a branch `[n, ..]` becomes 0 with this probability, and what stays is scaled so that
+/// the mean does. Draws from the global random state.
+pub fn drop_path(branch: Tensor, probability: f64) -> Tensor {
+    if probability == 0.0 {
+        return branch;
+    }
+    let keep = 1.0 - probability;
+    let mut shape = vec![1; branch.dim()];
+    shape[0] = branch.size()[0];
+    let kept = Tensor::rand(shape, (branch.kind(), branch.device())) + keep;
+    branch / keep * kept.floor()
 }
 
 impl Linear {

@@ -1,4 +1,4 @@
-//! Networks: backbones named and shaped as in torchvision, and the DINO head.
+//! Networks: backbones named and shaped as in torchvision (convolutional) and timm (transformers), and the DINO head.
 //!
 //! A network owns its tensors through [`Parameters`], in the order in which PyTorch's `named_parameters` lists them.
 //! Nothing here knows a loss, an optimiser or where images come from. Runs on the training thread.
@@ -10,10 +10,11 @@ pub mod layers;
 pub mod mobilenet_v2;
 pub mod parameters;
 pub mod resnet;
+pub mod vit;
 
 use tch::{Device, Tensor};
 
-use backbone::{Arch, Backbone};
+use backbone::{Backbone, BackboneConfig};
 use head::{DinoHead, HeadConfig};
 use parameters::Parameters;
 
@@ -28,10 +29,10 @@ pub struct Network {
 
 impl Network {
     /// A freshly initialised network on `device`; the global random state decides the weights.
-    pub fn new(arch: Arch, head: &HeadConfig, device: Device) -> Network {
+    pub fn new(backbone: &BackboneConfig, head: &HeadConfig, device: Device) -> Network {
         let mut parameters = Parameters::new();
         let mut root = parameters.scope(device);
-        let backbone = Backbone::new(arch, &mut root.child("backbone"));
+        let backbone = Backbone::new(backbone, &mut root.child("backbone"));
         let head = DinoHead::new(backbone.width(), head, &mut root.child("head"));
         Network {
             parameters,

@@ -1,11 +1,12 @@
-//! Backbones against torchvision, the head against its description.
+//! Backbones against torchvision and timm, the head against its description.
 
 use std::collections::HashMap;
 
 use tch::{Device, Kind, Tensor, no_grad};
-use trainer::model::backbone::{Arch, Backbone};
+use trainer::model::backbone::{Arch, Backbone, BackboneConfig};
 use trainer::model::head::{DinoHead, HeadConfig};
 use trainer::model::init::channels_last;
+use trainer::model::layers::drop_path;
 use trainer::model::parameters::Parameters;
 
 use crate::oracle::{Oracle, assert_close, difference};
@@ -39,9 +40,19 @@ fn gradients(
     names.zip(found).collect()
 }
 
-fn check_backbone(oracle: &Oracle, name: &str, arch: Arch) {
+fn backbone(arch: Arch, drop_path: f64) -> (Backbone, Parameters) {
+    let config = BackboneConfig {
+        arch,
+        patch_size: 16,
+        drop_path,
+    };
     let mut parameters = Parameters::new();
-    let backbone = Backbone::new(arch, &mut parameters.scope(Device::Cpu));
+    let backbone = Backbone::new(&config, &mut parameters.scope(Device::Cpu));
+    (backbone, parameters)
+}
+
+fn check_backbone(oracle: &Oracle, name: &str, arch: Arch) {
+    let (backbone, mut parameters) = backbone(arch, 0.0);
     set(&parameters, &oracle.below(&format!("{name}/state/")));
     let images = channels_last(oracle.get("images"));
     for (mode, train) in [("eval", false), ("train", true)] {
@@ -86,14 +97,58 @@ fn check_backbone(oracle: &Oracle, name: &str, arch: Arch) {
 }
 
 #[test]
-fn backbones_agree_with_torchvision_in_both_modes_with_gradients_and_statistics() {
+fn backbones_agree_with_torchvision_and_timm_in_both_modes_with_gradients_and_statistics() {
     let oracle = Oracle::run("train_models");
     check_backbone(&oracle, "mobilenet_v2", Arch::MobilenetV2);
     check_backbone(&oracle, "resnet18", Arch::Resnet18);
     check_backbone(&oracle, "resnet34", Arch::Resnet34);
     check_backbone(&oracle, "resnet50", Arch::Resnet50);
+    check_backbone(&oracle, "vit_tiny", Arch::VitTiny);
+    check_sizes_of_images(&oracle);
     check_head(&oracle, "cnn", true, true);
     check_head(&oracle, "vit", false, false);
+}
+
+fn check_sizes_of_images(oracle: &Oracle) {
+    let (vit, mut parameters) = backbone(Arch::VitTiny, 0.0);
+    set(&parameters, &oracle.below("vit_tiny/state/"));
+    parameters.convert(Kind::Double);
+    for height in ["96", "224"] {
+        let key = |what: &str| format!("vit_tiny/{height}/{what}");
+        let features = vit.forward(oracle.get(&key("images")), false);
+        assert_close(height, &features, oracle.get(&key("features")), TOLERANCE);
+    }
+}
+
+#[test]
+fn widths_of_transformers_are_those_of_the_paper() {
+    for (arch, width, num_million) in [
+        (Arch::VitTiny, 192, 5),
+        (Arch::VitSmall, 384, 21),
+        (Arch::VitBase, 768, 85),
+    ] {
+        let (vit, parameters) = backbone(arch, 0.1);
+        assert_eq!(vit.width(), width);
+        assert_eq!(parameters.num_trainable() / 1_000_000, num_million);
+    }
+}
+
+#[test]
+fn drop_path_keeps_the_mean_in_training_and_is_off_in_evaluation() {
+    let rows = Tensor::ones([20_000, 2, 3], (Kind::Double, Device::Cpu));
+    let dropped = drop_path(rows.shallow_clone(), 0.3);
+    let per_row = dropped.view([20_000, 6]);
+    let is_whole = per_row.eq_tensor(&per_row.narrow(1, 0, 1)).all();
+    assert_eq!(is_whole.int64_value(&[]), 1, "a row is dropped as a whole");
+    let mean = dropped.mean(Kind::Double).double_value(&[]);
+    assert!((mean - 1.0).abs() < 0.02, "{mean}");
+    let (vit, _) = backbone(Arch::VitTiny, 0.5);
+    let images = Tensor::randn([8, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let twice = |train: bool| no_grad(|| [0; 2].map(|_| vit.forward(&images, train)));
+    let [one, other] = twice(false);
+    assert!(one == other);
+    let [one, other] = twice(true);
+    assert!(one != other);
 }
 
 fn check_head(oracle: &Oracle, variant: &str, use_batch_norm: bool, fix_last_norm: bool) {

@@ -4,6 +4,7 @@ use tch::{Device, Kind, Tensor};
 use trainer::batch::Batch;
 use trainer::checkpoint::{self, Position, State};
 use trainer::method::dino::{Dino, DinoConfig, StepRates};
+use trainer::model::backbone::Arch;
 use trainer::optim::{OptimizerKind, Rates};
 
 use crate::trajectory::config;
@@ -36,6 +37,7 @@ fn rates(step: u64) -> StepRates {
         },
         momentum: 0.99,
         teacher_temp: 0.04,
+        seed: step as i64,
     }
 }
 
@@ -94,5 +96,8 @@ fn a_resumed_run_is_bit_equal_to_one_that_was_never_stopped() {
     check(config());
     let mut adamw = config();
     adamw.optimizer.kind = OptimizerKind::AdamW;
+    check(adamw.clone());
+    adamw.backbone.arch = Arch::VitTiny;
+    adamw.backbone.drop_path = 0.3;
     check(adamw);
 }

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use trainer::batch::Batch;
 use trainer::loss::dino::LossConfig;
 use trainer::method::dino::{Dino, DinoConfig, StepRates};
-use trainer::model::backbone::Arch;
+use trainer::model::backbone::{Arch, BackboneConfig};
 use trainer::model::head::HeadConfig;
 use trainer::model::init::channels_last;
 use trainer::optim::groups::GroupRules;
@@ -21,7 +21,11 @@ const TOLERANCE: f64 = 1e-6;
 /// MobileNetV2 with a small head, three local views.
 pub(crate) fn config() -> DinoConfig {
     DinoConfig {
-        arch: Arch::MobilenetV2,
+        backbone: BackboneConfig {
+            arch: Arch::MobilenetV2,
+            patch_size: 16,
+            drop_path: 0.0,
+        },
         head: HeadConfig {
             out_dim: 64,
             hidden_dim: 48,
@@ -94,6 +98,7 @@ fn three_steps_follow_an_independent_implementation() {
             },
             momentum: row[2],
             teacher_temp: row[3],
+            seed: 0,
         };
         let found = model.step(&batch(&oracle, step), rates).read();
         let (loss, probe_loss) = losses[step];
