@@ -7,4 +7,5 @@ mod cut_shards;
 mod edges;
 mod harness;
 mod killed;
+mod trainer_output;
 mod views;

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::config::Settings;
 use crate::failure::Failure;
+use crate::output::tell;
 
 /// How long our own loader may take until it answers; it maps and checks every shard first.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -175,10 +176,8 @@ impl Drop for OwnLoader {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         if let Err(error) = self.wait_for_end() {
-            eprintln!(
-                "warning: our loader (pid {}) did not end: {error}",
-                self.child.id()
-            );
+            let pid = self.child.id();
+            tell!("warning: our loader (pid {pid}) did not end: {error}");
         }
     }
 }

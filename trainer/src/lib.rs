@@ -4,6 +4,8 @@
 //! [`method`], [`loss`], [`model`] and [`optim`], which know no files, sockets or terminals. Everything runs on one thread;
 //! libtorch brings its own for the arithmetic.
 
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod batch;
 pub mod checkpoint;
 pub mod cli;
@@ -20,6 +22,7 @@ pub mod method;
 pub mod metrics;
 pub mod model;
 pub mod optim;
+pub mod output;
 pub mod progress;
 pub mod recipe;
 pub mod run;

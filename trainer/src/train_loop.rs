@@ -129,7 +129,7 @@ impl TrainLoop {
             return Err(self.not_finite(&line, batch));
         }
         self.advance();
-        self.metrics.step(&line)?;
+        self.metrics.step(&line);
         self.progress.step(&Shown {
             epoch: line.epoch,
             total_epochs: self.settings.schedules.total_epochs,
@@ -230,7 +230,7 @@ impl TrainLoop {
             knn_split: validator.split.name().to_owned(),
             knn_samples: found.num_samples,
         };
-        self.metrics.validation(&line)?;
+        self.metrics.validation(&line);
         self.progress.line(&validation_text(&line, start.elapsed()));
         self.state.position.is_validated = true;
         Ok(End::Done)
@@ -238,7 +238,10 @@ impl TrainLoop {
 
     fn save(&self) -> Result<PathBuf, Failure> {
         let path = checkpoint::save(&self.checkpoints, &self.state, &self.model.state())?;
-        checkpoint::prune(&self.checkpoints, self.settings.checkpoint.period_epochs)?;
+        let pruned = checkpoint::prune(&self.checkpoints, self.settings.checkpoint.period_epochs);
+        if let Err(error) = pruned {
+            self.progress.warning(&error.to_string());
+        }
         Ok(path)
     }
 
@@ -246,8 +249,8 @@ impl TrainLoop {
     fn save_or_warn(&self, total: u64) -> Result<(), Failure> {
         match self.save() {
             Err(failure) if self.state.position.step < total => {
-                self.progress.line(&format!(
-                    "warning: {failure}; training goes on without this checkpoint"
+                self.progress.warning(&format!(
+                    "{failure}; training goes on without this checkpoint"
                 ));
                 Ok(())
             }
