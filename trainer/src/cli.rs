@@ -30,7 +30,8 @@ pub struct Cli {
     /// List every configuration key with its default, and stop.
     #[arg(long)]
     pub keys: bool,
-    /// Settings that override the file: KEY.SUBKEY VALUE ...
+    /// Settings that override the file: KEY.SUBKEY VALUE ... Numbers, truths and lists are written as in Python, a text is taken
+    /// as it is, and None is no text.
     #[arg(value_name = "KEY VALUE", allow_negative_numbers = true)]
     pub pairs: Vec<String>,
 }
