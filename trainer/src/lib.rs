@@ -7,16 +7,16 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod batch;
+pub mod batch_stream;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod curves;
-pub mod daemon;
 pub mod device;
 pub mod ema;
 pub mod eval;
 pub mod failure;
-pub mod feed;
+pub mod loader_process;
 pub mod loss;
 pub mod method;
 pub mod metrics;

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use loader_ipc::{Order, StreamInfo, Subscription};
 
 use crate::batch::Normalizer;
+use crate::batch_stream::BatchStream;
 use crate::checkpoint::{self, CheckpointError, Position, State};
 use crate::cli::Cli;
 use crate::config::keys::{KEYS, Key};
 use crate::config::{RawConfig, Resolved, Settings, resolve};
 use crate::curves;
-use crate::daemon::Meeting;
 use crate::device::{self, Chosen};
 use crate::failure::Failure;
-use crate::feed::Feed;
+use crate::loader_process::Loader;
 use crate::method::dino::Dino;
 use crate::metrics::Metrics;
 use crate::output::{self, show, tell};
@@ -136,8 +136,8 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
     show!("{}, {}", chosen.reason, device::limit_threads());
     save_recipe(&settings, dir.path())?;
     let resume = find_resume(cli, raw, &dir)?;
-    let meeting = Meeting::find(&settings)?;
-    show!("{}", meeting.line);
+    let loader = Loader::find(&settings)?;
+    show!("{}", loader.line);
     let position = resume
         .as_ref()
         .map_or(Position::default(), |it| it.state.position);
@@ -146,8 +146,8 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
         draw_curves(dir.path());
         return Ok(());
     }
-    let feed = open_feed(&settings, &meeting, &position, &stop)?;
-    let info = feed.info().clone();
+    let batches = open_batches(&settings, &loader, &position, &stop)?;
+    let info = batches.info().clone();
     show!(
         "data: {} training images of {} classes, {} steps per epoch",
         info.num_samples,
@@ -157,7 +157,7 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
     settings.dino.probe_classes = probe_classes(&settings, &info)?;
     let model = make_model(&settings, &chosen, resume.as_ref(), info.steps_per_epoch)?;
     let mut training = TrainLoop {
-        validator: make_validator(&settings, &meeting, &info, &stop)?,
+        validator: make_validator(&settings, &loader, &info, &stop)?,
         normalizer: Normalizer::new(&settings.normalization, chosen.device),
         metrics: Metrics::open(dir.path(), position.step)?,
         progress: Progress::new(
@@ -176,7 +176,7 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
         resume_command: resume_command(cli),
         settings,
         model,
-        feed,
+        batches,
         stop,
     };
     training.run()?;
@@ -248,12 +248,12 @@ fn compare_settings(
     Ok(())
 }
 
-fn open_feed(
+fn open_batches(
     settings: &Settings,
-    meeting: &Meeting,
+    loader: &Loader,
     position: &Position,
     stop: &Stop,
-) -> Result<Feed, Failure> {
+) -> Result<BatchStream, Failure> {
     let subscription = Subscription {
         name: format!("trainer, {}", settings.output_dir.display()),
         split: "train".to_owned(),
@@ -269,8 +269,8 @@ fn open_feed(
         num_slots: settings.loader.num_slots,
     };
     let timeout = settings.loader.timeout;
-    Ok(Feed::open(
-        &meeting.socket,
+    Ok(BatchStream::open(
+        &loader.socket,
         timeout,
         &subscription,
         stop.clone(),
@@ -333,7 +333,7 @@ fn make_model(
 
 fn make_validator(
     settings: &Settings,
-    meeting: &Meeting,
+    loader: &Loader,
     info: &StreamInfo,
     stop: &Stop,
 ) -> Result<Option<Validator>, Failure> {
@@ -342,7 +342,7 @@ fn make_validator(
         return Ok(None);
     }
     let mut validator = Validator {
-        socket: meeting.socket.clone(),
+        socket: loader.socket.clone(),
         timeout: settings.loader.timeout,
         recipe: settings.evaluation.clone(),
         batch_size: settings.val_batch_size,

@@ -1,15 +1,15 @@
 //! The only control flow of a run: validate, step, save, until the end, a stop, or a failure.
 //!
-//! Knows when things happen, not how: steps are the method's, batches the feed's, scores the validator's.
+//! Knows when things happen, not how: steps are the method's, batches the stream's, scores the validator's.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Normalizer};
+use crate::batch_stream::{BatchStream, Next};
 use crate::checkpoint::{self, CheckpointError, Position, State};
 use crate::config::Settings;
 use crate::failure::Failure;
-use crate::feed::{Feed, Next};
 use crate::method::dino::{Dino, StepRates, StepValues};
 use crate::metrics::{Metrics, StepLine, ValidationLine};
 use crate::optim::Rates;
@@ -26,7 +26,7 @@ pub struct TrainLoop {
     /// The method with its state.
     pub model: Dino,
     /// Training batches.
-    pub feed: Feed,
+    pub batches: BatchStream,
     /// Validations; `None` where `VAL.PERIOD` is 0.
     pub validator: Option<Validator>,
     /// Bytes to values.
@@ -103,7 +103,7 @@ impl TrainLoop {
         }
         while self.state.position.step < total {
             let start = Instant::now();
-            match self.feed.next(&self.normalizer)? {
+            match self.batches.next(&self.normalizer)? {
                 Next::Batch(batch, waited) => self.step(&batch, start, waited)?,
                 Next::End => return Err(self.ended_early()),
                 Next::Stopped => return Ok(End::Stopped),

@@ -26,36 +26,36 @@ const SHOWN_LINES: usize = 12;
 
 /// A place where a loader answers.
 #[derive(Debug)]
-pub struct Meeting {
+pub struct Loader {
     /// The socket.
     pub socket: PathBuf,
     /// One line about who answers there.
     pub line: String,
     /// Our own loader, if we started one; it ends when this is dropped.
-    own: Option<OwnLoader>,
+    own: Option<LoaderProcess>,
 }
 
 /// A loader process that ends with us: its standard input is a pipe that closes when we do, however we end.
 #[derive(Debug)]
-struct OwnLoader {
+struct LoaderProcess {
     child: Child,
     log: PathBuf,
     _socket_dir: Option<TempDir>,
 }
 
-impl Meeting {
-    /// Finds the loader at `LOADER.SOCKET` (or the data set's own meeting place), or starts one.
+impl Loader {
+    /// Finds the loader at `LOADER.SOCKET` (or the data set's own default), or starts one.
     ///
     /// # Errors
     /// When the data set is not packed, or the loader does not come up.
-    pub fn find(settings: &Settings) -> Result<Meeting, Failure> {
+    pub fn find(settings: &Settings) -> Result<Loader, Failure> {
         let named = settings.loader.socket.clone();
         let socket = named
             .clone()
             .unwrap_or_else(|| default_socket(&settings.data_dir));
         match Client::connect(&socket, settings.loader.timeout) {
-            Ok(client) => Meeting::with(&client, socket, &settings.data_dir),
-            Err(IpcError::NoDaemon { .. }) => Meeting::start(settings, named),
+            Ok(client) => Loader::with(&client, socket, &settings.data_dir),
+            Err(IpcError::NoDaemon { .. }) => Loader::start(settings, named),
             Err(error) => Err(error.into()),
         }
     }
@@ -65,7 +65,7 @@ impl Meeting {
         self.own.is_some()
     }
 
-    fn with(client: &Client, socket: PathBuf, data_dir: &Path) -> Result<Meeting, Failure> {
+    fn with(client: &Client, socket: PathBuf, data_dir: &Path) -> Result<Loader, Failure> {
         let status = client.status()?;
         let mut line = format!(
             "loader: pid {} at {}, serving {}",
@@ -79,14 +79,14 @@ impl Meeting {
                 data_dir.display()
             );
         }
-        Ok(Meeting {
+        Ok(Loader {
             socket,
             line,
             own: None,
         })
     }
 
-    fn start(settings: &Settings, named: Option<PathBuf>) -> Result<Meeting, Failure> {
+    fn start(settings: &Settings, named: Option<PathBuf>) -> Result<Loader, Failure> {
         check_packed(&settings.data_dir)?;
         let (socket, socket_dir) = match named {
             Some(socket) => (socket, None),
@@ -101,7 +101,7 @@ impl Meeting {
         };
         let log = settings.output_dir.join("loader.log");
         let child = spawn(&settings.data_dir, &socket, &log)?;
-        let mut own = OwnLoader {
+        let mut own = LoaderProcess {
             child,
             log,
             _socket_dir: socket_dir,
@@ -113,7 +113,7 @@ impl Meeting {
             settings.data_dir.display(),
             own.log.display()
         );
-        Ok(Meeting {
+        Ok(Loader {
             socket,
             line,
             own: Some(own),
@@ -121,7 +121,7 @@ impl Meeting {
     }
 }
 
-impl OwnLoader {
+impl LoaderProcess {
     fn wait_until_it_answers(&mut self, socket: &Path) -> Result<(), Failure> {
         let start = Instant::now();
         loop {
@@ -172,7 +172,7 @@ impl OwnLoader {
     }
 }
 
-impl Drop for OwnLoader {
+impl Drop for LoaderProcess {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         if let Err(error) = self.wait_for_end() {
