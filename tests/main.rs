@@ -7,5 +7,6 @@ mod cut_shards;
 mod edges;
 mod harness;
 mod killed;
+mod trainer_ends;
 mod trainer_output;
 mod views;

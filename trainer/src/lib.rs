@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod model;
 pub mod optim;
 pub mod output;
+pub mod own_socket;
 pub mod progress;
 pub mod recipe;
 pub mod run;

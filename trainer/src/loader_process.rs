@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use loader_ipc::{Client, IpcError, default_socket};
-use tempfile::TempDir;
-
 use crate::config::Settings;
 use crate::failure::Failure;
-use crate::output::tell;
+use crate::output::{show, tell};
+use crate::own_socket::{self, OwnSocket};
+use loader_ipc::{Client, IpcError, default_socket};
 
 /// How long our own loader may take until it answers; it maps and checks every shard first.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,7 +31,7 @@ pub struct Loader {
     /// One line about who answers there.
     pub line: String,
     /// Our own loader, if we started one; it ends when this is dropped.
-    own: Option<LoaderProcess>,
+    _own: Option<LoaderProcess>,
 }
 
 /// A loader process that ends with us: its standard input is a pipe that closes when we do, however we end.
@@ -40,7 +39,8 @@ pub struct Loader {
 struct LoaderProcess {
     child: Child,
     log: PathBuf,
-    _socket_dir: Option<TempDir>,
+    /// Where the configuration names none.
+    _socket: Option<OwnSocket>,
 }
 
 impl Loader {
@@ -60,11 +60,6 @@ impl Loader {
         }
     }
 
-    /// Whether this is a loader of our own.
-    pub fn is_own(&self) -> bool {
-        self.own.is_some()
-    }
-
     fn with(client: &Client, socket: PathBuf, data_dir: &Path) -> Result<Loader, Failure> {
         let status = client.status()?;
         let mut line = format!(
@@ -82,21 +77,17 @@ impl Loader {
         Ok(Loader {
             socket,
             line,
-            own: None,
+            _own: None,
         })
     }
 
     fn start(settings: &Settings, named: Option<PathBuf>) -> Result<Loader, Failure> {
         check_packed(&settings.data_dir)?;
-        let (socket, socket_dir) = match named {
+        let (socket, own_socket) = match named {
             Some(socket) => (socket, None),
             None => {
-                let dir = tempfile::Builder::new().prefix("sslight-").tempdir();
-                let dir = dir.map_err(Failure::io(
-                    "making a folder for the socket",
-                    &std::env::temp_dir(),
-                ))?;
-                (dir.path().join("loader.sock"), Some(dir))
+                let own = choose_socket(&std::env::temp_dir())?;
+                (own.path().to_owned(), Some(own))
             }
         };
         let log = settings.output_dir.join("loader.log");
@@ -104,7 +95,7 @@ impl Loader {
         let mut own = LoaderProcess {
             child,
             log,
-            _socket_dir: socket_dir,
+            _socket: own_socket,
         };
         own.wait_until_it_answers(&socket)?;
         let line = format!(
@@ -116,7 +107,7 @@ impl Loader {
         Ok(Loader {
             socket,
             line,
-            own: Some(own),
+            _own: Some(own),
         })
     }
 }
@@ -180,6 +171,15 @@ impl Drop for LoaderProcess {
             tell!("warning: our loader (pid {pid}) did not end: {error}");
         }
     }
+}
+
+fn choose_socket(folder: &Path) -> Result<OwnSocket, Failure> {
+    let num_swept = own_socket::sweep(folder);
+    if num_swept > 0 {
+        let folder = folder.display();
+        show!("note: removed {num_swept} sockets of dead loaders in {folder}");
+    }
+    OwnSocket::choose(folder)
 }
 
 /// Starts the loader beside this executable, in a process group of its own so that Ctrl-C reaches only us.

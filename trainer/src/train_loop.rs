@@ -77,6 +77,8 @@ impl TrainLoop {
                 Ok(())
             }
             Ok(End::Stopped) => Err(self.stopped()),
+            // A scheduler signals every process of a job: the loader may be gone before our step is done.
+            Err(Failure::Loader(_)) if self.stop.is_asked() => Err(self.stopped()),
             Err(Failure::Loader(error)) => {
                 self.progress.finish();
                 let saved = self.save()?;
