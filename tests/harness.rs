@@ -98,6 +98,10 @@ impl Running {
         fs::read_to_string(self.dir.path().join("stderr")).unwrap()
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for the process to end by itself.
     pub(crate) fn finish(mut self) -> Finished {
         let mut code = None;
