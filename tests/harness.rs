@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use loader_ipc::{Order, Recipe, Subscription};
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// A deadline for anything that might hang; reached only by a bug.
@@ -54,10 +55,20 @@ pub(crate) fn start(name: &str, args: &[&str]) -> Running {
     start_with(name, args, &[])
 }
 
-fn start_with(name: &str, args: &[&str], environment: &[(&str, &Path)]) -> Running {
+/// As [`start`], with variables in its environment.
+pub(crate) fn start_with(name: &str, args: &[&str], environment: &[(&str, &Path)]) -> Running {
+    start_command(&binary(name), args, environment)
+}
+
+/// Starts any program.
+pub(crate) fn start_command(
+    program: &Path,
+    args: &[&str],
+    environment: &[(&str, &Path)],
+) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let log = |name: &str| File::create(dir.path().join(name)).unwrap();
-    let child = Command::new(binary(name))
+    let child = Command::new(program)
         .args(args)
         .envs(environment.iter().copied())
         .current_dir(root())
@@ -79,8 +90,16 @@ impl Running {
         self.child.id() as i32
     }
 
+    pub(crate) fn stdout(&self) -> String {
+        fs::read_to_string(self.dir.path().join("stdout")).unwrap()
+    }
+
     pub(crate) fn stderr(&self) -> String {
         fs::read_to_string(self.dir.path().join("stderr")).unwrap()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for the process to end by itself.
@@ -91,10 +110,9 @@ impl Running {
             code = self.child.try_wait().unwrap();
             code.is_some()
         });
-        let stdout = fs::read_to_string(self.dir.path().join("stdout")).unwrap();
         Finished {
             code: code.and_then(|status| status.code()),
-            stdout,
+            stdout: self.stdout(),
             stderr: self.stderr(),
         }
     }
@@ -107,8 +125,12 @@ impl Running {
 
     /// Ctrl-C.
     pub(crate) fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 }
 

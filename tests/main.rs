@@ -7,4 +7,7 @@ mod cut_shards;
 mod edges;
 mod harness;
 mod killed;
+mod trainer_checkpoints;
+mod trainer_ends;
+mod trainer_output;
 mod views;

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::keys::KEYS;
 use crate::device;
 use crate::failure::{EXIT_STOPPED, Failure};
+use crate::output::tell;
 use crate::run;
 
 /// Trains a network without labels on the views that a loader serves.
@@ -30,7 +30,8 @@ pub struct Cli {
     /// List every configuration key with its default, and stop.
     #[arg(long)]
     pub keys: bool,
-    /// Settings that override the file: KEY.SUBKEY VALUE ...
+    /// Settings that override the file: KEY.SUBKEY VALUE ... Numbers, truths and lists are written as in Python, a text is taken
+    /// as it is, and None is no text.
     #[arg(value_name = "KEY VALUE", allow_negative_numbers = true)]
     pub pairs: Vec<String>,
 }
@@ -38,11 +39,9 @@ pub struct Cli {
 /// Parses, runs, says how it ended.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if cli.keys {
-        list_keys();
-        return ExitCode::SUCCESS;
+    if !cli.keys && !cli.check {
+        device::restart_with_short_spins();
     }
-    device::restart_with_short_spins();
     let ended = catch_unwind(AssertUnwindSafe(|| run::run(&cli)));
     let failure = match ended {
         Ok(Ok(())) => return ExitCode::SUCCESS,
@@ -51,17 +50,11 @@ pub fn main() -> ExitCode {
     };
     let code = failure.exit_code();
     if code == EXIT_STOPPED {
-        eprintln!("{failure}");
+        tell!("{failure}");
     } else {
-        eprintln!("error[{code}]: {failure}");
+        tell!("error[{code}]: {failure}");
     }
     ExitCode::from(code as u8)
-}
-
-fn list_keys() {
-    for key in KEYS {
-        println!("{} {} ({})", key.path, key.default, key.kind);
-    }
 }
 
 /// libtorch's errors reach us as panics of the bindings; anything else is a mistake of ours and panics on.

@@ -12,6 +12,7 @@ use tch::{Cuda, Device};
 
 use crate::config::DeviceChoice;
 use crate::failure::Failure;
+use crate::output::tell;
 
 /// Where a run computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub fn restart_with_short_spins() {
         let command = command.arg0(name).args(args).env(SPIN, "1000");
         // On success this does not return.
         let error = command.exec();
-        eprintln!(
+        tell!(
             "note: starting anew with {SPIN} failed ({error}); a busy machine will slow this run"
         );
     }

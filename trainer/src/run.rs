@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use loader_ipc::{Order, StreamInfo, Subscription};
 
 use crate::batch::Normalizer;
+use crate::batch_stream::BatchStream;
 use crate::checkpoint::{self, CheckpointError, Position, State};
 use crate::cli::Cli;
+use crate::config::keys::{KEYS, Key};
 use crate::config::{RawConfig, Resolved, Settings, resolve};
 use crate::curves;
-use crate::daemon::Meeting;
 use crate::device::{self, Chosen};
 use crate::failure::Failure;
-use crate::feed::Feed;
+use crate::loader_process::Loader;
 use crate::method::dino::Dino;
 use crate::metrics::Metrics;
+use crate::output::{self, show, tell};
 use crate::progress::Progress;
 use crate::run_dir::{Existing, RunDir};
 use crate::stop::Stop;
@@ -58,14 +60,13 @@ struct Resume {
 /// # Errors
 /// Every way in which a run can end but by finishing.
 pub fn run(cli: &Cli) -> Result<(), Failure> {
+    if cli.keys {
+        return print(&list_of_keys());
+    }
     let raw = read_config(cli)?;
     let resolved = resolve(&raw)?;
-    for note in raw.notes(raw.method()) {
-        println!("note: {note}");
-    }
     if cli.check {
-        print_checked(&raw, &resolved);
-        return Ok(());
+        return print(&checked(&raw, &resolved));
     }
     match resolved {
         Resolved::Runnable(settings) => train(cli, &raw, *settings),
@@ -92,40 +93,61 @@ fn read_config(cli: &Cli) -> Result<RawConfig, Failure> {
     Ok(RawConfig::parse(&shown.to_string(), &text, &cli.pairs)?)
 }
 
-fn print_checked(raw: &RawConfig, resolved: &Resolved) {
-    for (key, value) in raw.lines() {
-        println!("{key} {value}");
-    }
-    match resolved {
-        Resolved::Runnable(_) => println!("check: the configuration is sound"),
-        Resolved::Unavailable(what) => println!(
-            "check: the configuration is sound; running it is not available in this version: {}",
+fn print(text: &str) -> Result<(), Failure> {
+    output::print(text).map_err(|error| {
+        Failure::Resources(format!(
+            "cannot write the result: {error}; standard output; check what it is redirected to"
+        ))
+    })
+}
+
+fn list_of_keys() -> String {
+    let line = |key: &Key| format!("{} {} ({})\n", key.path, key.default, key.kind);
+    KEYS.iter().map(line).collect()
+}
+
+fn checked(raw: &RawConfig, resolved: &Resolved) -> String {
+    let notes = raw.notes(raw.method()).into_iter();
+    let notes = notes.map(|note| format!("note: {note}\n"));
+    let lines = raw.lines().into_iter();
+    let lines = lines.map(|(key, value)| format!("{key} {value}\n"));
+    let verdict = match resolved {
+        Resolved::Runnable(_) => String::new(),
+        Resolved::Unavailable(what) => format!(
+            "; running it is not available in this version: {}",
             what.join(", ")
         ),
-    }
+    };
+    let verdict = format!("check: the configuration is sound{verdict}\n");
+    notes.chain(lines).chain([verdict]).collect()
 }
 
 fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failure> {
     // Before the device: loading CUDA must find no other thread, and signals must find their handlers.
     device::keep_freed_memory();
     let chosen = device::choose(settings.device)?;
-    println!("{}, {}", chosen.reason, device::limit_threads());
     let stop = Stop::install()?;
     let dir = RunDir::open(&settings.output_dir, existing(cli))?;
+    output::log_to(dir.path());
+    for note in raw.notes(raw.method()) {
+        show!("note: {note}");
+    }
+    show!("{}, {}", chosen.reason, device::limit_threads());
     save_recipe(&settings, dir.path())?;
     let resume = find_resume(cli, raw, &dir)?;
-    let meeting = Meeting::find(&settings)?;
-    println!("{}", meeting.line);
+    let loader = Loader::find(&settings)?;
+    show!("{}", loader.line);
     let position = resume
         .as_ref()
         .map_or(Position::default(), |it| it.state.position);
     if position.epoch >= settings.schedules.total_epochs {
-        println!("the run is complete; {}", settings.output_dir.display());
-        return draw_curves(dir.path());
+        show!("the run is complete; {}", settings.output_dir.display());
+        draw_curves(dir.path());
+        return Ok(());
     }
-    let feed = open_feed(&settings, &meeting, &position, &stop)?;
-    let info = feed.info().clone();
-    println!(
+    let batches = open_batches(&settings, &loader, &position, &stop)?;
+    let info = batches.info().clone();
+    show!(
         "data: {} training images of {} classes, {} steps per epoch",
         info.num_samples,
         info.classes.len(),
@@ -134,7 +156,7 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
     settings.dino.probe_classes = probe_classes(&settings, &info)?;
     let model = make_model(&settings, &chosen, resume.as_ref(), info.steps_per_epoch)?;
     let mut training = TrainLoop {
-        validator: make_validator(&settings, &meeting, &info, &stop)?,
+        validator: make_validator(&settings, &loader, &info, &stop)?,
         normalizer: Normalizer::new(&settings.normalization, chosen.device),
         metrics: Metrics::open(dir.path(), position.step)?,
         progress: Progress::new(
@@ -153,12 +175,13 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
         resume_command: resume_command(cli),
         settings,
         model,
-        feed,
+        batches,
         stop,
     };
     training.run()?;
-    println!("checkpoints: {}", dir.checkpoints().display());
-    draw_curves(dir.path())
+    show!("checkpoints: {}", dir.checkpoints().display());
+    draw_curves(dir.path());
+    Ok(())
 }
 
 /// Writes the training views as `recipe.json`, for `loader preview --recipe` and for whoever wants to know.
@@ -182,7 +205,7 @@ fn find_resume(cli: &Cli, raw: &RawConfig, dir: &RunDir) -> Result<Option<Resume
     }
     let (path, state) = checkpoint::latest(&dir.checkpoints())?;
     compare_settings(&path, &state.settings, &owned_lines(raw))?;
-    println!("continuing from {}", path.display());
+    show!("continuing from {}", path.display());
     Ok(Some(Resume { path, state }))
 }
 
@@ -218,18 +241,18 @@ fn compare_settings(
     }
     for key in changed {
         if !FREE_KEYS.contains(&key.as_str()) {
-            println!("note: changed since the checkpoint:{}", &row(key)[1..]);
+            show!("note: changed since the checkpoint:{}", &row(key)[1..]);
         }
     }
     Ok(())
 }
 
-fn open_feed(
+fn open_batches(
     settings: &Settings,
-    meeting: &Meeting,
+    loader: &Loader,
     position: &Position,
     stop: &Stop,
-) -> Result<Feed, Failure> {
+) -> Result<BatchStream, Failure> {
     let subscription = Subscription {
         name: format!("trainer, {}", settings.output_dir.display()),
         split: "train".to_owned(),
@@ -245,8 +268,8 @@ fn open_feed(
         num_slots: settings.loader.num_slots,
     };
     let timeout = settings.loader.timeout;
-    Ok(Feed::open(
-        &meeting.socket,
+    Ok(BatchStream::open(
+        &loader.socket,
         timeout,
         &subscription,
         stop.clone(),
@@ -284,7 +307,7 @@ fn make_model(
 ) -> Result<Dino, Failure> {
     tch::manual_seed(settings.seed as i64);
     let mut model = Dino::new(settings.dino.clone(), chosen.device);
-    println!(
+    show!(
         "model: {} trainable values in the student, {} features",
         model.student().parameters.num_trainable(),
         model.student().width()
@@ -309,16 +332,16 @@ fn make_model(
 
 fn make_validator(
     settings: &Settings,
-    meeting: &Meeting,
+    loader: &Loader,
     info: &StreamInfo,
     stop: &Stop,
 ) -> Result<Option<Validator>, Failure> {
     if settings.val_period.is_none() {
-        println!("validation: none (VAL.PERIOD 0)");
+        show!("validation: none (VAL.PERIOD 0)");
         return Ok(None);
     }
     let mut validator = Validator {
-        socket: meeting.socket.clone(),
+        socket: loader.socket.clone(),
         timeout: settings.loader.timeout,
         recipe: settings.evaluation.clone(),
         batch_size: settings.val_batch_size,
@@ -328,7 +351,7 @@ fn make_validator(
         split: Split::Val,
     };
     if let Some(line) = validator.choose_split(stop)? {
-        println!("{line}");
+        show!("{line}");
     }
     Ok(Some(validator))
 }
@@ -363,8 +386,10 @@ fn resume_command(cli: &Cli) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-fn draw_curves(output_dir: &Path) -> Result<(), Failure> {
-    let path = curves::draw(output_dir)?;
-    println!("curves: {}", path.display());
-    Ok(())
+/// The run is done and saved: a picture that cannot be drawn is told and ends nothing.
+fn draw_curves(output_dir: &Path) {
+    match curves::draw(output_dir) {
+        Ok(path) => show!("curves: {}", path.display()),
+        Err(failure) => tell!("warning: {failure}"),
+    }
 }

@@ -1,7 +1,7 @@
 //! The folder of a run: made, locked, and never mixed up with another run.
 //!
-//! It holds `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `curves.png`, `loader.log` (of a loader of our own) and
-//! `run.lock`. Only these are ever removed.
+//! It holds `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `curves.png`, `loader.log` (of a loader of our own), `trainer.log`
+//! (where standard error died) and `run.lock`. Only these are ever removed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::Failure;
-use crate::{checkpoint, metrics};
+use crate::{checkpoint, metrics, output};
 
 /// What to do about a run that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,12 @@ impl RunDir {
                 fs::remove_dir_all(&dir).map_err(Failure::io("removing the old run", &dir))?;
             }
         }
-        for file in [metrics::path(&self.path), self.path.join("curves.png")] {
+        let files = [
+            metrics::path(&self.path),
+            self.path.join("curves.png"),
+            output::log_path(&self.path),
+        ];
+        for file in files {
             if file.exists() {
                 fs::remove_file(&file).map_err(Failure::io("removing the old run", &file))?;
             }

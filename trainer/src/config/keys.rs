@@ -11,7 +11,7 @@ pub struct Key {
     pub path: &'static str,
     /// What it may hold.
     pub kind: Kind,
-    /// Its value where nothing sets it, as it would be written in YAML.
+    /// Its value where nothing sets it, as the command line would set it.
     pub default: &'static str,
     /// What it does.
     pub meaning: Meaning,

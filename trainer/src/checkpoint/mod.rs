@@ -1,8 +1,11 @@
-//! Checkpoints: the whole state, written to a new folder, synced, then renamed. A kill at any moment leaves the old ones whole.
+//! Checkpoints: the whole state, always in a folder of its own. A kill at any moment leaves a newest one that is whole; how,
+//! says [`folders`].
 //!
 //! `checkpoints/step-00000120/` holds `state.safetensors` (every tensor by name) and `state.json` (position, settings, and the
 //! length and CRC-32C of the tensors, checked before anything is loaded). Nothing else is random here once training runs: order
 //! and views follow from the seed and the position.
+
+mod folders;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -11,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
+
+pub use folders::list;
 
 /// Version of this layout.
 const FORMAT: u32 = 1;
@@ -30,6 +35,13 @@ pub struct Position {
     pub step_in_epoch: u64,
     /// Whether the state at this point was validated.
     pub is_validated: bool,
+}
+
+impl Position {
+    /// Whether this is the end of a `period_epochs`-th epoch.
+    fn ends_period(&self, period_epochs: u64) -> bool {
+        self.step_in_epoch == 0 && self.epoch > 0 && self.epoch.is_multiple_of(period_epochs)
+    }
 }
 
 /// What a checkpoint says about itself.
@@ -91,31 +103,20 @@ pub fn save(
     state: &State,
     tensors: &[(String, Tensor)],
 ) -> Result<PathBuf, CheckpointError> {
-    let path = dir.join(format!("step-{:08}", state.position.step));
-    let partial = dir.join(format!(".step-{:08}.partial", state.position.step));
-    let written = write(&partial, state, tensors).and_then(|()| replace(dir, &partial, &path));
-    match written {
-        Ok(()) => Ok(path),
-        Err(source) => {
-            // What is left of the attempt only takes space; that it may not be removable changes nothing.
-            let _ = fs::remove_dir_all(&partial);
-            Err(CheckpointError::Write { path, source })
+    let step = state.position.step;
+    let written = folders::begin(dir, step).and_then(|hidden| {
+        let written = write(&hidden, state, tensors);
+        let published = written.and_then(|()| folders::publish(dir, &hidden, step));
+        if published.is_err() {
+            // What is left of the attempt only takes space; the next one tries again.
+            let _ = fs::remove_dir_all(&hidden);
         }
-    }
-}
-
-/// Checkpoints below `dir`, oldest first.
-pub fn list(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| step_of(path).is_some())
-        .collect();
-    found.sort_by_key(|path| step_of(path));
-    found
+        published
+    });
+    written.map_err(|source| CheckpointError::Write {
+        path: dir.to_owned(),
+        source,
+    })
 }
 
 /// The latest checkpoint below `dir`, without its tensors.
@@ -171,43 +172,38 @@ pub fn finder(tensors: &Tensors) -> impl Fn(&str, &[i64]) -> Result<Tensor, Stri
     }
 }
 
-/// Removes all but the last two checkpoints and those at the end of every `period_epochs`-th epoch. Damaged ones stay.
+/// Removes all but the last two checkpoints and those at the end of every `period_epochs`-th epoch; of a step the last one is
+/// enough. Damaged ones stay.
 ///
 /// # Errors
 /// When a folder cannot be removed.
 pub fn prune(dir: &Path, period_epochs: u64) -> Result<(), CheckpointError> {
-    let mut old = list(dir);
-    old.truncate(old.len().saturating_sub(NUM_KEPT));
-    for path in old {
-        let Ok(record) = record(&path) else { continue };
-        let Position {
-            epoch,
-            step_in_epoch,
-            ..
-        } = record.state.position;
-        let is_kept = step_in_epoch == 0 && epoch > 0 && epoch.is_multiple_of(period_epochs);
-        if !is_kept {
-            fs::remove_dir_all(&path).map_err(|source| CheckpointError::Write { path, source })?;
-        }
+    let all = list(dir);
+    let is_followed = |index: usize| {
+        let next = all.get(index + 1);
+        next.is_some_and(|next| folders::step_of(next) == folders::step_of(&all[index]))
+    };
+    let (followed, last): (Vec<usize>, Vec<usize>) = (0..all.len()).partition(|&i| is_followed(i));
+    let old = &last[..last.len().saturating_sub(NUM_KEPT)];
+    let is_passed = |path: &Path| match record(path) {
+        Ok(record) => !record.state.position.ends_period(period_epochs),
+        Err(_) => false,
+    };
+    let passed = old.iter().filter(|&&index| is_passed(&all[index]));
+    for index in followed.iter().chain(passed) {
+        let path = all[*index].clone();
+        folders::remove(&path).map_err(|source| CheckpointError::Write { path, source })?;
     }
     Ok(())
 }
 
-fn step_of(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    name.strip_prefix("step-")?.parse().ok()
-}
-
-fn write(partial: &Path, state: &State, tensors: &[(String, Tensor)]) -> io::Result<()> {
-    if partial.exists() {
-        fs::remove_dir_all(partial)?;
-    }
-    fs::create_dir_all(partial)?;
+/// Writes and syncs the files of a checkpoint.
+fn write(folder: &Path, state: &State, tensors: &[(String, Tensor)]) -> io::Result<()> {
     let contiguous: Vec<(&str, Tensor)> = tensors
         .iter()
         .map(|(name, tensor)| (name.as_str(), tensor.contiguous()))
         .collect();
-    let file = partial.join(TENSORS);
+    let file = folder.join(TENSORS);
     Tensor::write_safetensors(&contiguous, &file).map_err(io::Error::other)?;
     File::open(&file)?.sync_all()?;
     let bytes = fs::read(&file)?;
@@ -218,19 +214,9 @@ fn write(partial: &Path, state: &State, tensors: &[(String, Tensor)]) -> io::Res
         tensors_crc32c: crc32c::crc32c(&bytes),
         state: state.clone(),
     };
-    let mut file = File::create(partial.join(STATE))?;
+    let mut file = File::create(folder.join(STATE))?;
     file.write_all(&serde_json::to_vec_pretty(&record)?)?;
-    file.sync_all()?;
-    File::open(partial)?.sync_all()
-}
-
-/// Renames into place; a checkpoint of the same step (saved again after a validation) goes first.
-fn replace(dir: &Path, partial: &Path, path: &Path) -> io::Result<()> {
-    if path.exists() {
-        fs::remove_dir_all(path)?;
-    }
-    fs::rename(partial, path)?;
-    File::open(dir)?.sync_all()
+    file.sync_all()
 }
 
 fn record(path: &Path) -> Result<Record, CheckpointError> {
@@ -337,8 +323,81 @@ mod tests {
         prune(dir.path(), 3).unwrap();
         let left: Vec<_> = list(dir.path())
             .iter()
-            .filter_map(|path| step_of(path))
+            .filter_map(|path| folders::step_of(path))
             .collect();
         assert_eq!(left, [30, 60, 65]);
+    }
+
+    #[test]
+    fn a_step_saved_again_is_beside_the_first_until_that_is_pruned() {
+        let dir = tempfile::tempdir().unwrap();
+        for epoch in [1, 2, 2, 2] {
+            save(dir.path(), &state(epoch * 10, epoch, 0), &tensors()).unwrap();
+        }
+        let names = || -> Vec<String> {
+            let names = list(dir.path()).into_iter();
+            names
+                .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+                .collect()
+        };
+        let (first, second) = ("step-00000010", "step-00000020");
+        assert_eq!(
+            names(),
+            [first, second, "step-00000020.1", "step-00000020.2"]
+        );
+        prune(dir.path(), 100).unwrap();
+        assert_eq!(names(), [first, "step-00000020.2"]);
+    }
+
+    /// What a kill leaves after each stage of saving step 20 (for the first time, and again) and of removing step 10.
+    #[test]
+    fn after_a_kill_at_any_stage_the_newest_loads_and_the_next_save_cleans_up() {
+        type Stage = (&'static str, fn(&Path));
+        let stages: [Stage; 6] = [
+            ("begun", |dir| {
+                folders::begin(dir, 20).unwrap();
+            }),
+            ("torn", |dir| {
+                let hidden = folders::begin(dir, 20).unwrap();
+                fs::write(hidden.join(TENSORS), "half").unwrap();
+            }),
+            ("written", |dir| {
+                let hidden = folders::begin(dir, 20).unwrap();
+                write(&hidden, &state(20, 2, 0), &tensors()).unwrap();
+            }),
+            ("published", |dir| {
+                save(dir, &state(20, 2, 0), &tensors()).unwrap();
+            }),
+            ("hidden", |dir| {
+                save(dir, &state(20, 2, 0), &tensors()).unwrap();
+                let oldest = list(dir)[0].clone();
+                fs::rename(oldest, dir.join(".step-00000010.removed")).unwrap();
+            }),
+            ("half removed", |dir| {
+                save(dir, &state(20, 2, 0), &tensors()).unwrap();
+                let hidden = dir.join(".step-00000010.removed");
+                fs::rename(list(dir)[0].clone(), &hidden).unwrap();
+                fs::remove_file(hidden.join(STATE)).unwrap();
+            }),
+        ];
+        for saved_before in [&[10][..], &[10, 20]] {
+            for (name, stage) in stages {
+                let dir = tempfile::tempdir().unwrap();
+                for step in saved_before {
+                    save(dir.path(), &state(*step, 1, 0), &tensors()).unwrap();
+                }
+                stage(dir.path());
+                let (path, found) = latest(dir.path()).unwrap();
+                assert!(
+                    found.position.step >= saved_before[saved_before.len() - 1],
+                    "{name}"
+                );
+                load(&path).unwrap();
+                save(dir.path(), &state(30, 3, 0), &tensors()).unwrap();
+                assert_eq!(latest(dir.path()).unwrap().1.position.step, 30, "{name}");
+                let entries = fs::read_dir(dir.path()).unwrap().count();
+                assert_eq!(entries, list(dir.path()).len(), "{name} leaves something");
+            }
+        }
     }
 }
