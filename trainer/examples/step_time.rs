@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use trainer::batch::Batch;
 use trainer::config::{RawConfig, Resolved, Settings, resolve};
 use trainer::device;
-use trainer::method::dino::{Dino, StepRates};
+use trainer::method::StepRates;
 use trainer::optim::Rates;
 
 const WARM_UP: usize = 2;
@@ -26,7 +26,7 @@ fn main() -> anyhow::Result<()> {
     device::keep_freed_memory();
     let chosen = device::choose(settings.device)?;
     println!("{}, {}", chosen.reason, device::limit_threads());
-    let mut model = Dino::new(settings.dino.clone(), chosen.device);
+    let mut model = settings.method.build(None, chosen.device);
     let batch = random_batch(&settings, chosen.device);
     let mut times = Vec::new();
     for _ in 0..WARM_UP + num_steps {
@@ -38,8 +38,8 @@ fn main() -> anyhow::Result<()> {
     measured.sort_by(f64::total_cmp);
     let median = measured[measured.len() / 2];
     println!(
-        "{:?} batch {}: {median:.3} s/step, {:.2} img/s",
-        settings.dino.backbone.arch,
+        "{} batch {}: {median:.3} s/step, {:.2} img/s",
+        path,
         settings.batch_size,
         f64::from(settings.batch_size) / median
     );

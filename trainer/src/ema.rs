@@ -1,24 +1,40 @@
 //! The teacher: an exponential moving average of the student's parameters.
 
-use tch::no_grad;
+use tch::{Tensor, no_grad};
 
 use crate::model::parameters::{Parameters, Role};
 
-/// `teacher = m * teacher + (1 - m) * student` for every parameter, learnt or fixed. Running statistics are the teacher's own.
-pub fn update(teacher: &mut [tch::Tensor], student: &[tch::Tensor], momentum: f64) {
-    no_grad(|| {
-        for (average, value) in teacher.iter_mut().zip(student) {
-            let _ = average.lerp_(value, 1.0 - momentum);
+/// A teacher's parameters and those they follow.
+#[derive(Debug)]
+pub struct MovingAverage {
+    averages: Vec<Tensor>,
+    values: Vec<Tensor>,
+}
+
+impl MovingAverage {
+    /// Makes `teacher` equal to `student`, without gradients, and follows from then on.
+    pub fn start(teacher: &mut Parameters, student: &Parameters) -> MovingAverage {
+        teacher.copy_from(student);
+        teacher.freeze();
+        MovingAverage {
+            averages: averaged(teacher),
+            values: averaged(student),
         }
-    });
+    }
+
+    /// `teacher = m * teacher + (1 - m) * student` for every parameter, learnt or fixed. Running statistics are the teacher's own.
+    pub fn update(&mut self, momentum: f64) {
+        no_grad(|| {
+            for (average, value) in self.averages.iter_mut().zip(&self.values) {
+                let _ = average.lerp_(value, 1.0 - momentum);
+            }
+        });
+    }
 }
 
 /// Handles to all parameters (not running statistics), in order.
-pub fn averaged(parameters: &Parameters) -> Vec<tch::Tensor> {
-    parameters
-        .entries()
-        .iter()
-        .filter(|entry| entry.role != Role::Buffer)
-        .map(|entry| entry.tensor.shallow_clone())
-        .collect()
+fn averaged(parameters: &Parameters) -> Vec<Tensor> {
+    let entries = parameters.entries().iter();
+    let averaged = entries.filter(|entry| entry.role != Role::Buffer);
+    averaged.map(|entry| entry.tensor.shallow_clone()).collect()
 }

@@ -4,6 +4,7 @@
 //! from 0 to 100. A line per validation: `epoch` counts the epochs done, so 0 is the network before training; `step` the steps
 //! done. `knn_split` names the split, `knn_samples` how many images of it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -31,16 +32,13 @@ pub struct StepLine {
     pub momentum: f64,
     /// Temperature of the teacher's softmax.
     pub teacher_temp: f64,
-    /// Cross-entropy of the joint linear probe.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub probe_loss: Option<f64>,
-    /// Percent of the batch that the probe classified rightly.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub probe_accuracy: Option<f64>,
     /// Source images per second, waiting included.
     pub images_per_s: f64,
     /// Milliseconds spent waiting for data.
     pub data_wait_ms: f64,
+    /// Whatever else the method measures ([`crate::method::StepStats`]).
+    #[serde(flatten)]
+    pub others: BTreeMap<String, f64>,
 }
 
 /// One validation.
@@ -113,17 +111,17 @@ impl Metrics {
 
     /// Adds a step.
     pub fn step(&mut self, line: &StepLine) {
-        let values = [
+        let mut values = vec![
             ("loss", Some(line.loss)),
             ("lr", Some(line.lr)),
             ("wd", Some(line.weight_decay)),
             ("momentum", Some(line.momentum)),
             ("teacher_temp", Some(line.teacher_temp)),
-            ("sup_loss", line.probe_loss),
-            ("sup_accu", line.probe_accuracy),
             ("images_per_s", Some(line.images_per_s)),
             ("data_wait_ms", Some(line.data_wait_ms)),
         ];
+        let others = line.others.iter();
+        values.extend(others.map(|(name, value)| (tag(name), Some(*value))));
         self.add(&Line::Step(line.clone()), &values, line.step);
     }
 
@@ -171,6 +169,15 @@ impl Metrics {
             }
         }
         self.events.flush()
+    }
+}
+
+/// What TensorBoard calls a number, where the reference has a name for it.
+fn tag(name: &str) -> &str {
+    match name {
+        "probe_loss" => "sup_loss",
+        "probe_accuracy" => "sup_accu",
+        other => other,
     }
 }
 
@@ -222,8 +229,7 @@ mod tests {
             weight_decay: 0.0,
             momentum: 0.99,
             teacher_temp: 0.04,
-            probe_loss: None,
-            probe_accuracy: None,
+            others: BTreeMap::from([("grad_norm".to_owned(), 0.1)]),
             images_per_s: 10.0,
             data_wait_ms: 0.5,
         }

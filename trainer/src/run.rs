@@ -15,7 +15,7 @@ use crate::curves;
 use crate::device::{self, Chosen};
 use crate::failure::Failure;
 use crate::loader_process::Loader;
-use crate::method::dino::Dino;
+use crate::method::Method;
 use crate::metrics::Metrics;
 use crate::output::{self, show, tell};
 use crate::progress::Progress;
@@ -122,7 +122,7 @@ fn checked(raw: &RawConfig, resolved: &Resolved) -> String {
     notes.chain(lines).chain([verdict]).collect()
 }
 
-fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failure> {
+fn train(cli: &Cli, raw: &RawConfig, settings: Settings) -> Result<(), Failure> {
     // Before the device: loading CUDA must find no other thread, and signals must find their handlers.
     device::keep_freed_memory();
     let chosen = device::choose(settings.device)?;
@@ -153,8 +153,11 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
         info.classes.len(),
         info.steps_per_epoch
     );
-    settings.dino.probe_classes = probe_classes(&settings, &info)?;
-    let model = make_model(&settings, &chosen, resume.as_ref(), info.steps_per_epoch)?;
+    let probe_classes = probe_classes(&settings, &info)?;
+    let mut model = make_model(&settings, probe_classes, &chosen);
+    if let Some(resume) = &resume {
+        restore(model.as_mut(), resume, info.steps_per_epoch)?;
+    }
     let mut training = TrainLoop {
         validator: make_validator(&settings, &loader, &info, &stop)?,
         normalizer: Normalizer::new(&settings.normalization, chosen.device),
@@ -168,7 +171,7 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
         state: State {
             position,
             steps_per_epoch: info.steps_per_epoch,
-            probe_classes: settings.dino.probe_classes,
+            probe_classes,
             settings: owned_lines(raw),
         },
         checkpoints: dir.checkpoints(),
@@ -299,35 +302,32 @@ fn probe_classes(settings: &Settings, info: &StreamInfo) -> Result<Option<i64>, 
     }
 }
 
-fn make_model(
-    settings: &Settings,
-    chosen: &Chosen,
-    resume: Option<&Resume>,
-    steps_per_epoch: u64,
-) -> Result<Dino, Failure> {
+fn make_model(settings: &Settings, probe_classes: Option<i64>, chosen: &Chosen) -> Box<dyn Method> {
     tch::manual_seed(settings.seed as i64);
-    let mut model = Dino::new(settings.dino.clone(), chosen.device);
+    let model = settings.method.build(probe_classes, chosen.device);
     show!(
-        "model: {} trainable values in the student, {} features",
-        model.student().parameters.num_trainable(),
-        model.student().width()
+        "model: {} trainable values, {} features",
+        model.learner().num_learnt(),
+        model.backbone().width()
     );
-    if let Some(Resume { path, state }) = resume {
-        if state.steps_per_epoch != steps_per_epoch {
-            return Err(Failure::Usage(format!(
-                "the checkpoint counts {} steps per epoch, the data set gives {steps_per_epoch}; {}; use the data set the run began with",
-                state.steps_per_epoch,
-                path.display()
-            )));
-        }
-        let tensors = checkpoint::load(path)?;
-        let restored = model.restore(checkpoint::finder(&tensors));
-        restored.map_err(|what| CheckpointError::Damaged {
-            path: path.clone(),
-            what,
-        })?;
+    model
+}
+
+fn restore(model: &mut dyn Method, resume: &Resume, steps_per_epoch: u64) -> Result<(), Failure> {
+    let Resume { path, state } = resume;
+    if state.steps_per_epoch != steps_per_epoch {
+        return Err(Failure::Usage(format!(
+            "the checkpoint counts {} steps per epoch, the data set gives {steps_per_epoch}; {}; use the data set the run began with",
+            state.steps_per_epoch,
+            path.display()
+        )));
     }
-    Ok(model)
+    let tensors = checkpoint::load(path)?;
+    let restored = model.restore(&checkpoint::finder(&tensors));
+    restored.map_err(|what| {
+        let path = path.clone();
+        CheckpointError::Damaged { path, what }.into()
+    })
 }
 
 fn make_validator(

@@ -10,7 +10,7 @@ use crate::batch_stream::{BatchStream, Next};
 use crate::checkpoint::{self, CheckpointError, Position, State};
 use crate::config::Settings;
 use crate::failure::Failure;
-use crate::method::dino::{Dino, StepRates, StepValues};
+use crate::method::{Method, Scalars, StepRates};
 use crate::metrics::{Metrics, StepLine, ValidationLine};
 use crate::optim::Rates;
 use crate::progress::{Progress, Shown};
@@ -27,7 +27,7 @@ pub struct TrainLoop {
     /// The settings.
     pub settings: Settings,
     /// The method with its state.
-    pub model: Dino,
+    pub model: Box<dyn Method>,
     /// Training batches.
     pub batches: BatchStream,
     /// Validations; `None` where `VAL.PERIOD` is 0.
@@ -129,8 +129,8 @@ impl TrainLoop {
     fn step(&mut self, batch: &Batch, start: Instant, waited: Duration) -> Result<(), Failure> {
         let rates = self.rates_now();
         let values = self.model.step(batch, rates).read();
-        let line = self.step_line(batch, rates, values, start.elapsed(), waited);
-        if !values.loss.is_finite() {
+        let line = self.step_line(batch, rates, &values, start.elapsed(), waited);
+        if !values.loss().is_finite() {
             return Err(self.not_finite(&line, batch));
         }
         self.advance();
@@ -167,20 +167,22 @@ impl TrainLoop {
         &self,
         batch: &Batch,
         rates: StepRates,
-        values: StepValues,
+        values: &Scalars,
         took: Duration,
         waited: Duration,
     ) -> StepLine {
         StepLine {
             step: self.state.position.step + 1,
             epoch: self.state.position.epoch + 1,
-            loss: values.loss,
+            loss: values.loss(),
             lr: rates.optimizer.lr,
             weight_decay: rates.optimizer.weight_decay,
             momentum: rates.momentum,
             teacher_temp: rates.teacher_temp,
-            probe_loss: values.probe_loss,
-            probe_accuracy: values.probe_accuracy,
+            others: values
+                .others()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
             images_per_s: batch.batch_size() as f64 / took.as_secs_f64(),
             data_wait_ms: waited.as_secs_f64() * 1e3,
         }
@@ -217,7 +219,7 @@ impl TrainLoop {
             return Ok(End::Done);
         };
         let start = Instant::now();
-        let validated = validator.run(&self.model, &self.normalizer, &self.stop)?;
+        let validated = validator.run(self.model.as_ref(), &self.normalizer, &self.stop)?;
         let Validated::Done(found) = validated else {
             return Ok(End::Stopped);
         };

@@ -10,7 +10,7 @@ use crate::batch_stream::{BatchStream, Next};
 use crate::eval::knn::KnnConfig;
 use crate::eval::{Features, Validation};
 use crate::failure::Failure;
-use crate::method::dino::Dino;
+use crate::method::Method;
 use crate::stop::Stop;
 
 /// Images of the training split that stand in where there is no validation split.
@@ -94,7 +94,7 @@ impl Validator {
     /// When the loader fails.
     pub fn run(
         &self,
-        model: &Dino,
+        model: &dyn Method,
         normalizer: &Normalizer,
         stop: &Stop,
     ) -> Result<Validated, Failure> {

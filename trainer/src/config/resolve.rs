@@ -16,6 +16,7 @@ use super::settings::{
 use super::value::Value;
 use crate::batch::Normalization;
 use crate::loss::dino::LossConfig;
+use crate::method::MethodConfig;
 use crate::method::dino::DinoConfig;
 use crate::model::backbone::{Arch, BackboneConfig};
 use crate::model::head::HeadConfig;
@@ -159,7 +160,7 @@ fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
         views,
         evaluation,
         normalization: normalization(raw),
-        dino: dino(raw),
+        method: MethodConfig::Dino(dino(raw)),
         has_probe: raw.bool("TRAIN.JOINT_LINEAR_PROBE"),
         num_classes: positive("TRAIN.NUM_CLASSES").map(|classes| classes as i64),
         schedules: schedules(raw),
@@ -232,7 +233,6 @@ fn dino(raw: &RawConfig) -> DinoConfig {
         optimizer: optimizer(raw),
         clip_grad: raw.float("SOLVER.CLIP_GRAD"),
         freeze_last_layer_epochs: raw.count("SOLVER.FREEZE_LAST_LAYER"),
-        probe_classes: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use loader_ipc::Recipe;
 
 use crate::batch::Normalization;
-use crate::method::dino::DinoConfig;
+use crate::method::MethodConfig;
 use crate::schedule::{Schedule, TeacherTemperature};
 
 /// A run, fully decided but for what only the data set knows: its classes and the number of steps in an epoch.
@@ -38,8 +38,8 @@ pub struct Settings {
     pub evaluation: Recipe,
     /// Mean and standard deviation of pixels.
     pub normalization: Normalization,
-    /// The method; its probe's classes are filled in by the data set.
-    pub dino: DinoConfig,
+    /// The method.
+    pub method: MethodConfig,
     /// Whether the joint linear probe learns along.
     pub has_probe: bool,
     /// Classes of the probe where the configuration says; else the data set does.

@@ -5,7 +5,7 @@ pub mod knn;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::batch::Batch;
-use crate::method::dino::Dino;
+use crate::method::Method;
 use knn::{KnnConfig, KnnScores};
 
 /// Features and labels of a split, gathered batch by batch with the backbone in evaluation mode.
@@ -29,7 +29,7 @@ pub struct Validation {
 
 impl Features {
     /// Adds the labelled images of a batch.
-    pub fn add(&mut self, model: &Dino, batch: &Batch) {
+    pub fn add(&mut self, model: &dyn Method, batch: &Batch) {
         let labelled: Vec<i64> = (0..batch.labels.len() as i64)
             .filter(|row| batch.labels[*row as usize] >= 0)
             .collect();
@@ -40,12 +40,16 @@ impl Features {
             let images = &batch.views_nchw[0];
             let rows = Tensor::from_slice(&labelled).to_device(images.device());
             let features = model
-                .student()
-                .features(images, false)
+                .backbone()
+                .forward(images, false)
                 .index_select(0, &rows);
             let labels = batch.labels_tensor().index_select(0, &rows);
-            if let Some(logits) = model.probe_logits(&features) {
-                let hits = logits.argmax(-1, false).eq_tensor(&labels).sum(Kind::Float);
+            if let Some(probe) = model.probe() {
+                let hits = probe
+                    .logits(&features)
+                    .argmax(-1, false)
+                    .eq_tensor(&labels)
+                    .sum(Kind::Float);
                 self.probe_hits = Some(match self.probe_hits.take() {
                     Some(sum) => sum + hits,
                     None => hits,

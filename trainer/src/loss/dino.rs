@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
+use super::parts::{LossParts, Weights};
+
 /// `DINO.*` and `MULTI_VIEWS_TRANSFORMS.{NMB_CROPS,LAMBDAS}`, as far as the loss needs them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LossConfig {
@@ -14,7 +16,7 @@ pub struct LossConfig {
     /// Views that only the student sees.
     pub num_local: i64,
     /// Weight of the mean over global-global pairs, weight of the mean over global-local pairs.
-    pub weights: [f64; 2],
+    pub weights: Weights,
     /// Only the global-global pairs, unweighted (`DINO.GLOBAL_ONLY`).
     pub global_only: bool,
     /// Temperature of the student's softmax.
@@ -44,11 +46,6 @@ impl DinoLoss {
         &self.center_1k
     }
 
-    /// Converts the centre to another precision.
-    pub fn convert(&mut self, kind: Kind) {
-        self.center_1k = self.center_1k.to_kind(kind);
-    }
-
     /// The loss of one step; afterwards the centre has moved towards the teacher's mean output.
     ///
     /// `student_vbk` is `[v * b, k]`, `teacher_vbk` `[num_global * b, k]`, both raw logits.
@@ -57,7 +54,7 @@ impl DinoLoss {
         student_vbk: &Tensor,
         teacher_vbk: &Tensor,
         teacher_temp: f64,
-    ) -> Tensor {
+    ) -> LossParts {
         let views = self.config.num_global + self.config.num_local;
         let k = self.config.out_dim;
         let log_p = (student_vbk / self.config.student_temp).log_softmax(-1, None::<Kind>);
@@ -66,18 +63,18 @@ impl DinoLoss {
             .softmax(-1, None::<Kind>)
             .detach()
             .view([self.config.num_global, -1, k]);
-        let loss = self.weigh(&log_p, &target);
+        let losses = self.weigh(&log_p, &target);
         self.update_center(teacher_vbk);
-        loss
+        losses
     }
 
-    fn weigh(&self, log_p_vbk: &Tensor, target_gbk: &Tensor) -> Tensor {
+    fn weigh(&self, log_p_vbk: &Tensor, target_gbk: &Tensor) -> LossParts {
         let global = self.global_pairs(log_p_vbk, target_gbk);
         if self.config.global_only {
-            return global;
+            return LossParts::global_only(global);
         }
         let local = self.local_pairs(log_p_vbk, target_gbk);
-        global * self.config.weights[0] + local * self.config.weights[1]
+        LossParts::weighted(global, local, self.config.weights)
     }
 
     /// Mean cross-entropy over pairs of different global views.

@@ -1,3 +1,8 @@
-//! Self-supervised methods: what happens to a batch of views in one training step.
+//! Self-supervised methods: each a short file that reads like its paper, behind one trait.
 
+mod config;
 pub mod dino;
+mod step;
+
+pub use config::MethodConfig;
+pub use step::{Find, Method, Scalars, StepRates, StepStats};

@@ -15,25 +15,31 @@ pub mod vit;
 use tch::{Device, Tensor};
 
 use backbone::{Backbone, BackboneConfig};
-use head::{DinoHead, HeadConfig};
-use parameters::Parameters;
+use parameters::{Parameters, Scope};
 
 /// A backbone and its projection head (student or teacher).
 #[derive(Debug)]
-pub struct Network {
+pub struct Network<H> {
     /// Every parameter and buffer by name: `backbone.*`, then `head.*`.
     pub parameters: Parameters,
-    backbone: Backbone,
-    head: DinoHead,
+    /// Images to features.
+    pub backbone: Backbone,
+    /// Features to what the loss compares.
+    pub head: H,
 }
 
-impl Network {
-    /// A freshly initialised network on `device`; the global random state decides the weights.
-    pub fn new(backbone: &BackboneConfig, head: &HeadConfig, device: Device) -> Network {
+impl<H> Network<H> {
+    /// A freshly initialised network on `device`; the global random state decides the weights. `head` makes the head for features of
+    /// so many values.
+    pub fn new(
+        backbone: &BackboneConfig,
+        device: Device,
+        head: impl FnOnce(i64, &mut Scope) -> H,
+    ) -> Network<H> {
         let mut parameters = Parameters::new();
         let mut root = parameters.scope(device);
         let backbone = Backbone::new(backbone, &mut root.child("backbone"));
-        let head = DinoHead::new(backbone.width(), head, &mut root.child("head"));
+        let head = head(backbone.width(), &mut root.child("head"));
         Network {
             parameters,
             backbone,
@@ -46,22 +52,12 @@ impl Network {
         self.backbone.width()
     }
 
-    /// Features `[n, width]` of images `[n, 3, h, w]`.
-    pub fn features(&self, images_nchw: &Tensor, train: bool) -> Tensor {
-        self.backbone.forward(images_nchw, train)
-    }
-
-    /// Features and head outputs of view groups. Views of one size go through the backbone as one batch, the head sees
-    /// all of them at once.
-    ///
-    /// Returns features `[n, width]` and logits `[n, out_dim]`, n being the sum over groups.
-    pub fn forward(&self, groups_nchw: &[Tensor], train: bool) -> (Tensor, Tensor) {
-        let features: Vec<Tensor> = groups_nchw
-            .iter()
-            .map(|group| self.features(group, train))
+    /// Features `[n, width]` of view groups, n being the sum over groups. Views of one size go through the backbone as one batch.
+    pub fn features(&self, groups_nchw: &[Tensor], train: bool) -> Tensor {
+        let groups = groups_nchw.iter();
+        let features: Vec<Tensor> = groups
+            .map(|group| self.backbone.forward(group, train))
             .collect();
-        let features_nd = Tensor::cat(&features, 0);
-        let logits_nk = self.head.forward(&features_nd, train);
-        (features_nd, logits_nk)
+        Tensor::cat(&features, 0)
     }
 }

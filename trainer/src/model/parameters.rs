@@ -61,6 +61,18 @@ impl Parameters {
         &self.entries
     }
 
+    /// Handles to every tensor, called `<part>.<name>`.
+    pub fn named(&self, part: &str) -> Vec<(String, Tensor)> {
+        let entries = self.entries.iter();
+        let named = |entry: &Entry| {
+            (
+                format!("{part}.{}", entry.name),
+                entry.tensor.shallow_clone(),
+            )
+        };
+        entries.map(named).collect()
+    }
+
     /// Tensors learnt by gradient, in order.
     pub fn trainable(&self) -> impl Iterator<Item = &Entry> {
         self.entries

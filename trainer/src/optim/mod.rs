@@ -97,6 +97,11 @@ impl Optimizer {
         self.slots.iter().map(|slot| &slot.param).collect()
     }
 
+    /// Names of the parameters, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.slots.iter().map(|slot| slot.name.as_str())
+    }
+
     /// One update. `gradients` follow the order of [`Optimizer::params`]; a parameter whose name `is_frozen` names keeps its
     /// value and its state, as if it had no gradient.
     pub fn step(&mut self, gradients: &[Tensor], rates: Rates, is_frozen: impl Fn(&str) -> bool) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use trainer::config::{RawConfig, Resolved, Settings, resolve};
+use trainer::method::MethodConfig;
 
 use crate::oracle::root;
 
@@ -66,11 +67,9 @@ fn only_dino_is_runnable_and_the_rest_says_so() {
 #[test]
 fn the_sslight_recipe_has_the_papers_values() {
     let settings = runnable("dino/dino_cnn_sslight.yaml");
-    assert_eq!(settings.dino.loss.weights, [0.4, 0.6]);
-    assert_eq!(
-        (settings.dino.loss.num_global, settings.dino.loss.num_local),
-        (2, 6)
-    );
+    let MethodConfig::Dino(dino) = &settings.method;
+    assert_eq!(dino.loss.weights, [0.4, 0.6]);
+    assert_eq!((dino.loss.num_global, dino.loss.num_local), (2, 6));
     let sizes: Vec<u32> = settings.views.views.iter().map(|view| view.size).collect();
     assert_eq!(sizes, [224, 224, 128, 128, 128, 128, 128, 128]);
     let solver = &settings.schedules.solver;
@@ -79,9 +78,10 @@ fn the_sslight_recipe_has_the_papers_values() {
         (0.48 * 128.0 / 256.0, 0.0048)
     );
     assert_eq!(settings.schedules.teacher_temp.warmup_epochs, 50);
-    assert_eq!(settings.dino.freeze_last_layer_epochs, 1);
-    assert!(settings.dino.head.use_batch_norm && settings.dino.head.fix_last_norm);
+    assert_eq!(dino.freeze_last_layer_epochs, 1);
+    assert!(dino.head.use_batch_norm && dino.head.fix_last_norm);
     let baseline = runnable("dino/dino_cnn_baseline.yaml");
     assert_eq!(baseline.views.views[7].size, 96);
-    assert_eq!(baseline.dino.loss.weights, [0.142857, 0.857143]);
+    let MethodConfig::Dino(dino) = &baseline.method;
+    assert_eq!(dino.loss.weights, [0.142857, 0.857143]);
 }

@@ -3,11 +3,12 @@
 use tch::{Device, Kind, Tensor};
 use trainer::batch::Batch;
 use trainer::checkpoint::{self, Position, State};
-use trainer::method::dino::{Dino, DinoConfig, StepRates};
+use trainer::method::dino::{Dino, DinoConfig};
+use trainer::method::{Method, StepRates};
 use trainer::model::backbone::Arch;
 use trainer::optim::{OptimizerKind, Rates};
 
-use crate::trajectory::config;
+use crate::trajectory::{PROBE_CLASSES, config};
 
 const BATCH: i64 = 6;
 
@@ -44,20 +45,20 @@ fn rates(step: u64) -> StepRates {
 fn train(model: &mut Dino, batches: &[Batch]) -> Vec<f64> {
     let steps = batches.iter();
     steps
-        .map(|batch| model.step(batch, rates(batch.step)).read().loss)
+        .map(|batch| model.step(batch, rates(batch.step)).read().loss())
         .collect()
 }
 
 fn check(config: DinoConfig) {
     let batches = batches();
-    let mut whole = Dino::new(config.clone(), Device::Cpu);
-    let mut first_half = Dino::new(config.clone(), Device::Cpu);
+    let mut whole = Dino::new(config.clone(), PROBE_CLASSES, Device::Cpu);
+    let mut first_half = Dino::new(config.clone(), PROBE_CLASSES, Device::Cpu);
     let start: checkpoint::Tensors = whole
         .state()
         .into_iter()
         .map(|(name, tensor)| (name, tensor.copy()))
         .collect();
-    first_half.restore(checkpoint::finder(&start)).unwrap();
+    first_half.restore(&checkpoint::finder(&start)).unwrap();
 
     let wanted = train(&mut whole, &batches);
     let mut found = train(&mut first_half, &batches[..2]);
@@ -70,7 +71,7 @@ fn check(config: DinoConfig) {
             is_validated: false,
         },
         steps_per_epoch: 2,
-        probe_classes: config.probe_classes,
+        probe_classes: PROBE_CLASSES,
         settings: std::collections::BTreeMap::new(),
     };
     let path = checkpoint::save(dir.path(), &state, &first_half.state()).unwrap();
@@ -80,9 +81,9 @@ fn check(config: DinoConfig) {
         (path.clone(), state)
     );
 
-    let mut second_half = Dino::new(config, Device::Cpu);
+    let mut second_half = Dino::new(config, PROBE_CLASSES, Device::Cpu);
     let tensors = checkpoint::load(&path).unwrap();
-    second_half.restore(checkpoint::finder(&tensors)).unwrap();
+    second_half.restore(&checkpoint::finder(&tensors)).unwrap();
     found.extend(train(&mut second_half, &batches[2..]));
     assert_eq!(found, wanted);
     for ((name, one), (_, other)) in second_half.state().into_iter().zip(whole.state()) {

@@ -1,0 +1,56 @@
+//! The joint linear probe (`TRAIN.JOINT_LINEAR_PROBE`): a linear classifier that learns along on detached features, for any method.
+
+use tch::{Device, Kind, Reduction, Tensor};
+
+use crate::batch::Batch;
+use crate::model::layers::Linear;
+use crate::model::parameters::Parameters;
+
+/// What its parameters are called.
+pub const CLASSIFIER: &str = "classifier";
+
+/// A linear classifier on detached features.
+#[derive(Debug)]
+pub struct Probe {
+    /// `classifier.weight` and `classifier.bias`.
+    pub parameters: Parameters,
+    linear: Linear,
+}
+
+/// What the probe made of one batch; both lie on the device and have no dimensions.
+#[derive(Debug)]
+pub struct ProbeLoss {
+    /// Cross-entropy, to be added to the method's loss.
+    pub loss: Tensor,
+    /// Percent of the labelled images that were classified rightly.
+    pub accuracy: Tensor,
+}
+
+impl Probe {
+    /// A probe for features of `width` values, with PyTorch's first weights.
+    pub fn new(width: i64, classes: i64, device: Device) -> Probe {
+        let mut parameters = Parameters::new();
+        let mut root = parameters.scope(device);
+        let linear = Linear::with_default_init(width, classes, &mut root.child(CLASSIFIER));
+        Probe { parameters, linear }
+    }
+
+    /// Class scores `[n, classes]` of features `[n, width]`.
+    pub fn logits(&self, features_nd: &Tensor) -> Tensor {
+        self.linear.forward(features_nd)
+    }
+
+    /// Cross-entropy and accuracy on the features `[b, width]` of one view of the batch; `None` without any label.
+    pub fn loss(&self, features_bd: &Tensor, batch: &Batch) -> Option<ProbeLoss> {
+        let num_labelled = batch.labels.iter().filter(|label| **label >= 0).count();
+        if num_labelled == 0 {
+            return None;
+        }
+        let logits = self.logits(&features_bd.detach());
+        let labels = batch.labels_tensor();
+        let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -1, 0.0);
+        let right = logits.argmax(-1, false).eq_tensor(&labels);
+        let accuracy = right.sum(Kind::Float) * (100.0 / num_labelled as f64);
+        Some(ProbeLoss { loss, accuracy })
+    }
+}
