@@ -1,6 +1,7 @@
 //! Times training steps on random views: the trainer's own speed, without any loader.
 //!
 //! usage: step_time CONFIG [STEPS] [KEY VALUE ...]; prints the median seconds per step and source images per second.
+use std::rc::Rc;
 use std::time::Instant;
 
 use tch::{Kind, Tensor};
@@ -9,6 +10,7 @@ use trainer::config::{RawConfig, Resolved, Settings, resolve};
 use trainer::device;
 use trainer::method::StepRates;
 use trainer::optim::Rates;
+use trainer::world::Alone;
 
 const WARM_UP: usize = 2;
 
@@ -26,7 +28,7 @@ fn main() -> anyhow::Result<()> {
     device::keep_freed_memory();
     let chosen = device::choose(settings.device)?;
     println!("{}, {}", chosen.reason, device::limit_threads());
-    let mut model = settings.method.build(None, chosen.device);
+    let mut model = settings.method.build(None, chosen.device, Rc::new(Alone));
     let batch = random_batch(&settings, chosen.device);
     let mut times = Vec::new();
     for _ in 0..WARM_UP + num_steps {

@@ -1,16 +1,20 @@
-//! From a loss to new parameters, in one place and one order: gradients, clipping, dropping, optimiser.
+//! From a loss to new parameters, in one place and one order: gradients, their mean over ranks, clipping, dropping, optimiser.
+
+use std::rc::Rc;
 
 use tch::{Kind, Tensor, no_grad};
 
 use crate::model::parameters::Entry;
 use crate::optim::{Optimizer, OptimizerConfig, Rates};
 use crate::probe::CLASSIFIER;
+use crate::world::World;
 
 /// An optimiser of a network and its probe.
 #[derive(Debug)]
 pub struct Learner {
     optimizer: Optimizer,
     clip_grad: f64,
+    world: Rc<dyn World>,
 }
 
 impl Learner {
@@ -19,10 +23,12 @@ impl Learner {
         config: OptimizerConfig,
         clip_grad: f64,
         learnt: impl IntoIterator<Item = &'a Entry>,
+        world: Rc<dyn World>,
     ) -> Learner {
         Learner {
             optimizer: Optimizer::new(config, learnt),
             clip_grad,
+            world,
         }
     }
 
@@ -35,7 +41,9 @@ impl Learner {
         rates: Rates,
         is_frozen: impl Fn(&str) -> bool,
     ) -> Tensor {
-        let mut gradients = Tensor::run_backward(&[loss], &self.optimizer.params(), false, false);
+        let gradients = Tensor::run_backward(&[loss], &self.optimizer.params(), false, false);
+        let gradients = gradients.into_iter();
+        let mut gradients: Vec<_> = gradients.map(|mine| self.world.mean(mine)).collect();
         let norm = no_grad(|| self.norm(&gradients));
         if self.clip_grad > 0.0 {
             self.optimizer

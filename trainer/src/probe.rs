@@ -4,6 +4,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::batch::Batch;
 use crate::model::layers::Linear;
+use crate::model::mlp::NewLinear;
 use crate::model::parameters::Parameters;
 
 /// What its parameters are called.
@@ -29,9 +30,18 @@ pub struct ProbeLoss {
 impl Probe {
     /// A probe for features of `width` values, with PyTorch's first weights.
     pub fn new(width: i64, classes: i64, device: Device) -> Probe {
+        Probe::starting_with(Linear::with_default_init, width, classes, device)
+    }
+
+    /// A probe that starts as SwAV's linear layers do.
+    pub fn with_small_normal(width: i64, classes: i64, device: Device) -> Probe {
+        Probe::starting_with(Linear::with_small_normal, width, classes, device)
+    }
+
+    fn starting_with(linear: NewLinear, width: i64, classes: i64, device: Device) -> Probe {
         let mut parameters = Parameters::new();
         let mut root = parameters.scope(device);
-        let linear = Linear::with_default_init(width, classes, &mut root.child(CLASSIFIER));
+        let linear = linear(width, classes, &mut root.child(CLASSIFIER));
         Probe { parameters, linear }
     }
 

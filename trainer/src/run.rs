@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use loader_ipc::{Order, StreamInfo, Subscription};
 
@@ -23,6 +24,7 @@ use crate::run_dir::{Existing, RunDir};
 use crate::stop::Stop;
 use crate::train_loop::{RateSchedules, TrainLoop};
 use crate::validate::{Split, Validator};
+use crate::world::Alone;
 
 /// Keys that decide the shape of the state: a checkpoint with other values cannot be continued.
 const SHAPE_KEYS: [&str; 11] = [
@@ -71,7 +73,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
     match resolved {
         Resolved::Runnable(settings) => train(cli, &raw, *settings),
         Resolved::Unavailable(what) => Err(Failure::Usage(format!(
-            "not available in this version: {}; {}; this version trains DINO on every backbone, in one process, in single precision",
+            "not available in this version: {}; {}; this version trains in one process, in single precision",
             what.join(", "),
             config_path(cli).display()
         ))),
@@ -304,7 +306,9 @@ fn probe_classes(settings: &Settings, info: &StreamInfo) -> Result<Option<i64>, 
 
 fn make_model(settings: &Settings, probe_classes: Option<i64>, chosen: &Chosen) -> Box<dyn Method> {
     tch::manual_seed(settings.seed as i64);
-    let model = settings.method.build(probe_classes, chosen.device);
+    let model = settings
+        .method
+        .build(probe_classes, chosen.device, Rc::new(Alone));
     show!(
         "model: {} trainable values, {} features",
         model.learner().num_learnt(),

@@ -16,10 +16,17 @@ use super::settings::{
 use super::value::Value;
 use crate::batch::Normalization;
 use crate::loss::dino::LossConfig;
+use crate::loss::info_nce::InfoNce;
+use crate::loss::parts::Weights;
+use crate::loss::sinkhorn::Sinkhorn;
+use crate::loss::swav::SwavLoss;
 use crate::method::MethodConfig;
 use crate::method::dino::DinoConfig;
+use crate::method::moco::MocoConfig;
+use crate::method::swav::SwavConfig;
 use crate::model::backbone::{Arch, BackboneConfig};
-use crate::model::head::HeadConfig;
+use crate::model::head::dino::HeadConfig;
+use crate::model::mlp::MlpConfig;
 use crate::optim::groups::GroupRules;
 use crate::optim::{OptimizerConfig, OptimizerKind};
 use crate::recipe;
@@ -124,8 +131,7 @@ pub fn resolve(raw: &RawConfig) -> Result<Resolved, ConfigError> {
 fn lacking(raw: &RawConfig) -> Vec<String> {
     let mut lacking = Vec::new();
     let mut when = |is_lacking: bool, what: String| lacking.extend(is_lacking.then_some(what));
-    let [method, stage] = ["SSL_METHOD", "STAGE"].map(|key| raw.text(key));
-    when(method != "DINO", format!("SSL_METHOD {method}"));
+    let stage = raw.text("STAGE");
     when(stage != "TRAIN", format!("STAGE {stage}"));
     for key in ["N_NODES", "WORLD_SIZE"] {
         let count = raw.int(key);
@@ -160,7 +166,7 @@ fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
         views,
         evaluation,
         normalization: normalization(raw),
-        method: MethodConfig::Dino(dino(raw)),
+        method: method(raw),
         has_probe: raw.bool("TRAIN.JOINT_LINEAR_PROBE"),
         num_classes: positive("TRAIN.NUM_CLASSES").map(|classes| classes as i64),
         schedules: schedules(raw),
@@ -208,31 +214,99 @@ fn backbone(raw: &RawConfig) -> BackboneConfig {
     }
 }
 
-fn dino(raw: &RawConfig) -> DinoConfig {
+fn method(raw: &RawConfig) -> MethodConfig {
+    match raw.method() {
+        "SWAV" => MethodConfig::Swav(swav(raw)),
+        "MOCO" => MethodConfig::Moco(moco(raw)),
+        _ => MethodConfig::Dino(dino(raw)),
+    }
+}
+
+/// The perceptron that the keys of one section describe.
+fn mlp(raw: &RawConfig, section: &str, out_dim: &str) -> MlpConfig {
+    let key = |name: &str| format!("{section}.{name}");
+    MlpConfig {
+        num_layers: raw.int(&key("NUM_LAYERS")),
+        hidden_dim: raw.int(&key("HIDDEN_SIZE")),
+        out_dim: raw.int(&key(out_dim)),
+        use_batch_norm: raw.bool(&key("USE_BN_IN_HEAD")),
+    }
+}
+
+/// Numbers of global and local views.
+fn num_views(raw: &RawConfig) -> [i64; 2] {
     let crops = raw.ints("MULTI_VIEWS_TRANSFORMS.NMB_CROPS");
+    [crops[0], crops[1]]
+}
+
+fn weights(raw: &RawConfig) -> Weights {
     let weights = raw.floats("MULTI_VIEWS_TRANSFORMS.LAMBDAS");
+    [weights[0], weights[1]]
+}
+
+fn dino(raw: &RawConfig) -> DinoConfig {
+    let [num_global, num_local] = num_views(raw);
+    let out_dim = raw.int("DINOHead.OUTPUT_DIM");
     DinoConfig {
         backbone: backbone(raw),
         head: HeadConfig {
-            out_dim: raw.int("DINOHead.OUTPUT_DIM"),
-            hidden_dim: raw.int("DINOHead.HIDDEN_SIZE"),
-            bottleneck_dim: raw.int("DINOHead.BOTTLENECK_DIM"),
-            num_layers: raw.int("DINOHead.NUM_LAYERS"),
-            use_batch_norm: raw.bool("DINOHead.USE_BN_IN_HEAD"),
+            mlp: mlp(raw, "DINOHead", "BOTTLENECK_DIM"),
+            out_dim,
             fix_last_norm: raw.bool("DINOHead.NORM_LAST_YEAR"),
         },
         loss: LossConfig {
-            num_global: crops[0],
-            num_local: crops[1],
-            weights: [weights[0], weights[1]],
+            num_global,
+            num_local,
+            weights: weights(raw),
             global_only: raw.bool("DINO.GLOBAL_ONLY"),
             student_temp: raw.float("DINO.STUDENT_TEMP"),
             center_momentum: raw.float("DINO.CENTER_MOMENTUM"),
-            out_dim: raw.int("DINOHead.OUTPUT_DIM"),
+            out_dim,
         },
         optimizer: optimizer(raw),
         clip_grad: raw.float("SOLVER.CLIP_GRAD"),
         freeze_last_layer_epochs: raw.count("SOLVER.FREEZE_LAST_LAYER"),
+    }
+}
+
+fn swav(raw: &RawConfig) -> SwavConfig {
+    let [num_global, num_local] = num_views(raw);
+    let (queue, batch) = (raw.int("SWAV.QUEUE_LENGTH"), raw.int("TRAIN.BATCH_SIZE"));
+    SwavConfig {
+        backbone: backbone(raw),
+        projection: mlp(raw, "SWAV", "OUTPUT_DIM"),
+        num_prototypes: raw.int("SWAV.NMB_PROTOTYPES"),
+        sinkhorn: Sinkhorn {
+            epsilon: raw.float("SWAV.EPSILON"),
+            num_iterations: raw.int("SWAV.SINKHORN_ITERATIONS"),
+        },
+        loss: SwavLoss {
+            num_global,
+            num_local,
+            weights: weights(raw),
+            assigned: raw.ints("MULTI_VIEWS_TRANSFORMS.CROPS_FOR_ASSIGN").to_vec(),
+            temperature: raw.float("SWAV.TEMPERATURE"),
+        },
+        queue_length: queue - queue % batch,
+        queue_starts: raw.count("SWAV.EPOCH_QUEUE_STARTS"),
+        optimizer: optimizer(raw),
+        freeze_prototypes_epochs: raw.count("SWAV.FREEZE_PROTOTYPES_EPOCHS"),
+    }
+}
+
+fn moco(raw: &RawConfig) -> MocoConfig {
+    MocoConfig {
+        backbone: backbone(raw),
+        head: mlp(raw, "MOCO", "OUTPUT_DIM"),
+        loss: InfoNce {
+            temperature: raw.float("MOCO.TEMPERATURE"),
+            weights: weights(raw),
+        },
+        global_only: raw.bool("MOCO.GLOBAL_ONLY"),
+        queue_length: raw.int("MOCO.QUEUE_LENGTH"),
+        momentum: raw.float("MOCO.MOMENTUM"),
+        optimizer: optimizer(raw),
+        clip_grad: raw.float("SOLVER.CLIP_GRAD"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor, no_grad};
 
-use crate::model::head::normalize;
+use crate::model::layers::normalize;
 
 /// Rows of the similarity matrix made at once; bounds memory to `CHUNK * n` values.
 const CHUNK: i64 = 512;

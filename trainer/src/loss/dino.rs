@@ -3,10 +3,13 @@
 //!
 //! Shapes: `v` views, `b` images, `k` prototypes; rows are view-major (`row = view * b + image`), global views first.
 
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::parts::{LossParts, Weights};
+use crate::world::World;
 
 /// `DINO.*` and `MULTI_VIEWS_TRANSFORMS.{NMB_CROPS,LAMBDAS}`, as far as the loss needs them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,13 +35,18 @@ pub struct LossConfig {
 pub struct DinoLoss {
     config: LossConfig,
     center_1k: Tensor,
+    world: Rc<dyn World>,
 }
 
 impl DinoLoss {
     /// A centre of zeros.
-    pub fn new(config: LossConfig, device: Device) -> DinoLoss {
+    pub fn new(config: LossConfig, device: Device, world: Rc<dyn World>) -> DinoLoss {
         let center_1k = Tensor::zeros([1, config.out_dim], (Kind::Float, device));
-        DinoLoss { config, center_1k }
+        DinoLoss {
+            config,
+            center_1k,
+            world,
+        }
     }
 
     /// The centre `[1, k]`.
@@ -104,6 +112,7 @@ impl DinoLoss {
     fn update_center(&mut self, teacher_vbk: &Tensor) {
         no_grad(|| {
             let mean_1k = teacher_vbk.mean_dim([0].as_slice(), true, None::<Kind>);
+            let mean_1k = self.world.mean(mean_1k);
             let _ = self
                 .center_1k
                 .lerp_(&mean_1k, 1.0 - self.config.center_momentum);

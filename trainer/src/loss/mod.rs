@@ -1,4 +1,7 @@
-//! Losses: tensors in, one number out. They know no network and no optimiser.
+//! Losses: tensors in, a number and its parts out. They know no network and no optimiser.
 
 pub mod dino;
+pub mod info_nce;
 pub mod parts;
+pub mod sinkhorn;
+pub mod swav;

@@ -3,6 +3,8 @@
 //! One step is: teacher and student forward, loss, gradients, optimiser, teacher average. It does not know where views come from, which
 //! step it is, or what is done with the numbers.
 
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor, no_grad};
 
@@ -13,9 +15,10 @@ use crate::learner::Learner;
 use crate::loss::dino::{DinoLoss, LossConfig};
 use crate::model::Network;
 use crate::model::backbone::{Backbone, BackboneConfig};
-use crate::model::head::{DinoHead, HeadConfig};
+use crate::model::head::dino::{DinoHead, HeadConfig};
 use crate::optim::OptimizerConfig;
 use crate::probe::Probe;
+use crate::world::World;
 
 /// Everything that decides what a DINO model is and how it learns, but for the schedules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,7 +51,12 @@ pub struct Dino {
 
 impl Dino {
     /// A student with fresh weights, a teacher equal to it, and a probe if it has classes.
-    pub fn new(config: DinoConfig, probe_classes: Option<i64>, device: Device) -> Dino {
+    pub fn new(
+        config: DinoConfig,
+        probe_classes: Option<i64>,
+        device: Device,
+        world: Rc<dyn World>,
+    ) -> Dino {
         let network = |backbone: &BackboneConfig| {
             Network::new(backbone, device, |width, scope| {
                 DinoHead::new(width, &config.head, scope)
@@ -60,9 +68,10 @@ impl Dino {
         let probe = probe_classes.map(|classes| Probe::new(student.width(), classes, device));
         let learnt = student.parameters.trainable();
         let learnt = learnt.chain(probe.iter().flat_map(|probe| probe.parameters.trainable()));
+        let optimizer = config.optimizer.clone();
         Dino {
-            learner: Learner::new(config.optimizer.clone(), config.clip_grad, learnt),
-            loss: DinoLoss::new(config.loss.clone(), device),
+            learner: Learner::new(optimizer, config.clip_grad, learnt, Rc::clone(&world)),
+            loss: DinoLoss::new(config.loss.clone(), device, world),
             config,
             student,
             teacher,
@@ -91,12 +100,11 @@ impl Method for Dino {
             .loss
             .forward(&student_out, &teacher_out, rates.teacher_temp);
         let first_view = features.narrow(0, 0, batch.batch_size());
-        let probe = self.probe.as_ref();
-        let probed = probe.and_then(|probe| probe.loss(&first_view, batch));
-        let total = match &probed {
-            Some(probed) => &losses.total + &probed.loss,
-            None => losses.total.shallow_clone(),
-        };
+        let probed = self
+            .probe
+            .as_ref()
+            .and_then(|probe| probe.loss(&first_view, batch));
+        let total = losses.with_probe(probed.as_ref());
         let is_frozen = rates.epoch < self.config.freeze_last_layer_epochs;
         let frozen = |name: &str| is_frozen && name.contains("last_layer");
         let grad_norm = self.learner.learn(&total, rates.optimizer, frozen);

@@ -2,7 +2,9 @@
 
 mod config;
 pub mod dino;
+pub mod moco;
 mod step;
+pub mod swav;
 
 pub use config::MethodConfig;
 pub use step::{Find, Method, Scalars, StepRates, StepStats};

@@ -1,6 +1,6 @@
 //! Convolution, normalisation, linear and dropping layers over [`Scope`].
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::init;
 use super::parameters::Scope;
@@ -169,6 +169,12 @@ pub fn drop_path(branch: Tensor, probability: f64) -> Tensor {
     branch / keep * kept.floor()
 }
 
+/// Rows of length 1 (rows shorter than 1e-12 are divided by 1e-12).
+pub fn normalize(x_nd: &Tensor) -> Tensor {
+    let length = x_nd.norm_scalaropt_dim(2.0, [-1], true);
+    x_nd / length.clamp_min(1e-12)
+}
+
 impl Linear {
     /// Registers `weight` (given) and `bias` (given).
     pub fn new(weight: Tensor, bias: Tensor, scope: &mut Scope) -> Linear {
@@ -192,6 +198,18 @@ impl Linear {
         let weight = init::truncated_normal(&[outputs, inputs], 0.02, device);
         let bias = Tensor::zeros([outputs], (Kind::Float, device));
         Linear::new(weight, bias, scope)
+    }
+
+    /// A linear layer with normal weights of standard deviation .01 and bias 0.
+    pub fn with_small_normal(inputs: i64, outputs: i64, scope: &mut Scope) -> Linear {
+        let device = scope.device();
+        let bias = Tensor::zeros([outputs], (Kind::Float, device));
+        Linear::new(Linear::small_normal(inputs, outputs, device), bias, scope)
+    }
+
+    /// Normal weights `[outputs, inputs]` of standard deviation .01.
+    pub fn small_normal(inputs: i64, outputs: i64, device: Device) -> Tensor {
+        Tensor::randn([outputs, inputs], (Kind::Float, device)) * 0.01
     }
 
     /// `[n, in]` to `[n, out]`.

@@ -7,6 +7,7 @@ pub mod backbone;
 pub mod head;
 pub mod init;
 pub mod layers;
+pub mod mlp;
 pub mod mobilenet_v2;
 pub mod parameters;
 pub mod resnet;

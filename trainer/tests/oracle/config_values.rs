@@ -38,7 +38,7 @@ fn is_equal(one: &Value, other: &Value) -> bool {
 fn spellings_mean_what_they_mean_to_pyyaml_and_yacs() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out.json");
-    run_script("config_values", &out);
+    run_script("config_values", &out, &[]);
     let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
     assert!(cases.len() > 150, "{} cases", cases.len());
     let differing = cases.iter().filter_map(|case| {

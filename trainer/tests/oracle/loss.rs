@@ -1,7 +1,10 @@
 //! The DINO loss against a loop over pairs in double precision.
 
+use std::rc::Rc;
+
 use tch::{Device, Tensor};
 use trainer::loss::dino::{DinoLoss, LossConfig};
+use trainer::world::Alone;
 
 use crate::oracle::{Oracle, assert_close};
 
@@ -18,7 +21,7 @@ fn check(oracle: &Oracle, case: &str, views: [i64; 2], weights: [f64; 2], global
         center_momentum: 0.9,
         out_dim: 33,
     };
-    let mut loss = DinoLoss::new(config, Device::Cpu);
+    let mut loss = DinoLoss::new(config, Device::Cpu, Rc::new(Alone));
     for (step, temp) in oracle
         .values(&format!("{case}/temps"))
         .into_iter()

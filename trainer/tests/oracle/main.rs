@@ -13,4 +13,4 @@ mod optim;
 mod oracle;
 mod resume;
 mod schedules;
-mod trajectory;
+mod steps;

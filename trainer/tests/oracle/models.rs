@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use tch::{Device, Kind, Tensor, no_grad};
 use trainer::model::backbone::{Arch, Backbone, BackboneConfig};
-use trainer::model::head::{DinoHead, HeadConfig};
+use trainer::model::head::dino::{DinoHead, HeadConfig};
 use trainer::model::init::channels_last;
 use trainer::model::layers::drop_path;
+use trainer::model::mlp::MlpConfig;
 use trainer::model::parameters::Parameters;
 
 use crate::oracle::{Oracle, assert_close, difference};
@@ -153,11 +154,13 @@ fn drop_path_keeps_the_mean_in_training_and_is_off_in_evaluation() {
 
 fn check_head(oracle: &Oracle, variant: &str, use_batch_norm: bool, fix_last_norm: bool) {
     let config = HeadConfig {
+        mlp: MlpConfig {
+            num_layers: 3,
+            hidden_dim: 48,
+            out_dim: 24,
+            use_batch_norm,
+        },
         out_dim: 56,
-        hidden_dim: 48,
-        bottleneck_dim: 24,
-        num_layers: 3,
-        use_batch_norm,
         fix_last_norm,
     };
     let mut parameters = Parameters::new();

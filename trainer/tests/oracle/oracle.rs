@@ -17,8 +17,8 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Runs `scripts/reference/<name>.py`, which writes to `out`.
-pub(crate) fn run_script(name: &str, out: &Path) {
+/// Runs `scripts/reference/<name>.py`, which writes to `out`, with more arguments.
+pub(crate) fn run_script(name: &str, out: &Path, more: &[&str]) {
     let python = root().join(".venv/bin/python");
     assert!(
         python.exists(),
@@ -26,16 +26,26 @@ pub(crate) fn run_script(name: &str, out: &Path) {
         python.display()
     );
     let script = root().join(format!("scripts/reference/{name}.py"));
-    let status = Command::new(python).arg(&script).arg(out).status().unwrap();
+    let status = Command::new(python)
+        .arg(&script)
+        .arg(out)
+        .args(more)
+        .status()
+        .unwrap();
     assert!(status.success(), "{} failed: {status}", script.display());
 }
 
 impl Oracle {
     /// Runs a script and reads its tensors.
     pub(crate) fn run(name: &'static str) -> Oracle {
+        Oracle::run_with(name, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn run_with(name: &'static str, more: &[&str]) -> Oracle {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out.npz");
-        run_script(name, &out);
+        run_script(name, &out, more);
         let tensors = Tensor::read_npz(&out).unwrap();
         Oracle {
             name,

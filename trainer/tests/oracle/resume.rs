@@ -1,16 +1,18 @@
 //! A run that is saved, loaded into a fresh model and continued is the same run, to the bit (CPU, one thread).
 
+use std::rc::Rc;
+
 use tch::{Device, Kind, Tensor};
 use trainer::batch::Batch;
 use trainer::checkpoint::{self, Position, State};
-use trainer::method::dino::{Dino, DinoConfig};
-use trainer::method::{Method, StepRates};
+use trainer::method::{Method, MethodConfig, StepRates};
 use trainer::model::backbone::Arch;
-use trainer::optim::{OptimizerKind, Rates};
+use trainer::optim::Rates;
+use trainer::world::Alone;
 
-use crate::trajectory::{PROBE_CLASSES, config};
+use crate::steps::{PROBE_CLASSES, config};
 
-const BATCH: i64 = 6;
+const BATCH: i64 = 8;
 
 fn batches() -> Vec<Batch> {
     let batch = |step: u64| {
@@ -31,7 +33,7 @@ fn batches() -> Vec<Batch> {
 
 fn rates(step: u64) -> StepRates {
     StepRates {
-        epoch: step / 2,
+        epoch: step,
         optimizer: Rates {
             lr: 0.05 * (step + 1) as f64,
             weight_decay: 1e-3,
@@ -42,17 +44,21 @@ fn rates(step: u64) -> StepRates {
     }
 }
 
-fn train(model: &mut Dino, batches: &[Batch]) -> Vec<f64> {
+fn train(model: &mut dyn Method, batches: &[Batch]) -> Vec<f64> {
     let steps = batches.iter();
     steps
         .map(|batch| model.step(batch, rates(batch.step)).read().loss())
         .collect()
 }
 
-fn check(config: DinoConfig) {
+fn fresh(config: &MethodConfig) -> Box<dyn Method> {
+    config.build(PROBE_CLASSES, Device::Cpu, Rc::new(Alone))
+}
+
+fn check(config: &MethodConfig) {
     let batches = batches();
-    let mut whole = Dino::new(config.clone(), PROBE_CLASSES, Device::Cpu);
-    let mut first_half = Dino::new(config.clone(), PROBE_CLASSES, Device::Cpu);
+    let mut whole = fresh(config);
+    let mut first_half = fresh(config);
     let start: checkpoint::Tensors = whole
         .state()
         .into_iter()
@@ -60,8 +66,8 @@ fn check(config: DinoConfig) {
         .collect();
     first_half.restore(&checkpoint::finder(&start)).unwrap();
 
-    let wanted = train(&mut whole, &batches);
-    let mut found = train(&mut first_half, &batches[..2]);
+    let wanted = train(whole.as_mut(), &batches);
+    let mut found = train(first_half.as_mut(), &batches[..2]);
     let dir = tempfile::tempdir().unwrap();
     let state = State {
         position: Position {
@@ -81,10 +87,10 @@ fn check(config: DinoConfig) {
         (path.clone(), state)
     );
 
-    let mut second_half = Dino::new(config, PROBE_CLASSES, Device::Cpu);
+    let mut second_half = fresh(config);
     let tensors = checkpoint::load(&path).unwrap();
     second_half.restore(&checkpoint::finder(&tensors)).unwrap();
-    found.extend(train(&mut second_half, &batches[2..]));
+    found.extend(train(second_half.as_mut(), &batches[2..]));
     assert_eq!(found, wanted);
     for ((name, one), (_, other)) in second_half.state().into_iter().zip(whole.state()) {
         assert!(one == other, "{name} differs");
@@ -92,13 +98,20 @@ fn check(config: DinoConfig) {
 }
 
 #[test]
-fn a_resumed_run_is_bit_equal_to_one_that_was_never_stopped() {
+fn a_resumed_run_of_any_method_is_bit_equal_to_one_that_was_never_stopped() {
     tch::set_num_threads(1);
-    check(config());
-    let mut adamw = config();
-    adamw.optimizer.kind = OptimizerKind::AdamW;
-    check(adamw.clone());
-    adamw.backbone.arch = Arch::VitTiny;
-    adamw.backbone.drop_path = 0.3;
-    check(adamw);
+    for method in ["dino", "swav", "moco"] {
+        check(&config(method, Arch::MobilenetV2));
+        check(&with_drop_path(config(method, Arch::VitTiny)));
+    }
+}
+
+fn with_drop_path(mut config: MethodConfig) -> MethodConfig {
+    let backbone = match &mut config {
+        MethodConfig::Dino(config) => &mut config.backbone,
+        MethodConfig::Swav(config) => &mut config.backbone,
+        MethodConfig::Moco(config) => &mut config.backbone,
+    };
+    backbone.drop_path = 0.3;
+    config
 }

@@ -1,0 +1,156 @@
+//! MoCo-v2 (He et al. 2020, Chen et al. 2020) with several queries an image and SSLight's weights.
+//!
+//! One step is: queries of view 1 and the local views, average of the key encoder, key of view 0, contrast with a queue of earlier keys,
+//! gradients, optimiser; then the keys enter the queue.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor, no_grad};
+
+use super::step::{Method, StepRates, StepStats};
+use crate::batch::Batch;
+use crate::ema::MovingAverage;
+use crate::learner::Learner;
+use crate::loss::info_nce::InfoNce;
+use crate::model::Network;
+use crate::model::backbone::{Backbone, BackboneConfig};
+use crate::model::head::moco::MocoHead;
+use crate::model::mlp::MlpConfig;
+use crate::optim::OptimizerConfig;
+use crate::probe::Probe;
+use crate::queue::Queue;
+use crate::world::World;
+
+/// Everything that decides what a MoCo model is and how it learns, but for the schedules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MocoConfig {
+    /// The query encoder's backbone; the key encoder's is the same without drop path.
+    pub backbone: BackboneConfig,
+    /// The projection head.
+    pub head: MlpConfig,
+    /// The loss.
+    pub loss: InfoNce,
+    /// View 1 is the only query (`MOCO.GLOBAL_ONLY`).
+    pub global_only: bool,
+    /// Keys in the queue, a multiple of the global batch.
+    pub queue_length: i64,
+    /// Share of the key encoder that stays at each step.
+    pub momentum: f64,
+    /// The optimiser.
+    pub optimizer: OptimizerConfig,
+    /// Largest norm of one parameter's gradient; 0 is no limit.
+    pub clip_grad: f64,
+}
+
+/// The method with all of its state.
+#[derive(Debug)]
+pub struct Moco {
+    config: MocoConfig,
+    query_encoder: Network<MocoHead>,
+    key_encoder: Network<MocoHead>,
+    average: MovingAverage,
+    probe: Option<Probe>,
+    queue: Queue,
+    learner: Learner,
+    world: Rc<dyn World>,
+}
+
+impl Moco {
+    /// A query encoder with fresh weights, a key encoder equal to it, a random queue, and a probe if it has classes.
+    pub fn new(
+        config: MocoConfig,
+        probe_classes: Option<i64>,
+        device: Device,
+        world: Rc<dyn World>,
+    ) -> Moco {
+        let network = |backbone: &BackboneConfig| {
+            Network::new(backbone, device, |width, scope| {
+                MocoHead::new(width, &config.head, scope)
+            })
+        };
+        let query_encoder = network(&config.backbone);
+        let mut key_encoder = network(&config.backbone.without_drop_path());
+        let average = MovingAverage::start(&mut key_encoder.parameters, &query_encoder.parameters);
+        let width = query_encoder.width();
+        let probe = probe_classes.map(|classes| Probe::new(width, classes, device));
+        let learnt = query_encoder.parameters.trainable();
+        let learnt = learnt.chain(probe.iter().flat_map(|probe| probe.parameters.trainable()));
+        let (optimizer, clip) = (config.optimizer.clone(), config.clip_grad);
+        Moco {
+            learner: Learner::new(optimizer, clip, learnt, Rc::clone(&world)),
+            queue: Queue::random_unit(config.queue_length, config.head.out_dim, device),
+            config,
+            query_encoder,
+            key_encoder,
+            average,
+            probe,
+            world,
+        }
+    }
+
+    /// View 1 and, unless it is the only query, all local views. Views 0 and 1 are the first rows of the first group.
+    fn query_groups(&self, batch: &Batch) -> Vec<Tensor> {
+        let b = batch.batch_size();
+        let (first, others) = batch.views_nchw.split_first().expect("a batch has views");
+        if self.config.global_only {
+            return vec![first.narrow(0, b, b)];
+        }
+        let behind_the_key = first.narrow(0, b, first.size()[0] - b);
+        let others = others.iter().map(Tensor::shallow_clone);
+        std::iter::once(behind_the_key).chain(others).collect()
+    }
+
+    /// Keys `[b, d]` of view 0, by an encoder that has just moved towards the query encoder.
+    fn keys(&mut self, batch: &Batch) -> Tensor {
+        self.average.update(self.config.momentum);
+        let view = batch.views_nchw[0].narrow(0, 0, batch.batch_size());
+        let features = self.key_encoder.features(&[view], true);
+        self.key_encoder.head.forward(&features, true)
+    }
+}
+
+impl Method for Moco {
+    fn step(&mut self, batch: &Batch, rates: StepRates) -> StepStats {
+        tch::manual_seed(rates.seed);
+        let features = self.query_encoder.features(&self.query_groups(batch), true);
+        let queries = self.query_encoder.head.forward(&features, true);
+        let keys = no_grad(|| self.keys(batch));
+        let earlier = self.queue.rows().transpose(0, 1);
+        let losses = self.config.loss.forward(&queries, &keys, &earlier);
+        let first_query = features.narrow(0, 0, batch.batch_size());
+        let probed = self
+            .probe
+            .as_ref()
+            .and_then(|probe| probe.loss(&first_query, batch));
+        let total = losses.with_probe(probed.as_ref());
+        let grad_norm = self.learner.learn(&total, rates.optimizer, |_| false);
+        self.queue.push(&self.world.gather(&keys));
+        StepStats::new(losses, probed, grad_norm)
+    }
+
+    fn backbone(&self) -> &Backbone {
+        &self.query_encoder.backbone
+    }
+
+    fn probe(&self) -> Option<&Probe> {
+        self.probe.as_ref()
+    }
+
+    fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    fn learner_mut(&mut self) -> &mut Learner {
+        &mut self.learner
+    }
+
+    fn tensors(&self) -> Vec<(String, Tensor)> {
+        let mut tensors = self.query_encoder.parameters.named("student");
+        tensors.extend(self.key_encoder.parameters.named("teacher"));
+        let probe = self.probe.iter();
+        tensors.extend(probe.flat_map(|probe| probe.parameters.named("probe")));
+        tensors.extend(self.queue.named("queue"));
+        tensors
+    }
+}
