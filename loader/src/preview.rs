@@ -12,6 +12,7 @@ use shard_format::{FormatError, ShardSet};
 use crate::augment::ViewKey;
 use crate::cli::PreviewArgs;
 use crate::pipeline::Worker;
+use crate::set_error;
 use crate::source::order::Permutation;
 
 const GAP: u32 = 6;
@@ -58,7 +59,7 @@ impl PreviewError {
     /// Exit code of the process.
     pub fn exit_code(&self) -> i32 {
         match self {
-            PreviewError::Data(error) => error.exit_code(),
+            PreviewError::Data(error) => set_error::exit_code(error),
             PreviewError::Recipe { .. } => 2,
             PreviewError::Empty { .. } => 3,
             PreviewError::Write { .. } => 4,

@@ -11,6 +11,7 @@ use crate::cli::{PreviewArgs, ServeArgs, StatusArgs};
 use crate::config::{ConfigError, ServeConfig, socket_or_default};
 use crate::daemon::Daemon;
 use crate::preview::{self, PreviewError};
+use crate::set_error;
 use crate::shutdown::Shutdown;
 use crate::source::Shards;
 use crate::status;
@@ -146,7 +147,7 @@ impl From<ConfigError> for Failure {
 
 impl From<FormatError> for Failure {
     fn from(error: FormatError) -> Failure {
-        Failure::new(error.exit_code(), error.to_string())
+        Failure::new(set_error::exit_code(&error), set_error::told(&error))
     }
 }
 

@@ -9,10 +9,11 @@ use loader_ipc::{
     BatchHead, Closer, Connection, Geometry, IpcError, Publisher, StreamInfo, SubscriberStatus,
     Subscription,
 };
-use shard_format::FormatError;
+use shard_format::{Fault, FormatError};
 
 use crate::daemon::Daemon;
 use crate::pipeline::{Job, StreamContext};
+use crate::set_error;
 use crate::source::Plan;
 use crate::source::plan::PlanError;
 
@@ -52,8 +53,8 @@ impl RefusedError {
     /// Exit code for the subscriber.
     pub fn exit_code(&self) -> i32 {
         match self {
-            RefusedError::Data(FormatError::UnknownSplit { .. }) => 2,
-            RefusedError::Data(error) => error.exit_code(),
+            RefusedError::Data(error) if error.fault() == Fault::UnknownSplit => 2,
+            RefusedError::Data(error) => set_error::exit_code(error),
             RefusedError::Plan(PlanError::BadSubscription { .. }) => 2,
             RefusedError::Plan(PlanError::TooFewSamples { .. }) => 3,
             RefusedError::Ring(error) => error.exit_code(),

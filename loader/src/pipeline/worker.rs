@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use image_decode::{DecodeError, Decoder, Outcome, RgbImage};
 use loader_ipc::recipe::ViewSpec;
 use loader_ipc::{NO_LABEL, Recipe, SampleWriter};
-use shard_format::{Sample, ShardSet};
+use shard_format::{ErrorKind, Sample, ShardSet};
 
 use crate::augment::{CpuAugmenter, ViewKey, draw};
 use crate::failures::{BadSample, Failures, Verdict};
@@ -142,7 +142,7 @@ impl Worker {
         let found = found.and_then(|sample| Ok((sample, sample.image()?)));
         let (sample, image) = match found {
             Ok(found) => found,
-            Err(error) if error.exit_code() == 4 => {
+            Err(error) if error.kind() == ErrorKind::Resources => {
                 stream
                     .shutdown
                     .trigger(Stop::no_resources(error.to_string()));

@@ -71,9 +71,9 @@ impl Labels {
                 return Ok(());
             }
             let pair = image_and_class(line).filter(|_| ids.is_empty());
-            let (image, class) = pair.ok_or_else(|| ToolError::LabelLine {
-                path: file.to_owned(),
-                line: number,
+            let place = || format!("{} line {number}", file.display());
+            let (image, class) = pair.ok_or_else(|| {
+                ToolError::data("this line is not `file,class`", place(), "correct it")
             })?;
             let next = list.classes.len() as u32;
             let class = *numbers.entry(class.to_vec()).or_insert_with(|| {
@@ -81,11 +81,14 @@ impl Labels {
                 next
             });
             match list.by_name.insert(xxh3_128(image), class) {
-                Some(before) if before != class => Err(ToolError::TwoLabels {
-                    path: file.to_owned(),
-                    line: number,
-                    image: String::from_utf8_lossy(image).into_owned(),
-                }),
+                Some(before) if before != class => Err(ToolError::data(
+                    format_args!(
+                        "an image gets another class than in a line before: `{}`",
+                        String::from_utf8_lossy(image)
+                    ),
+                    place(),
+                    "keep one of the lines (images are known by name, without folder and extension)",
+                )),
                 _ => Ok(()),
             }
         })?;
@@ -188,7 +191,8 @@ mod tests {
         for (text, bad) in [("7\n8\na.JPEG,cat\n", 3), ("a.JPEG,cat\n7\n", 2)] {
             fs::write(&file, text).expect("written");
             let error = Labels::load(Some(&file), &[]).expect_err("refused");
-            assert!(matches!(error, ToolError::LabelLine { line, .. } if line == bad));
+            let told = format!("labels line {bad}; correct it");
+            assert!(error.to_string().ends_with(&told), "{error}");
         }
     }
 

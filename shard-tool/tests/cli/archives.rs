@@ -214,7 +214,7 @@ fn refused_as_no_tar(archive: &Path, out: &Path) {
     .expect("written");
     let outcome = pack(archive, out, &[], 3);
     assert!(
-        outcome.stderr.contains("does not begin as a tar does"),
+        outcome.stderr.contains("it is compressed with gzip"),
         "{outcome:?}"
     );
 }

@@ -6,34 +6,15 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::sample::{NewSample, TAR_END_BYTES, padded};
 use super::write_behind::WriteBehind;
-use super::{NewSample, UNLABELLED};
-use crate::index::{Entry, IndexBuilder};
+use crate::error::FormatError;
+use crate::index::{Entry, IndexBuilder, UNLABELLED};
 use crate::manifest::ShardManifest;
-use crate::{FormatError, name};
+use crate::name;
 
-/// Unit of tar: headers and padded contents are multiples of it.
-const BLOCK: u64 = 512;
 /// Bytes collected before they are hashed and handed to the system.
 const BUFFER_BYTES: usize = 1 << 20;
-
-/// Bytes of the two empty blocks that end a tar.
-pub const TAR_END_BYTES: u64 = 2 * BLOCK;
-
-impl NewSample<'_> {
-    /// What the sample adds to its tar, bytes.
-    pub fn stored_bytes(&self) -> u64 {
-        let name_bytes = self.key.len() as u64 + 4;
-        // A long name has a header and a content of its own, in both members.
-        let long_name = if name_bytes > 100 {
-            BLOCK + padded(name_bytes + 1)
-        } else {
-            0
-        };
-        let label = self.label.map_or(0, |_| 2 * BLOCK + long_name);
-        BLOCK + long_name + padded(self.image.len() as u64) + label
-    }
-}
 
 /// A shard under its partial name.
 pub(super) struct ShardWriter {
@@ -105,7 +86,7 @@ impl ShardWriter {
 
     /// Ends the tar and waits until it is on disk; returns its place in the manifest, and the bytes of its index.
     pub(super) fn finish(self) -> Result<(ShardManifest, Vec<u8>), FormatError> {
-        let ended = end_tar(self.tar).map_err(FormatError::write(self.path))?;
+        let ended = end_tar(self.tar).map_err(FormatError::write(&self.path))?;
         let (num_bytes, digest) = (ended.num_bytes, ended.digest);
         let index = self.index.to_bytes(num_bytes, digest);
         let shard = ShardManifest {
@@ -208,10 +189,6 @@ impl Write for Output {
             Self::Zstd(encoder) => encoder.flush(),
         }
     }
-}
-
-fn padded(num_bytes: u64) -> u64 {
-    num_bytes.next_multiple_of(BLOCK)
 }
 
 /// Counts what passes through.

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{BESIDE_SPLITS, NOT_IN_CLASS, TEST, TRAIN, VAL};
+use crate::source::skipped::{BESIDE_SPLITS, NOT_IN_CLASS};
+use crate::source::splits::{TEST, TRAIN, VAL};
 
 /// What is seen of the members, one by one. Those that are named like images decide, if there are any: a folder of annotations
 /// makes no class.
@@ -196,8 +197,8 @@ fn split_called(folder: &[u8]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::lines::is_image_name;
     use super::*;
+    use crate::source::lines::is_image_name;
 
     /// `split:class:below` of each path, `?` where the split is not said, or why it is none.
     fn spots(paths: &[&str]) -> Vec<String> {

@@ -8,16 +8,18 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use image_decode::content_name;
 use shard_format::name;
 
+use super::catalogue::{Group, Place};
+use super::contents::Source;
 use super::labels::{Labels, Said};
-use super::{
-    BESIDE_SPLITS, Group, NOT_IN_CLASS, NOT_IN_LABELS, Place, Source, TEST, TRAIN, VAL,
-    without_labels,
-};
+use super::skipped::{BESIDE_SPLITS, NOT_IN_CLASS, NOT_IN_LABELS};
+use super::splits::{TEST, TRAIN, VAL};
 use crate::error::ToolError;
 use walk::{Walker, folders_in, list};
 
@@ -64,22 +66,51 @@ pub(super) fn add(src: &Path, labels: &Labels, source: &mut Source) -> Result<()
         }
     }
     if (source.catalogue.groups().len(), source.num_flat) == before {
-        return Err(ToolError::EmptySource(src.to_owned()));
+        return Err(ToolError::data(
+            "the source folder is empty",
+            src.display(),
+            "it should hold {train,val}/<class>/<images> or <class>/<images>",
+        ));
     }
     Ok(())
+}
+
+/// Images of val need classes.
+pub(super) fn flat_without_labels(place: &Path) -> ToolError {
+    ToolError::usage(
+        "these images lie in no class folder",
+        place.display(),
+        "give their classes with --labels FILE (a list `file,class`, or the ILSVRC2012 devkit)",
+    )
 }
 
 fn check_is_folder(src: &Path) -> Result<(), ToolError> {
     match fs::metadata(src) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(ToolError::SourceNotAFolder(src.to_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(ToolError::MissingSource(src.to_owned()))
-        }
-        Err(source) => Err(ToolError::Read {
-            path: src.to_owned(),
-            source,
-        }),
+        Ok(_) => Err(ToolError::data(
+            format_args!("the source is neither a folder nor a .tar{}", detected(src)),
+            src.display(),
+            "give one of these (decompressed), or a list of files with --list",
+        )),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(missing(src)),
+        Err(error) => Err(ToolError::read(src)(error)),
+    }
+}
+
+/// There is no such source.
+pub(crate) fn missing(src: &Path) -> ToolError {
+    let what = "the source folder does not exist";
+    ToolError::data(what, src.display(), "check the path")
+}
+
+/// What the file looks like by its first bytes.
+fn detected(src: &Path) -> String {
+    let mut first = Vec::new();
+    let file = fs::File::open(src).map(|file| file.take(512));
+    let read = file.and_then(|mut file| file.read_to_end(&mut first));
+    match read {
+        Ok(_) => format!(" (detected: {})", content_name(&first)),
+        Err(_) => String::new(),
     }
 }
 
@@ -161,14 +192,14 @@ fn skip_beside(
 ) -> Result<(), ToolError> {
     let skips = &mut source.skips;
     let folders = list(dir, skips, &mut |file, skips| {
-        skips.add(NOT_IN_CLASS, &dir.join(file));
+        skips.add(NOT_IN_CLASS, dir.join(file).display());
         Ok(())
     })?;
     let is_kept = |folder: &OsString| kept.contains(&folder.as_os_str());
     for folder in folders.into_iter().filter(|folder| !is_kept(folder)) {
         let dir = dir.join(folder);
         walker.files(&dir, skips, &mut |file, skips| {
-            skips.add(reason, &dir.join(file));
+            skips.add(reason, dir.join(file).display());
             Ok(())
         })?;
     }
@@ -183,7 +214,7 @@ fn add_class_folders(split: &Split, walker: &Walker, source: &mut Source) -> Res
         ..
     } = source;
     list(&split.dir, skips, &mut |file, skips| {
-        skips.add(NOT_IN_CLASS, &split.dir.join(file));
+        skips.add(NOT_IN_CLASS, split.dir.join(file).display());
         Ok(())
     })?;
     for folder in &split.class_folders {
@@ -222,11 +253,11 @@ fn add_flat(
         let class = match labels.say(file.as_bytes()) {
             Said::Class(class) => Some(class.to_owned()),
             Said::NoLabels if split.name == VAL => {
-                return Err(ToolError::FlatSplit(split.dir.clone()));
+                return Err(flat_without_labels(&split.dir));
             }
             Said::NoLabels => None,
             Said::Unknown => {
-                skips.add(NOT_IN_LABELS, &split.dir.join(file));
+                skips.add(NOT_IN_LABELS, split.dir.join(file).display());
                 return Ok(());
             }
         };
@@ -242,13 +273,13 @@ fn add_flat(
     for folder in folders {
         let dir = split.dir.join(folder);
         walker.files(&dir, skips, &mut |file, skips| {
-            skips.add(NOT_IN_CLASS, &dir.join(file));
+            skips.add(NOT_IN_CLASS, dir.join(file).display());
             Ok(())
         })?;
     }
     source.num_flat += num_files;
     if groups.contains_key(&None) {
-        source.notes.push(without_labels(&split.dir, num_files));
+        source.note_unlabelled(&split.dir, num_files);
     }
     let labelled = groups.into_iter().filter(|(class, _)| class.is_some());
     source.by_label.extend(labelled.map(|(_, group)| group));
@@ -274,17 +305,21 @@ mod tests {
     }
 
     fn list(src: &Path) -> Result<Source, ToolError> {
-        let mut source = Source::new(Path::new("."));
+        let mut source = Source::default();
         add(src, &Labels::None, &mut source).map(|()| source)
+    }
+
+    fn refused(src: &Path) -> String {
+        list(src).map(drop).expect_err("refused").to_string()
     }
 
     fn listed(files: &[&str]) -> Vec<String> {
         let folder = tree(files);
         let source = list(folder.path()).expect("lists");
         let line = |entry: u32| {
-            let candidate = source.catalogue.candidate(entry).expect("it is there");
+            let candidate = source.catalogue.candidate(entry);
             let class = candidate.group.class.as_deref().unwrap_or("?");
-            let name = String::from_utf8_lossy(&candidate.name);
+            let name = String::from_utf8_lossy(candidate.name);
             format!("{}:{class}:{name}", candidate.group.split)
         };
         let mut lines: Vec<String> = (0..source.catalogue.len() as u32).map(line).collect();
@@ -321,7 +356,7 @@ mod tests {
     fn train_and_val_without_other_folders_are_splits_even_if_they_are_flat() {
         assert_eq!(listed(&["train/a.jpg", "test/b.jpg"]), ["train:?:a.jpg"]);
         let flat = tree(&["train/a.jpg", "val/b.jpg", "annotations/a.xml"]);
-        assert!(matches!(list(flat.path()), Err(ToolError::FlatSplit(_))));
+        assert!(refused(flat.path()).contains("in no class folder"));
     }
 
     #[test]
@@ -363,11 +398,11 @@ mod tests {
         assert_eq!(listed(&files), ["train:n01:a.JPEG", "train:n02:b.JPEG"]);
         let folder = tree(&files);
         let source = list(folder.path()).expect("lists");
-        assert_eq!(source.skips.num_files(), 3);
+        assert_eq!(source.skips.number(), 3);
         let outer = folder.path().join(OsStr::from_bytes(b"k\xff"));
         fs::rename(folder.path().join("k"), outer).expect("renamed");
         let source = list(folder.path()).expect("lists");
-        assert_eq!((source.skips.num_files(), source.catalogue.len()), (3, 2));
+        assert_eq!((source.skips.number(), source.catalogue.len()), (3, 2));
         assert_eq!(
             listed(&["photos/cat/x/a.jpg", "photos/dog/b.jpg"]),
             ["train:cat:x/a.jpg", "train:dog:b.jpg"]
@@ -386,7 +421,7 @@ mod tests {
     fn files_outside_of_class_folders_and_hidden_ones_are_reported() {
         let folder = tree(&["cat/a.jpg", "readme.txt", "cat/.DS_Store"]);
         let source = list(folder.path()).expect("lists");
-        assert_eq!(source.skips.num_files(), 2);
+        assert_eq!(source.skips.number(), 2);
     }
 
     #[test]
@@ -400,16 +435,16 @@ mod tests {
     #[test]
     fn a_flat_split_needs_labels_and_gets_its_classes_from_them() {
         let folder = tree(&["train/cat/a.jpg", "val/b.jpg", "val/c.jpg"]);
-        assert!(matches!(list(folder.path()), Err(ToolError::FlatSplit(_))));
+        assert!(refused(folder.path()).contains("in no class folder"));
         let file = folder.path().join("labels");
         fs::write(&file, "b.jpg,cat").expect("written");
         let labels = Labels::load(Some(&file), &[]).expect("loads");
-        let mut source = Source::new(Path::new("."));
+        let mut source = Source::default();
         add(folder.path(), &labels, &mut source).expect("lists");
-        let candidate = source.catalogue.candidate(1).expect("it is there");
+        let candidate = source.catalogue.candidate(1);
         assert_eq!(candidate.key(), "cat/b");
         // `c.jpg` has no label, and the file of labels is in no class folder.
-        assert_eq!(source.skips.num_files(), 2);
+        assert_eq!(source.skips.number(), 2);
     }
 
     #[test]
@@ -421,26 +456,17 @@ mod tests {
             .expect("linked");
         let source = list(folder.path()).expect("lists");
         assert_eq!(source.catalogue.len(), 1);
-        let candidate = source.catalogue.candidate(0).expect("it is there");
+        let candidate = source.catalogue.candidate(0);
         assert_eq!(candidate.name, &b"a.jpg"[..]);
-        assert_eq!(source.skips.num_files(), 2);
+        assert_eq!(source.skips.number(), 2);
     }
 
     #[test]
     fn missing_and_empty_folders_are_told_apart() {
         let folder = tree(&["flat/a.jpg", "empty/"]);
         let path = |name: &str| folder.path().join(name);
-        assert!(matches!(
-            list(&path("missing")),
-            Err(ToolError::MissingSource(_))
-        ));
-        assert!(matches!(
-            list(&path("flat/a.jpg")),
-            Err(ToolError::SourceNotAFolder(_))
-        ));
-        assert!(matches!(
-            list(&path("empty")),
-            Err(ToolError::EmptySource(_))
-        ));
+        assert!(refused(&path("missing")).contains("does not exist"));
+        assert!(refused(&path("flat/a.jpg")).contains("neither a folder nor a .tar"));
+        assert!(refused(&path("empty")).contains("is empty"));
     }
 }

@@ -9,14 +9,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::super::{HIDDEN, NOT_A_FILE};
-use crate::error::ToolError;
-use crate::report::Skips;
+use crate::error::{ToolError, is_lack_of_descriptors};
+use crate::report::counts::Reasons;
+use crate::source::skipped::{NOT_A_FILE, why_hidden};
 
 const LISTED_ALREADY: &str = "a link to a folder that is listed already";
 
 /// Takes a file, and may skip it.
-type Take<'a, Name> = &'a mut dyn FnMut(Name, &mut Skips) -> Result<(), ToolError>;
+type Take<'a, Name> = &'a mut dyn FnMut(Name, &mut Reasons) -> Result<(), ToolError>;
 
 /// What tells one folder from another.
 pub(super) type Identity = (u64, u64);
@@ -50,13 +50,13 @@ impl Walker {
     pub(super) fn files(
         &self,
         root: &Path,
-        skips: &mut Skips,
+        skips: &mut Reasons,
         take: Take<'_, PathBuf>,
     ) -> Result<(), ToolError> {
         let mut seen = HashSet::new();
         match identity(root) {
             Ok(found) if self.above.contains(&found) => {
-                skips.add(LISTED_ALREADY, root);
+                skips.add(LISTED_ALREADY, root.display());
                 return Ok(());
             }
             found => seen.extend(found),
@@ -75,13 +75,16 @@ impl Walker {
         root: &Path,
         below: &Path,
         seen: &mut HashSet<Identity>,
-        skips: &mut Skips,
+        skips: &mut Reasons,
         take: Take<'_, PathBuf>,
     ) -> Result<(), ToolError> {
         let dir = root.join(below);
-        let mut take_file = |file, skips: &mut Skips| take(below.join(file), skips);
+        let mut take_file = |file, skips: &mut Reasons| take(below.join(file), skips);
         let folders = match entries(&dir, skips, &mut take_file)? {
             Ok(folders) => folders,
+            Err(error) if is_lack_of_descriptors(&error) => {
+                return Err(ToolError::read(&dir)(error));
+            }
             Err(error) => {
                 skip_unlisted(&dir, &error, skips);
                 return Ok(());
@@ -91,7 +94,9 @@ impl Walker {
             let below = below.join(folder);
             let dir = root.join(&below);
             match identity(&dir) {
-                Ok(found) if self.is_listed(found, seen) => skips.add(LISTED_ALREADY, &dir),
+                Ok(found) if self.is_listed(found, seen) => {
+                    skips.add(LISTED_ALREADY, dir.display())
+                }
                 Ok(_) => self.walk(root, &below, seen, skips, take)?,
                 Err(error) => skip_unlisted(&dir, &error, skips),
             }
@@ -106,7 +111,7 @@ impl Walker {
 /// If `dir` cannot be listed, and those of `take`.
 pub(super) fn list(
     dir: &Path,
-    skips: &mut Skips,
+    skips: &mut Reasons,
     take: Take<'_, OsString>,
 ) -> Result<Vec<OsString>, ToolError> {
     entries(dir, skips, take)?.map_err(ToolError::read(dir))
@@ -115,13 +120,13 @@ pub(super) fn list(
 /// Names of the folders in `dir`, sorted.
 pub(super) fn folders_in(dir: &Path) -> Result<Vec<OsString>, ToolError> {
     // What is skipped is counted when the folder is listed for good.
-    list(dir, &mut Skips::default(), &mut |_, _| Ok(()))
+    list(dir, &mut Reasons::default(), &mut |_, _| Ok(()))
 }
 
 /// The inner result is that of listing.
 fn entries(
     dir: &Path,
-    skips: &mut Skips,
+    skips: &mut Reasons,
     take: Take<'_, OsString>,
 ) -> Result<io::Result<Vec<OsString>>, ToolError> {
     let mut folders = Vec::new();
@@ -135,15 +140,15 @@ fn entries(
             Err(error) => return Ok(Err(error)),
         };
         let name = entry.file_name();
-        if name.as_bytes().starts_with(b".") {
-            skips.add(HIDDEN, &entry.path());
+        if let Some(why) = why_hidden(name.as_bytes()) {
+            skips.add(why, entry.path().display());
             continue;
         }
         match target_type(&entry) {
             Ok(kind) if kind.is_dir() => folders.push(name),
             Ok(kind) if kind.is_file() => take(name, skips)?,
-            Ok(_) => skips.add(NOT_A_FILE, &entry.path()),
-            Err(_) => skips.add("a link that leads nowhere", &entry.path()),
+            Ok(_) => skips.add(NOT_A_FILE, entry.path().display()),
+            Err(_) => skips.add("a link that leads nowhere", entry.path().display()),
         }
     }
     folders.sort_unstable();
@@ -165,9 +170,7 @@ pub(super) fn identity(dir: &Path) -> io::Result<Identity> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-fn skip_unlisted(dir: &Path, error: &io::Error, skips: &mut Skips) {
-    skips.add(
-        &format!("a folder that cannot be listed ({})", error.kind()),
-        dir,
-    );
+fn skip_unlisted(dir: &Path, error: &io::Error, skips: &mut Reasons) {
+    let why = format!("a folder that cannot be listed ({})", error.kind());
+    skips.add(&why, dir.display());
 }

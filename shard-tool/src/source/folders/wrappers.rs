@@ -6,11 +6,12 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::super::lines::is_image_name;
-use super::super::{TRAIN, VAL};
 use super::walk::{Identity, identity, list};
 use crate::error::ToolError;
-use crate::report::Skips;
+use crate::report::counts::Reasons;
+use crate::source::lines::is_image_name;
+use crate::source::skipped::why_hidden;
+use crate::source::splits::{TRAIN, VAL};
 
 /// The folder below `src`, or `src` itself, that holds the splits or the classes.
 pub(super) fn inside(src: &Path) -> Result<PathBuf, ToolError> {
@@ -49,7 +50,7 @@ impl Level {
     pub(super) fn of(dir: &Path) -> Result<Self, ToolError> {
         let mut has_images = false;
         // What is skipped is counted when the folder is listed for good.
-        let folders = list(dir, &mut Skips::default(), &mut |file, _| {
+        let folders = list(dir, &mut Reasons::default(), &mut |file, _| {
             has_images |= is_image_name(file.as_bytes());
             Ok(())
         })?;
@@ -75,7 +76,7 @@ fn looks_into(dir: &Path, seen: &mut HashSet<Identity>) -> bool {
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| !entry.file_name().as_bytes().starts_with(b"."));
+        .filter(|entry| why_hidden(entry.file_name().as_bytes()).is_none());
     let mut others = Vec::new();
     for entry in visible {
         if is_image_name(entry.file_name().as_bytes()) {
