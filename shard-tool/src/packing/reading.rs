@@ -201,11 +201,19 @@ fn recognise(bytes: Vec<u8>, transcode: &Transcode) -> Outcome {
         Content::Damaged { detected, problem } => {
             Outcome::Skip(format!("{detected} with an unusable header ({problem})"))
         }
-        Content::Other => {
-            let detected = content_name(&bytes);
-            Outcome::Skip(format!("not a JPEG or PNG (detected: {detected})"))
-        }
+        Content::Other => Outcome::Skip(no_image(content_name(&bytes), transcode)),
     }
+}
+
+/// Why a file of this kind is left out, and how it would not be.
+fn no_image(detected: &str, transcode: &Transcode) -> String {
+    let help = match detected {
+        "bmp" | "gif" | "pnm" | "webp" if transcode.to_jpeg => "; it cannot be decoded",
+        "bmp" | "gif" | "pnm" | "webp" => "; --transcode packs it as a JPEG",
+        "tiff" | "psd" | "heif" | "avif" | "jpeg-xl" | "jpeg-2000" => "; convert it first",
+        _ => "",
+    };
+    format!("not a JPEG or PNG (detected: {detected}{help})")
 }
 
 /// Whether the first bytes hold the whole header of an image, which is so for most images.

@@ -2,6 +2,7 @@
 //! devkit (a number per image, in order of name), or a list `file,label`. It knows nothing of the classes of train, so that
 //! a label that is a number is a name like any other here.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -29,8 +30,8 @@ pub(crate) enum Labels {
 #[derive(Debug, Default)]
 pub(crate) struct ByName {
     classes: Vec<String>,
-    /// Position of the class by digest of the name.
-    by_name: HashMap<u128, u32>,
+    /// Position of the class, and whether it was asked for, by digest of the name.
+    by_name: HashMap<u128, (u32, Cell<bool>)>,
 }
 
 /// What the labels say of an image.
@@ -80,8 +81,9 @@ impl Labels {
                 list.classes.push(name::escape_class(class));
                 next
             });
-            match list.by_name.insert(xxh3_128(image), class) {
-                Some(before) if before != class => Err(ToolError::data(
+            let known = (class, Cell::new(false));
+            match list.by_name.insert(xxh3_128(image), known) {
+                Some((before, _)) if before != class => Err(ToolError::data(
                     format_args!(
                         "an image gets another class than in a line before: `{}`",
                         String::from_utf8_lossy(image)
@@ -106,6 +108,17 @@ impl Labels {
         }
     }
 
+    /// How many names of a list were never asked for.
+    pub(crate) fn num_unused(&self) -> u64 {
+        match self {
+            Self::ByName(list) => {
+                let labels = list.by_name.values();
+                labels.filter(|(_, is_used)| !is_used.get()).count() as u64
+            }
+            _ => 0,
+        }
+    }
+
     /// What they say of the image of this name.
     pub(crate) fn say(&self, image: &[u8]) -> Said<'_> {
         match self {
@@ -119,8 +132,9 @@ impl Labels {
         match self {
             Self::None => None,
             Self::ByName(list) => {
-                let class = *list.by_name.get(&xxh3_128(stem))?;
-                list.classes.get(class as usize).map(String::as_str)
+                let (class, is_used) = list.by_name.get(&xxh3_128(stem))?;
+                is_used.set(true);
+                list.classes.get(*class as usize).map(String::as_str)
             }
             Self::ByNumber(classes) => {
                 let digits = stem

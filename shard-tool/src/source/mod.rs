@@ -21,6 +21,7 @@ mod skipped;
 pub(crate) mod splits;
 mod subset;
 mod text_file;
+mod unicode;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::commands::pack::options::PackOptions;
 use crate::error::ToolError;
+use crate::report::counts::counted;
 use archives::is_archive;
 use contents::Source;
 pub(crate) use folders::missing;
@@ -60,9 +62,10 @@ pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, To
         archives::add(path, reading, &mut source)?;
     }
     check_labels_fit(options, &rest, &source)?;
-    note_unused_labels(options, &rest, &mut source);
+    note_unused_labels(options, &rest, &labels, &mut source);
     classes::match_val_to_train(&labels, &mut source)?;
     source.catalogue.make_keys_unique()?;
+    unicode::warn(&source.catalogue);
     source.selected = subset::select(&source.catalogue, options)?;
     Ok(source)
 }
@@ -94,21 +97,26 @@ fn check_labels_fit(
     }
 }
 
-fn note_unused_labels(options: &PackOptions, paths: &[PathBuf], source: &mut Source) {
-    let Some(file) = &options.labels else {
+fn note_unused_labels(
+    options: &PackOptions,
+    paths: &[PathBuf],
+    labels: &Labels,
+    source: &mut Source,
+) {
+    let Some(file) = options.labels.as_ref().map(|file| file.display()) else {
         return;
     };
     for path in paths.iter().filter(|path| devkit::is_devkit(path)) {
         let note = format!("{} has no effect: --labels has the classes", path.display());
         source.notes.push(note);
     }
-    if source.num_flat == 0 {
-        let why = if options.list {
-            "a list has its classes in its lines"
-        } else {
-            "every image lies in a class folder"
-        };
-        let note = format!("--labels {} has no effect: {why}", file.display());
-        source.notes.push(note);
-    }
+    let note = match (source.num_flat, labels.num_unused()) {
+        (0, _) if options.list => {
+            format!("--labels {file} has no effect: a list has its classes in its lines")
+        }
+        (0, _) => format!("--labels {file} has no effect: every image lies in a class folder"),
+        (_, 0) => return,
+        (_, unused) => format!("{} of {file} belong to no image", counted(unused, "label")),
+    };
+    source.notes.push(note);
 }

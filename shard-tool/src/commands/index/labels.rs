@@ -14,6 +14,9 @@ const MAX_UNNAMED: usize = 1 << 20;
 /// Fields of a `.json` that are looked for when none is named.
 const USUAL_FIELDS: [&str; 2] = ["label", "cls"];
 
+/// How some editors begin a text in UTF-8.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// How labels are found.
 #[derive(Debug)]
 pub(super) struct Labels {
@@ -94,7 +97,7 @@ impl Labels {
     }
 
     fn label_of_text(&self, text: &str) -> Result<u64, LabelFault> {
-        let text = text.trim();
+        let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
         let by_name = |names: &Names| names.by_name.get(text).copied();
         let named = self.names.as_ref().and_then(by_name);
         let is_decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -107,7 +110,7 @@ impl Labels {
     }
 
     fn label_of_json(&self, json: &[u8]) -> Result<Option<u64>, LabelFault> {
-        let value: Value = serde_json::from_slice(json).map_err(|_| LabelFault::Json)?;
+        let value = parsed(json).ok_or(LabelFault::Json)?;
         let found = match &self.field {
             Some(field) => Some(value.get(field).ok_or(LabelFault::Json)?),
             None => USUAL_FIELDS.iter().find_map(|field| value.get(field)),
@@ -129,6 +132,7 @@ impl Names {
             ToolError::usage(what, path.display(), "give one name per line")
         };
         let text = String::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8".to_owned()))?;
+        let text = text.trim_start_matches(BYTE_ORDER_MARK);
         let list: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
         let mut by_name = HashMap::new();
         for (label, name) in list.iter().enumerate() {
@@ -145,6 +149,35 @@ impl Names {
         }
         Ok(Self { list, by_name })
     }
+}
+
+/// The object in a `.json`, which may begin with a byte order mark and have numbers that Python writes and JSON lacks.
+fn parsed(json: &[u8]) -> Option<Value> {
+    let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
+    let parsed = serde_json::from_slice(json);
+    parsed
+        .or_else(|_| serde_json::from_slice(&with_quoted_numbers(json)))
+        .ok()
+}
+
+/// The text with `NaN`, `Infinity` and `-Infinity` in quotes, where they stand in none, so that they are values and no labels.
+fn with_quoted_numbers(json: &[u8]) -> Vec<u8> {
+    const NUMBERS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    let (mut text, mut at, mut is_quoted) = (Vec::with_capacity(json.len()), 0, false);
+    while let Some(byte) = json.get(at) {
+        let number = NUMBERS.iter().find(|number| json[at..].starts_with(number));
+        if let Some(number) = number.filter(|_| !is_quoted) {
+            text.extend([b"\"", *number, b"\""].concat());
+            at += number.len();
+            continue;
+        }
+        is_quoted ^= *byte == b'"';
+        let num_bytes = if *byte == b'\\' { 2 } else { 1 };
+        let end = json.len().min(at + num_bytes);
+        text.extend_from_slice(&json[at..end]);
+        at = end;
+    }
+    text
 }
 
 #[cfg(test)]
@@ -193,6 +226,16 @@ mod tests {
         assert_eq!(json(r#"{"label": 3.5}"#), Err(LabelFault::Unusable));
         assert_eq!(json("{"), Err(LabelFault::Json));
         assert_eq!(json(&"[".repeat(100_000)), Err(LabelFault::Json));
+    }
+
+    #[test]
+    fn a_json_as_python_writes_it_is_read_too() {
+        assert_eq!(json("\u{feff}{\"label\": 3}"), Ok(Some(3)));
+        assert_eq!(cls("\u{feff}7"), Ok(Some(7)));
+        let text = r#"{"NaN \" NaN": NaN, "x": [-Infinity, Infinity], "label": 4}"#;
+        assert_eq!(json(text), Ok(Some(4)));
+        assert_eq!(json(r#"{"label": NaN}"#), Err(LabelFault::Unusable));
+        assert_eq!(json(r#"{"label": NaN"#), Err(LabelFault::Json));
     }
 
     #[test]
