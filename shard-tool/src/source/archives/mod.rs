@@ -6,7 +6,6 @@
 //! file while it is packed.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -15,20 +14,18 @@ use std::path::Path;
 use shard_format::MappedFile;
 use shard_format::members::{Damage, Fault, Member, MemberKind, Members};
 
-use super::catalogue::{Group, Place};
 use super::contents::Source;
-use super::folders::flat_without_labels;
-use super::labels::{Labels, Said};
-use super::lines::{base_name, is_image_name};
+use super::labels::Labels;
+use super::layout::{Layout, Survey};
+use super::lines::is_image_name;
+use super::listing::{Listing, Origin};
 use super::location::{Archive, Span};
-use super::skipped::{NOT_A_FILE, NOT_IN_LABELS, why_hidden};
+use super::skipped::{NOT_A_FILE, why_hidden};
 use super::splits::{TRAIN, VAL};
 use crate::error::ToolError;
 use crate::report::counts::last_good;
 use crate::system::drop_behind::DropBehind;
-use layout::{Layout, Spot, Survey};
 
-mod layout;
 mod spool;
 
 /// What stands for standard input.
@@ -81,25 +78,19 @@ pub(super) fn add(path: &Path, reading: Reading<'_>, source: &mut Source) -> Res
         source.notes.push(note);
     }
     let archive = Archive::new(file, digest).map_err(ToolError::read(path))?;
-    let mut listing = Listing {
+    let number = source.catalogue.add_archive(archive);
+    let mut members = MembersOf {
         path,
         tar: &tar,
-        number: source.catalogue.add_archive(archive),
-        reading,
-        layout,
-        default_split: split_of(path),
+        number,
+        allow_damaged: reading.allow_damaged,
         class,
         inner: None,
         num_inner: 0,
-        num_unlabelled: 0,
-        groups: BTreeMap::new(),
-        source,
+        listing: Listing::new(path, layout, split_of(path), reading.labels, source),
     };
-    listing.add_tar(0..tar.len())?;
-    let num_unlabelled = listing.num_unlabelled;
-    if num_unlabelled > 0 {
-        source.note_unlabelled(path, num_unlabelled);
-    }
+    members.add_tar(0..tar.len())?;
+    members.listing.end();
     Ok(())
 }
 
@@ -186,25 +177,21 @@ fn survey(path: &Path, tar: &MappedFile, allow_damaged: bool) -> Result<(Layout,
     Ok((survey.layout(), has_labels))
 }
 
-struct Listing<'a> {
+/// The members of an archive on their way into a listing.
+struct MembersOf<'a> {
     path: &'a Path,
     tar: &'a MappedFile,
     number: u32,
-    reading: Reading<'a>,
-    layout: Layout,
-    default_split: &'static str,
+    allow_damaged: bool,
     /// The folder that the archive stands for, if its name is that of a class.
     class: Option<Vec<u8>>,
     /// The tar inside of the archive that is being listed: its path without extension.
     inner: Option<Vec<u8>>,
     num_inner: u32,
-    num_unlabelled: u64,
-    /// Groups made so far, by split, class, and number of the inner tar.
-    groups: BTreeMap<(&'static str, Option<String>, u32), u32>,
-    source: &'a mut Source,
+    listing: Listing<'a>,
 }
 
-impl Listing<'_> {
+impl MembersOf<'_> {
     /// Adds the members of a part of the archive up to its end, or to its damage if that is allowed.
     fn add_tar(&mut self, part: Range<usize>) -> Result<(), ToolError> {
         let (tar, start) = (self.tar, part.start);
@@ -213,12 +200,12 @@ impl Listing<'_> {
             return Ok(());
         };
         let inner = self.inner.as_deref();
-        if !self.reading.allow_damaged {
+        if !self.allow_damaged {
             return Err(damaged(self.path, inner, &damage, start));
         }
         let place = place_of(self.path, inner, &damage, start);
         let shown = format!("{place} ({})", damage.fault);
-        self.source.skips.add(BEHIND_DAMAGE, shown);
+        self.listing.source.skips.add(BEHIND_DAMAGE, shown);
         match cut {
             // Its members before the cut are whole.
             Some(member) if self.is_inner_tar(&member) => self.add(&member, start),
@@ -264,95 +251,36 @@ impl Listing<'_> {
     }
 
     fn add_file(&mut self, name: &[u8], data: Range<usize>) -> Result<(), ToolError> {
+        let (inner, number) = (self.inner.as_deref(), self.number);
+        let tar = shown(self.path, inner);
         let span = Span {
             offset: data.start as u64,
             num_bytes: data.len() as u64,
         };
+        let origin = Origin::Member {
+            number,
+            part: (inner.map_or(0, |_| self.num_inner), &tar),
+            name,
+            span,
+        };
+        let listing = &mut self.listing;
         if let Some(class) = &self.class {
             let class = String::from_utf8_lossy(class).into_owned();
-            let group = self.group(self.default_split, Some(class));
-            let catalogue = &mut self.source.catalogue;
+            let group = listing.group(listing.default_split, Some(class), origin, b"");
+            let catalogue = &mut listing.source.catalogue;
             return catalogue.add_member(group, name, span);
         }
-        let path = match &self.inner {
+        let path = match inner {
             Some(inner) => [inner, name].join(&b'/'),
             None => name.to_vec(),
         };
-        let (split, class, below) = match self.layout.spot(&path) {
-            Spot::Stray(reason) => {
-                self.skip(reason, name);
-                return Ok(());
-            }
-            Spot::Flat(split) => return self.add_flat(split, name, span),
-            Spot::Class {
-                split,
-                class,
-                below,
-            } => {
-                let class = Some(shard_format::name::escape_class(class));
-                (split.unwrap_or(self.default_split), class, below)
-            }
-        };
-        let group = self.group(split, class);
-        self.source.catalogue.add_member(group, &below, span)
-    }
-
-    /// Adds a member that lies in no class folder.
-    fn add_flat(
-        &mut self,
-        split: Option<&'static str>,
-        name: &[u8],
-        span: Span,
-    ) -> Result<(), ToolError> {
-        let split = split.unwrap_or(self.default_split);
-        let file = base_name(name);
-        self.source.num_flat += 1;
-        let class = match self.reading.labels.say(file) {
-            Said::Class(class) => Some(class.to_owned()),
-            Said::Unknown => {
-                self.skip(NOT_IN_LABELS, name);
-                return Ok(());
-            }
-            Said::NoLabels if split == VAL => {
-                return Err(flat_without_labels(self.path));
-            }
-            Said::NoLabels => {
-                self.num_unlabelled += 1;
-                None
-            }
-        };
-        let is_by_label = class.is_some();
-        let group = self.group(split, class);
-        if is_by_label {
-            self.source.by_label.insert(group);
-        }
-        self.source.catalogue.add_member(group, file, span)
-    }
-
-    fn group(&mut self, split: &'static str, class: Option<String>) -> u32 {
-        let inner = self.inner.as_ref().map_or(0, |_| self.num_inner);
-        let key = (split, class, inner);
-        if let Some(group) = self.groups.get(&key) {
-            return *group;
-        }
-        let place = Place::Archive {
-            number: self.number,
-            shown: shown(self.path, self.inner.as_deref()),
-        };
-        let class = key.1.clone();
-        let group = self.source.catalogue.add_group(Group {
-            split,
-            class,
-            place,
-        });
-        self.groups.insert(key, group);
-        group
+        listing.add(&path, origin)
     }
 
     fn skip(&mut self, reason: &str, name: &[u8]) {
         let tar = shown(self.path, self.inner.as_deref());
         let shown = format!("{tar}:{}", String::from_utf8_lossy(name));
-        self.source.skips.add(reason, shown);
+        self.listing.source.skips.add(reason, shown);
     }
 }
 

@@ -1,37 +1,26 @@
-//! Folders: `SRC/{train,val}/<class>/...`, `SRC/<class>/...`, or images alone.
+//! Folders: `SRC/{train,val}/<class>/...`, `SRC/<class>/...`, or images alone, perhaps with folders around.
 //!
-//! It lists names only and opens no file; names go to the catalogue as they come. Folders around the one that holds splits or
-//! classes are left out ([`wrappers`]). `train` and `val` are splits when one of them holds folders, or when no other folder holds
-//! images; else they are classes like any other. Images that lie in no class folder get their classes from the labels, where
-//! there are any.
+//! It lists names only and opens no file. They are listed twice, since the first one does not tell what the last one is, and go to
+//! the catalogue as they come.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use image_decode::content_name;
-use shard_format::name;
 
-use super::catalogue::{Group, Place};
 use super::contents::Source;
-use super::labels::{Labels, Said};
-use super::skipped::{BESIDE_SPLITS, NOT_IN_CLASS, NOT_IN_LABELS};
-use super::splits::{TEST, TRAIN, VAL};
+use super::labels::Labels;
+use super::layout::Survey;
+use super::lines::is_image_name;
+use super::listing::{Listing, Origin};
+use super::splits::{TRAIN, VAL};
 use crate::error::ToolError;
-use walk::{Walker, folders_in, list};
+use walk::{Found, Walker, list, survey};
 
 mod walk;
-mod wrappers;
-
-/// A folder that holds class folders, or images alone.
-struct Split {
-    name: &'static str,
-    dir: PathBuf,
-    class_folders: Vec<OsString>,
-}
 
 /// Adds the candidates under `src`.
 ///
@@ -39,49 +28,71 @@ struct Split {
 /// If `src` is missing or empty, it or a split folder cannot be listed, or `val` is flat and there are no labels.
 pub(super) fn add(src: &Path, labels: &Labels, source: &mut Source) -> Result<(), ToolError> {
     check_is_folder(src)?;
-    let dir = wrappers::inside(src)?;
-    let mut splits = split_folders(&dir)?;
-    let has_splits = !splits.is_empty();
-    if !has_splits {
-        splits.push(Split::at(split_called(src), dir.clone())?);
+    let mut found = Survey::default();
+    survey(src, &mut |path| {
+        let path = path.as_os_str().as_bytes();
+        found.add(path, is_image_name(path));
+    })?;
+    let layout = found.layout();
+    if let Some(left_out) = layout.left_out() {
+        let below = src.join(OsStr::from_bytes(&left_out));
+        let note = format!("classes are looked for in {}", below.display());
+        source.notes.push(note);
     }
-    let walker = walker(&dir, &splits);
-    if dir != src {
-        let below = dir.display();
-        source
-            .notes
-            .push(format!("classes are looked for in {below}"));
-        skip_around(src, &dir, &walker, source)?;
+    let above = layout.above_classes().into_iter();
+    let above: Vec<PathBuf> = above.map(|path| OsStr::from_bytes(&path).into()).collect();
+    let mut class_folders = Vec::new();
+    for dir in above.iter().filter(|dir| src.join(dir).is_dir()) {
+        class_folders.extend(list(src, dir, &mut |_| Ok(()))?);
     }
-    if has_splits {
-        let splits: Vec<&OsStr> = splits.iter().map(|split| split.name.as_ref()).collect();
-        skip_beside(&dir, &splits, BESIDE_SPLITS, &walker, source)?;
-    }
-    let before = (source.catalogue.groups().len(), source.num_flat);
-    for split in &splits {
-        if split.class_folders.is_empty() {
-            add_flat(split, labels, &walker, source)?;
-        } else {
-            add_class_folders(split, &walker, source)?;
-        }
-    }
-    if (source.catalogue.groups().len(), source.num_flat) == before {
-        return Err(ToolError::data(
+    let walker = Walker::new(src, &above, &class_folders);
+    let mut listing = Listing::new(src, layout, split_called(src), labels, source);
+    add_below(PathBuf::new(), &above, &walker, &mut listing)?;
+    match listing.end() {
+        true => Ok(()),
+        false => Err(ToolError::data(
             "the source folder is empty",
             src.display(),
             "it should hold {train,val}/<class>/<images> or <class>/<images>",
-        ));
+        )),
+    }
+}
+
+/// Adds what lies in a folder that is no class, and is not in one; `above` are those that hold the classes.
+fn add_below(
+    dir: PathBuf,
+    above: &[PathBuf],
+    walker: &Walker<'_>,
+    listing: &mut Listing<'_>,
+) -> Result<(), ToolError> {
+    for folder in list(listing.src, &dir, &mut |found| take(found, listing))? {
+        if above.iter().any(|above| above.starts_with(&folder)) {
+            add_below(folder, above, walker, listing)?;
+        } else {
+            listing.add_folder(folder.as_os_str().as_bytes());
+            walker.files(folder, &mut |found| take(found, listing))?;
+        }
     }
     Ok(())
 }
 
-/// Images of val need classes.
-pub(super) fn flat_without_labels(place: &Path) -> ToolError {
-    ToolError::usage(
-        "these images lie in no class folder",
-        place.display(),
-        "give their classes with --labels FILE (a list `file,class`, or the ILSVRC2012 devkit)",
-    )
+fn take(found: Found<'_>, listing: &mut Listing<'_>) -> Result<(), ToolError> {
+    match found {
+        Found::File(path) => listing.add(path.as_os_str().as_bytes(), Origin::Folder),
+        Found::Skipped(path, why) => {
+            let shown = listing.src.join(path);
+            listing.source.skips.add(why, shown.display());
+            Ok(())
+        }
+    }
+}
+
+/// The split of a source without splits: that of its own name.
+fn split_called(src: &Path) -> &'static str {
+    match src.file_name() {
+        Some(name) if name == VAL => VAL,
+        _ => TRAIN,
+    }
 }
 
 fn check_is_folder(src: &Path) -> Result<(), ToolError> {
@@ -112,178 +123,6 @@ fn detected(src: &Path) -> String {
         Ok(_) => format!(" (detected: {})", content_name(&first)),
         Err(_) => String::new(),
     }
-}
-
-/// `train` and `val`, if one of them holds folders (the other may then be flat or empty), or if no other folder holds images, which
-/// would be a class beside them.
-fn split_folders(src: &Path) -> Result<Vec<Split>, ToolError> {
-    let dirs = [TRAIN, VAL].map(|name| (name, src.join(name)));
-    let there = dirs.into_iter().filter(|(_, dir)| dir.is_dir());
-    let splits: Vec<Split> = there
-        .map(|(name, dir)| Split::at(name, dir))
-        .collect::<Result<_, _>>()?;
-    let has_folders = splits.iter().any(|split| !split.class_folders.is_empty());
-    let may_be_beside = |folder: &OsString| {
-        let is_known = [TRAIN, VAL, TEST].iter().any(|name| folder == name);
-        is_known || !wrappers::holds_images(&src.join(folder))
-    };
-    let are_splits = has_folders || folders_in(src)?.iter().all(may_be_beside);
-    Ok(if are_splits { splits } else { Vec::new() })
-}
-
-/// The split of a source without splits: that of its own name.
-fn split_called(src: &Path) -> &'static str {
-    match src.file_name() {
-        Some(name) if name == VAL => VAL,
-        _ => TRAIN,
-    }
-}
-
-impl Split {
-    fn at(name: &'static str, dir: PathBuf) -> Result<Self, ToolError> {
-        let level = wrappers::Level::of(&dir)?;
-        // Beside images, folders without any are no classes.
-        let is_flat =
-            level.has_images && !level.folders.iter().any(|dir| wrappers::holds_images(dir));
-        let class_folders = if is_flat {
-            Vec::new()
-        } else {
-            folders_in(&dir)?
-        };
-        Ok(Self {
-            name,
-            dir,
-            class_folders,
-        })
-    }
-}
-
-fn walker(src: &Path, splits: &[Split]) -> Walker {
-    let class_folders = splits.iter().flat_map(|split| {
-        let folders = split.class_folders.iter();
-        folders.map(|folder| split.dir.join(folder))
-    });
-    let dirs = splits.iter().map(|split| split.dir.clone());
-    Walker::new(src, dirs, class_folders)
-}
-
-/// Reports what lies around `dir`, which lies in `src`, file by file.
-fn skip_around(
-    src: &Path,
-    dir: &Path,
-    walker: &Walker,
-    source: &mut Source,
-) -> Result<(), ToolError> {
-    let around = dir.ancestors().zip(dir.ancestors().skip(1));
-    for (kept, outer) in around.take_while(|(kept, _)| *kept != src) {
-        let kept = kept.file_name();
-        skip_beside(outer, kept.as_slice(), NOT_IN_CLASS, walker, source)?;
-    }
-    Ok(())
-}
-
-/// Reports what lies beside these folders of `dir`, file by file.
-fn skip_beside(
-    dir: &Path,
-    kept: &[&OsStr],
-    reason: &str,
-    walker: &Walker,
-    source: &mut Source,
-) -> Result<(), ToolError> {
-    let skips = &mut source.skips;
-    let folders = list(dir, skips, &mut |file, skips| {
-        skips.add(NOT_IN_CLASS, dir.join(file).display());
-        Ok(())
-    })?;
-    let is_kept = |folder: &OsString| kept.contains(&folder.as_os_str());
-    for folder in folders.into_iter().filter(|folder| !is_kept(folder)) {
-        let dir = dir.join(folder);
-        walker.files(&dir, skips, &mut |file, skips| {
-            skips.add(reason, dir.join(file).display());
-            Ok(())
-        })?;
-    }
-    Ok(())
-}
-
-fn add_class_folders(split: &Split, walker: &Walker, source: &mut Source) -> Result<(), ToolError> {
-    let Source {
-        catalogue,
-        skips,
-        notes,
-        ..
-    } = source;
-    list(&split.dir, skips, &mut |file, skips| {
-        skips.add(NOT_IN_CLASS, split.dir.join(file).display());
-        Ok(())
-    })?;
-    for folder in &split.class_folders {
-        let dir = split.dir.join(folder);
-        if [TRAIN, VAL].iter().any(|split| dir.join(split).is_dir()) {
-            let dir = dir.display();
-            notes.push(format!(
-                "{dir} is taken for a class, though it holds a folder `train` or `val`; give it as the source if these are splits"
-            ));
-        }
-        let group = catalogue.add_group(Group {
-            split: split.name,
-            class: Some(name::escape_class(folder.as_bytes())),
-            place: Place::Folder(dir.clone()),
-        });
-        walker.files(&dir, skips, &mut |file, _| {
-            catalogue.add_file(group, file.as_os_str().as_bytes())
-        })?;
-    }
-    Ok(())
-}
-
-/// Adds images that lie in no class folder, each to the class that the labels give it.
-fn add_flat(
-    split: &Split,
-    labels: &Labels,
-    walker: &Walker,
-    source: &mut Source,
-) -> Result<(), ToolError> {
-    let Source {
-        catalogue, skips, ..
-    } = source;
-    let (mut groups, mut num_files) = (BTreeMap::new(), 0);
-    let folders = list(&split.dir, skips, &mut |file, skips| {
-        num_files += 1;
-        let class = match labels.say(file.as_bytes()) {
-            Said::Class(class) => Some(class.to_owned()),
-            Said::NoLabels if split.name == VAL => {
-                return Err(flat_without_labels(&split.dir));
-            }
-            Said::NoLabels => None,
-            Said::Unknown => {
-                skips.add(NOT_IN_LABELS, split.dir.join(file).display());
-                return Ok(());
-            }
-        };
-        let group = *groups.entry(class.clone()).or_insert_with(|| {
-            catalogue.add_group(Group {
-                split: split.name,
-                class,
-                place: Place::Folder(split.dir.clone()),
-            })
-        });
-        catalogue.add_file(group, file.as_bytes())
-    })?;
-    for folder in folders {
-        let dir = split.dir.join(folder);
-        walker.files(&dir, skips, &mut |file, skips| {
-            skips.add(NOT_IN_CLASS, dir.join(file).display());
-            Ok(())
-        })?;
-    }
-    source.num_flat += num_files;
-    if groups.contains_key(&None) {
-        source.note_unlabelled(&split.dir, num_files);
-    }
-    let labelled = groups.into_iter().filter(|(class, _)| class.is_some());
-    source.by_label.extend(labelled.map(|(_, group)| group));
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! How the folders of an archive are to be understood, from the paths of its members alone. Pure.
+//! How the folders of a source are to be understood, from the paths of its files alone. Pure.
 //!
-//! The rules are those for folders on disk. A leading folder common to all images is left out when there are folders below
-//! it, as `tar cf photos.tar photos` makes it; so is the next one. A tar inside of the archive counts as a folder.
+//! Leading folders common to all images are left out when there are folders below them, as in `ILSVRC/Data/CLS-LOC/` of a download.
+//! `train` and `val` are splits when one of them holds folders, or when no other folder holds images; else they are classes like
+//! any other.
 
 use std::collections::BTreeSet;
 
 use crate::source::skipped::{BESIDE_SPLITS, NOT_IN_CLASS};
 use crate::source::splits::{TEST, TRAIN, VAL};
 
-/// What is seen of the members, one by one. Those that are named like images decide, if there are any: a folder of annotations
+/// What is seen of the files, one by one. Those that are named like images decide, if there are any: a folder of annotations
 /// makes no class.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
@@ -17,14 +18,14 @@ pub(super) struct Survey {
     others: Folders,
 }
 
-/// The folders that members lie in.
+/// The folders that files lie in.
 #[derive(Debug, Default)]
 struct Folders {
-    /// The leading folders of all members so far.
+    /// The leading folders of all files so far.
     common: Option<Vec<Vec<u8>>>,
-    /// Most folders above a member.
+    /// Most folders above a file.
     deepest: usize,
-    /// Fewest folders above a member.
+    /// Fewest folders above a file.
     shallowest: usize,
     /// At which depths folders lie below a folder `train` or `val`.
     split_depths: BTreeSet<(usize, &'static str)>,
@@ -34,7 +35,7 @@ struct Folders {
     other_depths: BTreeSet<usize>,
 }
 
-/// How the paths of an archive are read.
+/// How the paths of a source are read.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) num_files: u64,
@@ -43,11 +44,11 @@ pub(super) struct Layout {
     has_folders: bool,
     /// Those of train and val that hold folders.
     splits: Vec<&'static str>,
-    /// Whether there are no folders but train and val, which hold files alone.
-    has_flat_splits: bool,
+    /// Those of train and val that hold files alone, where there are no classes beside them.
+    flat_splits: Vec<&'static str>,
 }
 
-/// Where a member belongs.
+/// Where a file belongs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Spot<'p> {
     /// In a class folder; `split` is `None` without split folders.
@@ -139,18 +140,34 @@ impl Folders {
             [TRAIN, VAL].into_iter().filter(is_in).collect()
         };
         let splits = are_in(&self.split_depths);
-        let are_all_flat = splits.is_empty() && !are_in(&self.flat_depths).is_empty();
+        let mut flat_splits = are_in(&self.flat_depths);
+        flat_splits.retain(|split| !splits.contains(split));
+        if splits.is_empty() && self.other_depths.contains(&num_left_out) {
+            flat_splits.clear();
+        }
         Layout {
             num_files,
             left_out,
             has_folders: self.deepest > 0,
-            has_flat_splits: are_all_flat && !self.other_depths.contains(&num_left_out),
+            flat_splits,
             splits,
         }
     }
 }
 
 impl Layout {
+    /// The folders that hold class folders, below what is left out.
+    pub(super) fn above_classes(&self) -> Vec<Vec<u8>> {
+        let base = self.left_out.join(&b'/');
+        let splits = self.splits.iter().chain(&self.flat_splits);
+        let below = splits.map(|split| match base.is_empty() {
+            true => split.as_bytes().to_vec(),
+            false => [&base[..], split.as_bytes()].join(&b'/'),
+        });
+        let below: Vec<Vec<u8>> = below.collect();
+        if below.is_empty() { vec![base] } else { below }
+    }
+
     /// The leading folders that are left out; none if there are none.
     pub(super) fn left_out(&self) -> Option<Vec<u8>> {
         (!self.left_out.is_empty()).then(|| self.left_out.join(&b'/'))
@@ -170,7 +187,8 @@ impl Layout {
         match parts.get(at..).unwrap_or_default() {
             [_] if !self.has_folders => Spot::Flat(None),
             [] | [_] => Spot::Stray(NOT_IN_CLASS),
-            [class, ..] if self.splits.is_empty() && !self.has_flat_splits => Spot::Class {
+            _ if !self.has_folders => Spot::Stray(NOT_IN_CLASS),
+            [class, ..] if self.splits.is_empty() && self.flat_splits.is_empty() => Spot::Class {
                 split: None,
                 class,
                 below: below(at + 1),
@@ -178,6 +196,9 @@ impl Layout {
             [split, rest @ ..] => match (split_called(split), rest) {
                 (None, _) => Spot::Stray(BESIDE_SPLITS),
                 (Some(split), [_]) if self.splits.contains(&split) => Spot::Stray(NOT_IN_CLASS),
+                (Some(split), [_, _, ..]) if self.flat_splits.contains(&split) => {
+                    Spot::Stray(NOT_IN_CLASS)
+                }
                 (split, [class, _, ..]) => Spot::Class {
                     split,
                     class,
@@ -297,6 +318,15 @@ mod tests {
         assert_eq!(
             spots(&["train/a.jpg", "plane/b.jpg"]),
             ["?:train:a.jpg", "?:plane:b.jpg"]
+        );
+    }
+
+    #[test]
+    fn folders_without_images_beside_images_are_no_classes() {
+        assert_eq!(spots(&["a.jpg", "meta/x.txt"]), ["flat ?", NOT_IN_CLASS]);
+        assert_eq!(
+            spots(&["train/a.jpg", "train/meta/x.txt"]),
+            ["flat train", NOT_IN_CLASS]
         );
     }
 
