@@ -93,9 +93,7 @@ mod unpacked;
 mod writer;
 
 pub use error::{ErrorKind, Fault, FormatError, Remedy};
-pub use index::{
-    ENTRY_BYTES, Entry, HEADER_BYTES, Index, IndexBuilder, UNLABELLED, VERSION, check_index,
-};
+pub use index::{ENTRY_BYTES, Entry, HEADER_BYTES, Index, IndexBuilder, UNLABELLED, VERSION};
 pub use indexer::{FoundSample, SetIndexer, ShardIndexer, WalkedTar};
 pub use manifest::{IndexedInPlace, Manifest, ShardManifest, SplitManifest, modified_ns};
 pub use mapping::MappedFile;

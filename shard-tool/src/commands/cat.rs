@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
+use serde_json::{Value, json};
 use shard_format::image_header::{Content, identify};
 use shard_format::members::{Damage, Member, Members};
 use shard_format::{MappedFile, Sample, ShardSet};
@@ -40,27 +40,6 @@ pub(crate) struct CatOptions {
     /// One JSON object about the image, without its bytes.
     #[arg(long)]
     json: bool,
-}
-
-/// What is told of a member of a tar.
-#[derive(Debug, Serialize)]
-struct MemberLine<'a> {
-    shard: &'a Path,
-    name: String,
-    offset: u64,
-    bytes: usize,
-    crc32: u32,
-    #[serde(flatten)]
-    image: Option<ImageLine>,
-}
-
-#[derive(Debug, Serialize)]
-struct ImageLine {
-    kind: &'static str,
-    colour: &'static str,
-    bits: u8,
-    width: u32,
-    height: u32,
 }
 
 /// Writes the image.
@@ -108,7 +87,7 @@ fn cat_member(path: &Path, options: &CatOptions) -> Result<(), ToolError> {
         match step {
             Ok(member) if is_called(&member, &options.key) => {
                 return output::print(|out| match options.json {
-                    true => out.json(&MemberLine::new(path, &member)),
+                    true => out.json(&member_line(path, &member)),
                     false => out.bytes(member.data),
                 });
             }
@@ -135,27 +114,20 @@ pub(super) fn not_a_tar(path: &Path, damage: &Damage) -> ToolError {
     )
 }
 
-impl<'a> MemberLine<'a> {
-    fn new(shard: &'a Path, member: &Member<'_>) -> Self {
-        let image = match identify(member.data) {
-            Content::Image(header) => Some(ImageLine {
-                kind: header.kind.name(),
-                colour: header.colour.name(),
-                bits: header.bits,
-                width: header.width,
-                height: header.height,
-            }),
-            _ => None,
-        };
-        Self {
-            shard,
-            name: String::from_utf8_lossy(&member.name).into_owned(),
-            offset: member.data_offset,
-            bytes: member.data.len(),
-            crc32: crc32fast::hash(member.data),
-            image,
-        }
+/// What is told of a member of a tar.
+fn member_line(shard: &Path, member: &Member<'_>) -> Value {
+    let mut line = json!({
+        "shard": shard, "name": String::from_utf8_lossy(&member.name), "offset": member.data_offset,
+        "bytes": member.data.len(), "crc32": crc32fast::hash(member.data),
+    });
+    if let Content::Image(header) = identify(member.data) {
+        line["kind"] = header.kind.name().into();
+        line["colour"] = header.colour.name().into();
+        line["bits"] = header.bits.into();
+        line["width"] = header.width.into();
+        line["height"] = header.height.into();
     }
+    line
 }
 
 /// Whether the name is `key`, or `key` with the extension of an image.

@@ -316,6 +316,10 @@ mod tests {
             ["flat train", "flat val", BESIDE_SPLITS]
         );
         assert_eq!(
+            spots(&["train/a.jpg", "annotations/a.xml"])[0],
+            "flat train"
+        );
+        assert_eq!(
             spots(&["train/a.jpg", "plane/b.jpg"]),
             ["?:train:a.jpg", "?:plane:b.jpg"]
         );

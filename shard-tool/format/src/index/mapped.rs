@@ -14,17 +14,6 @@ use crate::error::{Fault, FormatError, Remedy};
 use crate::mapping::{self, MappedFile};
 use crate::sample::{ColourModel, ImageHeader, ImageKind};
 
-/// Checks the bytes of an index, whole: header, checksums, and that every entry makes sense.
-/// Gives the number of its entries. `path` is what an error names.
-///
-/// # Errors
-/// What is wrong with it; whether entries lie inside of the shard is not known here.
-pub fn check_index(bytes: &[u8], path: &Path) -> Result<u64, FormatError> {
-    let index = Index::new(bytes, path)?;
-    (0..index.num_entries()).try_for_each(|number| index.entry(number).map(drop))?;
-    Ok(index.num_entries())
-}
-
 /// An index, usually mapped, whose header has been checked.
 ///
 /// The checksum over entries and keys is taken when the first entry is asked for; until then no
@@ -68,7 +57,11 @@ impl Index {
 }
 
 impl<B: Deref<Target = [u8]>> Index<B> {
-    fn new(bytes: B, path: &Path) -> Result<Self, FormatError> {
+    /// An index in these bytes, whose header is checked; `path` is what an error names.
+    ///
+    /// # Errors
+    /// If the header is damaged, of another version, or does not fit the bytes.
+    pub fn new(bytes: B, path: &Path) -> Result<Self, FormatError> {
         let header = bytes[..bytes.len().min(HEADER_BYTES)].to_vec();
         Self::with_header(&header, bytes, path)
     }
@@ -113,20 +106,12 @@ impl<B: Deref<Target = [u8]>> Index<B> {
         &self.bytes
     }
 
-    /// Compares the checksum over entries and keys; the first call reads them all.
-    ///
-    /// # Errors
-    /// [`Fault::Index`].
-    pub fn check(&self) -> Result<(), FormatError> {
-        self.check_body()
-    }
-
     /// Entry `number` and its key.
     ///
     /// # Errors
     /// If the body is damaged, or there is no such entry, or the entry makes no sense.
     pub fn entry(&self, number: u64) -> Result<(Entry, &str), FormatError> {
-        self.check_body()?;
+        self.check()?;
         let bytes = self
             .entry_bytes(number)
             .ok_or_else(|| self.invalid_entry(number, "is missing"))?;
@@ -195,7 +180,11 @@ impl<B: Deref<Target = [u8]>> Index<B> {
         ))
     }
 
-    fn check_body(&self) -> Result<(), FormatError> {
+    /// Compares the checksum over entries and keys; the first call reads them all.
+    ///
+    /// # Errors
+    /// [`Fault::Index`].
+    pub fn check(&self) -> Result<(), FormatError> {
         let compare = || crc32fast::hash(&self.bytes[HEADER_BYTES..]) == self.body_crc;
         if *self.body_is_sound.get_or_init(compare) {
             return Ok(());

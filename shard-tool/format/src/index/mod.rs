@@ -9,5 +9,5 @@ mod tests;
 pub use builder::IndexBuilder;
 pub use entry::{ENTRY_BYTES, Entry, HEADER_BYTES, UNLABELLED, VERSION};
 pub(crate) use entry::{MAGIC, byte_range};
+pub use mapped::Index;
 pub(crate) use mapped::inconsistent;
-pub use mapped::{Index, check_index};

@@ -13,14 +13,14 @@ use crate::index::{Entry, IndexBuilder, UNLABELLED};
 use crate::manifest::ShardManifest;
 use crate::name;
 
-/// Bytes collected before they are hashed and handed to the system.
+/// Bytes collected before they are handed to the system.
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// A shard under its partial name.
 pub(super) struct ShardWriter {
     file: String,
     path: PathBuf,
-    tar: tar::Builder<Counted<BufWriter<Hashed<Output>>>>,
+    tar: tar::Builder<Measured<BufWriter<Output>>>,
     index: IndexBuilder,
 }
 
@@ -37,18 +37,16 @@ impl ShardWriter {
         };
         let path = dir.join(name::partial_file(&file));
         let output = File::create(&path).and_then(|file| Output::new(file, zstd_level));
-        let hashed = Hashed {
-            inner: output.map_err(FormatError::write(&path))?,
-            digest: Xxh3::new(),
-        };
-        let counted = Counted {
-            inner: BufWriter::with_capacity(BUFFER_BYTES, hashed),
+        let output = output.map_err(FormatError::write(&path))?;
+        let measured = Measured {
+            inner: BufWriter::with_capacity(BUFFER_BYTES, output),
             num_bytes: 0,
+            digest: Xxh3::new(),
         };
         Ok(Self {
             file,
             path,
-            tar: tar::Builder::new(counted),
+            tar: tar::Builder::new(measured),
             index: IndexBuilder::default(),
         })
     }
@@ -138,16 +136,13 @@ struct Ended {
     zstd_bytes: Option<u64>,
 }
 
-fn end_tar(tar: tar::Builder<Counted<BufWriter<Hashed<Output>>>>) -> io::Result<Ended> {
-    let counted = tar.into_inner()?;
-    let hashed = counted
-        .inner
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)?;
+fn end_tar(tar: tar::Builder<Measured<BufWriter<Output>>>) -> io::Result<Ended> {
+    let measured = tar.into_inner()?;
+    let output = measured.inner.into_inner();
     Ok(Ended {
-        num_bytes: counted.num_bytes,
-        digest: hashed.digest.digest(),
-        zstd_bytes: hashed.inner.finish()?,
+        num_bytes: measured.num_bytes,
+        digest: measured.digest.digest(),
+        zstd_bytes: output.map_err(io::IntoInnerError::into_error)?.finish()?,
     })
 }
 
@@ -191,33 +186,17 @@ impl Write for Output {
     }
 }
 
-/// Counts what passes through.
-struct Counted<W> {
+/// Counts what passes through, and takes its digest.
+struct Measured<W> {
     inner: W,
     num_bytes: u64,
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let num_written = self.inner.write(bytes)?;
-        self.num_bytes += num_written as u64;
-        Ok(num_written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-/// Takes the digest of what passes through.
-struct Hashed<W> {
-    inner: W,
     digest: Xxh3,
 }
 
-impl<W: Write> Write for Hashed<W> {
+impl<W: Write> Write for Measured<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let num_written = self.inner.write(bytes)?;
+        self.num_bytes += num_written as u64;
         self.digest.update(&bytes[..num_written]);
         Ok(num_written)
     }

@@ -1,6 +1,5 @@
 //! A sample while its members come in one after another.
 
-use shard_format::grouping;
 use shard_format::members::Member;
 
 /// Extensions that are taken for an image; what it is, its content tells.
@@ -29,28 +28,6 @@ pub(super) struct Field<'a> {
     header_offset: u64,
     pub(super) data_offset: u64,
     pub(super) data: &'a [u8],
-}
-
-/// Where a member belongs.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place<'n> {
-    /// To the sample of this key, as its field of this extension.
-    Sample(&'n str, &'n str),
-    /// Readers pass over it.
-    Metadata,
-    /// Its name has no extension.
-    Nowhere,
-}
-
-/// Where a member of this name belongs.
-pub(super) fn place(name: &str) -> Place<'_> {
-    if grouping::is_metadata(name) {
-        return Place::Metadata;
-    }
-    match grouping::split_member_name(name) {
-        Some((key, extension)) => Place::Sample(key, extension),
-        None => Place::Nowhere,
-    }
 }
 
 impl<'a> OpenSample<'a> {

@@ -73,22 +73,19 @@ pub(crate) fn run(options: &SynthOptions) -> Result<(), ToolError> {
     let jobs = jobs(options);
     let num_bytes = make_all(&jobs, options)?;
     let (out, seconds) = (options.out.display(), started.elapsed().as_secs_f64());
-    output::print(|output| {
-        if options.json {
-            return output.json(&serde_json::json!({
-                "out": options.out, "num_images": jobs.len(), "num_classes": options.classes, "num_bytes": num_bytes,
-                "seconds": seconds,
-            }));
-        }
-        output.line(&format!(
-            "made {} images of {px} x {px} pixels, {} classes, train and val, {:.1} MB in {seconds:.2} s",
-            thousands(jobs.len() as u64),
-            options.classes,
-            num_bytes as f64 / 1e6,
-            px = options.px,
-        ))?;
-        output.line(&format!("where: {out}\nnext:  shard-tool pack {out}"))
-    })
+    let json = serde_json::json!({
+        "out": options.out, "num_images": jobs.len(), "num_classes": options.classes, "num_bytes": num_bytes,
+        "seconds": seconds,
+    });
+    let text = format!(
+        "made {} images of {px} x {px} pixels, {} classes, train and val, {:.1} MB in {seconds:.2} s\n\
+         where: {out}\nnext:  shard-tool pack {out}\n",
+        thousands(jobs.len() as u64),
+        options.classes,
+        num_bytes as f64 / 1e6,
+        px = options.px,
+    );
+    output::print(|output| output.either(options.json, &json, &text))
 }
 
 fn jobs(options: &SynthOptions) -> Vec<Job> {

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use serde::Serialize;
 use shard_format::{MappedFile, ShardSet, name};
 
 use super::out_folder::{self, OutFolder, Work};
@@ -60,14 +59,6 @@ pub(crate) struct UnpackOptions {
     json: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Summary {
-    out: String,
-    num_images: u64,
-    num_bytes: u64,
-    seconds: f64,
-}
-
 /// Unpacks and prints the summary.
 pub(crate) fn run(options: &UnpackOptions) -> Result<(), ToolError> {
     let started = Instant::now();
@@ -80,13 +71,15 @@ pub(crate) fn run(options: &UnpackOptions) -> Result<(), ToolError> {
         set::check_room(&splits)?;
         write_all(&options.out, &of_set(&splits)?)?
     };
-    let summary = Summary {
-        out: options.out.display().to_string(),
-        num_images,
-        num_bytes,
-        seconds: started.elapsed().as_secs_f64(),
-    };
-    output::print(|out| out.either(options.json, &summary, &summary.to_text()))
+    let (out, seconds) = (options.out.display(), started.elapsed().as_secs_f64());
+    let json = serde_json::json!({
+        "out": out.to_string(), "num_images": num_images, "num_bytes": num_bytes, "seconds": seconds,
+    });
+    let (images, megabytes) = (counted(num_images, "image"), num_bytes as f64 / 1e6);
+    let text = format!(
+        "unpacked {images}, {megabytes:.1} MB in {seconds:.2} s\nwhere: {out}\nnext:  shard-tool pack {out}\n"
+    );
+    output::print(|output| output.either(options.json, &json, &text))
 }
 
 fn split_name(text: &str) -> Result<String, String> {
@@ -177,16 +170,4 @@ fn write(out: &Path, item: &Item<'_>) -> Result<u64, ToolError> {
     let written = File::create_new(&path).and_then(|mut file| file.write_all(image));
     written.map_err(ToolError::write(path))?;
     Ok(image.len() as u64)
-}
-
-impl Summary {
-    fn to_text(&self) -> String {
-        format!(
-            "unpacked {}, {:.1} MB in {:.2} s\nwhere: {out}\nnext:  shard-tool pack {out}\n",
-            counted(self.num_images, "image"),
-            self.num_bytes as f64 / 1e6,
-            self.seconds,
-            out = self.out,
-        )
-    }
 }

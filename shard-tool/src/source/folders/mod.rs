@@ -167,46 +167,6 @@ mod tests {
     }
 
     #[test]
-    fn class_folders_alone_are_all_train() {
-        assert_eq!(
-            listed(&["cat/a.jpg", "dog/b.jpg"]),
-            ["train:cat:a.jpg", "train:dog:b.jpg"]
-        );
-    }
-
-    #[test]
-    fn split_folders_are_recognised() {
-        let expected = ["train:cat:a.jpg", "val:cat:b.jpg"];
-        assert_eq!(
-            listed(&["train/cat/a.jpg", "val/cat/b.jpg", "notes/x/c.jpg"]),
-            expected
-        );
-    }
-
-    #[test]
-    fn a_class_called_train_is_a_class_when_it_holds_images_only() {
-        assert_eq!(
-            listed(&["plane/a.jpg", "train/b.jpg"]),
-            ["train:plane:a.jpg", "train:train:b.jpg"]
-        );
-    }
-
-    #[test]
-    fn train_and_val_without_other_folders_are_splits_even_if_they_are_flat() {
-        assert_eq!(listed(&["train/a.jpg", "test/b.jpg"]), ["train:?:a.jpg"]);
-        let flat = tree(&["train/a.jpg", "val/b.jpg", "annotations/a.xml"]);
-        assert!(refused(flat.path()).contains("in no class folder"));
-    }
-
-    #[test]
-    fn folders_without_images_beside_images_are_no_classes() {
-        assert_eq!(
-            listed(&["a.jpg", "b.jpg", "meta/x.txt"]),
-            ["train:?:a.jpg", "train:?:b.jpg"]
-        );
-    }
-
-    #[test]
     fn a_source_called_val_is_val() {
         let folder = tree(&["val/cat/a.jpg", "val/dog/b.jpg"]);
         let source = list(&folder.path().join("val")).expect("lists");
@@ -249,26 +209,10 @@ mod tests {
     }
 
     #[test]
-    fn folders_inside_of_a_class_belong_to_it() {
-        assert_eq!(
-            listed(&["cat/sub/a.jpg", "cat/b.jpg"]),
-            ["train:cat:b.jpg", "train:cat:sub/a.jpg"]
-        );
-    }
-
-    #[test]
     fn files_outside_of_class_folders_and_hidden_ones_are_reported() {
         let folder = tree(&["cat/a.jpg", "readme.txt", "cat/.DS_Store"]);
         let source = list(folder.path()).expect("lists");
         assert_eq!(source.skips.number(), 2);
-    }
-
-    #[test]
-    fn images_alone_have_no_label() {
-        assert_eq!(
-            listed(&["a.jpg", "b.jpg"]),
-            ["train:?:a.jpg", "train:?:b.jpg"]
-        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use image_decode::content_name;
+use shard_format::grouping::{is_metadata, split_member_name};
 use shard_format::image_header::{Content, identify};
 use shard_format::members::{Damage, Fault, Member, MemberKind, Members};
 use shard_format::name::MAX_KEY_BYTES;
@@ -11,7 +12,7 @@ use shard_format::{FoundSample, ImageHeader, MappedFile, ShardIndexer};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::labels::{LabelFault, Labels};
-use super::sample::{Field, OpenSample, Place, place};
+use super::sample::{Field, OpenSample};
 use crate::error::ToolError;
 use crate::report::counts::{Reasons, last_good};
 use crate::report::progress::Progress;
@@ -86,13 +87,12 @@ impl Scan<'_> {
             self.note("links and devices, which readers pass over", name);
             return Ok(());
         }
-        let (key, extension) = match place(name) {
-            Place::Sample(key, extension) => (key, extension),
-            Place::Metadata => return Ok(()),
-            Place::Nowhere => {
-                self.note("members without extension, which belong to no sample", name);
-                return Ok(());
-            }
+        if is_metadata(name) {
+            return Ok(());
+        }
+        let Some((key, extension)) = split_member_name(name) else {
+            self.note("members without extension, which belong to no sample", name);
+            return Ok(());
         };
         if member.kind == MemberKind::Sparse {
             self.note("members with holes, which cannot be mapped", name);
