@@ -142,7 +142,7 @@ impl From<FormatError> for ToolError {
     }
 }
 
-/// What our options can do about it: words before the remedy, and behind it.
+/// What our options can do about it: words before the remedy, and after it.
 fn options_for(error: &FormatError) -> (&'static str, String) {
     let place = error.place();
     let last = match (error.fault(), error.remedy()) {

@@ -16,7 +16,7 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Opens the set in `dir`, checking every split's shards against the manifest. What `options` bear is warned of.
+    /// Opens the set in `dir`, checking every split's shards against the manifest. What `options` accept is warned of.
     ///
     /// # Errors
     /// When `dir` is no packed set, its files are not those that were packed, or there is no room to unpack all of them.

@@ -123,7 +123,7 @@ fn map_whole(file: &File) -> io::Result<Mmap> {
 fn release(map: &Mmap, range: Range<usize>) {
     let end = range.end.min(map.len());
     let start = range.start.min(end);
-    // SAFETY: the advice would lose the bytes of memory that no file is behind, or that was written to. Every mapping of this
+    // SAFETY: the advice would lose the bytes of memory that is not that of a file, or that was written to. Every mapping of this
     // crate is made by `map_whole`, shared and for reading only, of a file on disk or of one in memory that the mapping keeps, so
     // that a later access finds the same bytes in the file.
     let advised =

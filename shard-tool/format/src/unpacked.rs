@@ -78,7 +78,7 @@ impl CompressedTar {
         MappedFile::of(&tar, &self.path)
     }
 
-    /// Size and digest of what was unpacked; stops one byte behind the size that the manifest says.
+    /// Size and digest of what was unpacked; stops one byte after the size that the manifest says.
     fn decompress(&self, source: File, tar: &mut File) -> Result<(u64, u64), FormatError> {
         // The system's errors have numbers, those of the decompressor have none.
         let unreadable = |error: io::Error| match error.raw_os_error() {

@@ -41,7 +41,7 @@ impl Plan {
         splits.map(|split| split.entries.len() as u64).sum()
     }
 
-    /// A digest of classes, keys and order: plans of the same digest pack the same names alike.
+    /// A digest of classes, keys and order: plans of the same digest pack the same names in the same order.
     pub(crate) fn digest(&self, catalogue: &Catalogue) -> u64 {
         let mut digest = Xxh3::new();
         let mut add = |text: &str| {

@@ -11,13 +11,6 @@ use super::output::tell;
 /// Time between two plain lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is known beforehand.
-#[derive(Debug, Clone, Copy)]
-enum Total {
-    Images(u64),
-    Bytes(u64),
-}
-
 /// A count of what is found, while nobody knows how much there is.
 #[derive(Debug)]
 pub(crate) struct Count {
@@ -66,7 +59,8 @@ impl Drop for Count {
 pub(crate) struct Progress {
     verb: &'static str,
     bar: Option<ProgressBar>,
-    total: Total,
+    total: u64,
+    is_of_bytes: bool,
     done: u64,
     /// Bytes that were written before the start.
     bytes_before: u64,
@@ -76,22 +70,23 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// `verb` says what is being done: `packing`.
-    pub(crate) fn new(verb: &'static str, total: u64) -> Self {
-        Self::over(verb, Total::Images(total))
+    pub(crate) fn new(verb: &'static str, num_images: u64) -> Self {
+        Self::over(verb, num_images, false)
     }
 
     /// Like [`Progress::new`], where only the size of all images is known.
     pub(crate) fn over_bytes(verb: &'static str, num_bytes: u64) -> Self {
-        Self::over(verb, Total::Bytes(num_bytes))
+        Self::over(verb, num_bytes, true)
     }
 
-    fn over(verb: &'static str, total: Total) -> Self {
+    fn over(verb: &'static str, total: u64, is_of_bytes: bool) -> Self {
         let now = Instant::now();
-        let bar = std::io::stderr().is_terminal().then(|| bar(verb, total));
+        let is_shown = std::io::stderr().is_terminal();
         Self {
             verb,
-            bar,
+            bar: is_shown.then(|| bar(verb, total, is_of_bytes)),
             total,
+            is_of_bytes,
             done: 0,
             bytes_before: 0,
             started: now,
@@ -116,9 +111,10 @@ impl Progress {
         let num_bytes = num_bytes - self.bytes_before;
         if let Some(bar) = &self.bar {
             bar.set_message(rate(self.done, num_bytes, self.started.elapsed()));
-            bar.set_position(match self.total {
-                Total::Images(_) => self.done,
-                Total::Bytes(_) => num_bytes,
+            bar.set_position(if self.is_of_bytes {
+                num_bytes
+            } else {
+                self.done
             });
         } else if self.last_line.elapsed() >= LINE_INTERVAL {
             self.last_line = Instant::now();
@@ -134,38 +130,25 @@ impl Progress {
     }
 
     fn line(&self, num_bytes: u64, elapsed: Duration) -> String {
-        let (done, of_total) = match self.total {
-            Total::Images(total) => (share(self.done, total), format!("/{}", thousands(total))),
-            Total::Bytes(total) => (share(num_bytes, total), String::new()),
+        let (done, of_total) = match self.is_of_bytes {
+            true => (num_bytes, String::new()),
+            false => (self.done, format!("/{}", thousands(self.total))),
         };
+        let (verb, images) = (self.verb, thousands(self.done));
+        let done = (done.max(1) as f64 / self.total.max(1) as f64).min(1.0);
         let seconds_left = (elapsed.as_secs_f64() * (1.0 - done) / done).ceil() as u64;
-        format!(
-            "{} {}{of_total} images, {}, {seconds_left} s left",
-            self.verb,
-            thousands(self.done),
-            rate(self.done, num_bytes, elapsed),
-        )
+        let rate = rate(self.done, num_bytes, elapsed);
+        format!("{verb} {images}{of_total} images, {rate}, {seconds_left} s left")
     }
 }
 
-/// The part that is done, more than 0 and at most 1.
-fn share(done: u64, total: u64) -> f64 {
-    (done.max(1) as f64 / total.max(1) as f64).min(1.0)
-}
-
-fn bar(verb: &'static str, total: Total) -> ProgressBar {
-    let (template, length) = match total {
-        Total::Images(total) => (
-            "{prefix} {bar:30} {human_pos}/{human_len} images, {msg}, {eta} left",
-            total,
-        ),
-        Total::Bytes(total) => (
-            "{prefix} {bar:30} {bytes}/{total_bytes}, {msg}, {eta} left",
-            total,
-        ),
+fn bar(verb: &'static str, total: u64, is_of_bytes: bool) -> ProgressBar {
+    let template = match is_of_bytes {
+        true => "{prefix} {bar:30} {bytes}/{total_bytes}, {msg}, {eta} left",
+        false => "{prefix} {bar:30} {human_pos}/{human_len} images, {msg}, {eta} left",
     };
     let style = ProgressStyle::with_template(template).expect("the template is valid");
-    ProgressBar::new(length).with_style(style).with_prefix(verb)
+    ProgressBar::new(total).with_style(style).with_prefix(verb)
 }
 
 fn rate(num_images: u64, num_bytes: u64, elapsed: Duration) -> String {

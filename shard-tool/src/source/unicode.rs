@@ -15,12 +15,12 @@ use crate::report::output::tell;
 pub(super) fn warn(catalogue: &Catalogue) {
     let groups = catalogue.groups();
     let class = |number: u32| groups[number as usize].class.clone().unwrap_or_default();
-    tell_alike("class", 0..groups.len() as u32, class);
+    tell_same_looking("class", 0..groups.len() as u32, class);
     let key = |number: u32| catalogue.key(number);
-    tell_alike("image", 0..catalogue.len() as u32, key);
+    tell_same_looking("image", 0..catalogue.len() as u32, key);
 }
 
-fn tell_alike(what: &str, items: impl Iterator<Item = u32>, name: impl Fn(u32) -> String) {
+fn tell_same_looking(what: &str, items: impl Iterator<Item = u32>, name: impl Fn(u32) -> String) {
     let composed = |item: u32| {
         let name = name(item);
         let composed = || xxh3_64(name.nfc().collect::<String>().as_bytes());
@@ -29,12 +29,12 @@ fn tell_alike(what: &str, items: impl Iterator<Item = u32>, name: impl Fn(u32) -
     let mut hashed: Vec<(u64, u32)> = items.filter_map(composed).collect();
     let same = by_hash::several(&mut hashed);
     let names = same.map(|same| same.iter().map(|(_, item)| name(*item)).collect());
-    let alike = names.filter(|names: &BTreeSet<String>| names.len() > 1);
-    let alike: Vec<BTreeSet<String>> = alike.collect();
-    let Some(first) = alike.first().and_then(BTreeSet::first) else {
+    let same_looking = names.filter(|names: &BTreeSet<String>| names.len() > 1);
+    let same_looking: Vec<BTreeSet<String>> = same_looking.collect();
+    let Some(first) = same_looking.first().and_then(BTreeSet::first) else {
         return;
     };
-    let number: usize = alike.iter().map(|names| names.len() - 1).sum();
+    let number: usize = same_looking.iter().map(|names| names.len() - 1).sum();
     tell!(
         "warning: {} called as another but for the Unicode form of the name (NFC or NFD), which nobody sees: {first}, for one; \
          rename one if both mean the same",

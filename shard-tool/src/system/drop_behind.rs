@@ -1,4 +1,4 @@
-//! Gives memory back behind a reader, so that a shard of any size takes a few megabytes at a time.
+//! Gives memory back of what a reader has passed, so that a shard of any size takes a few megabytes at a time.
 
 use std::ops::Range;
 

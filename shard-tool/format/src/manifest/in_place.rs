@@ -20,7 +20,7 @@ pub struct IndexedInPlace {
     /// The field of the `.json` that holds the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_field: Option<String>,
-    /// Whether damaged tars were borne.
+    /// Whether damaged tars were accepted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_damaged: bool,
     /// When each tar was last written to, ns since 1970, by file name.

@@ -61,7 +61,7 @@ impl Manifest {
         FormatError::new(Fault::Manifest, what, path.display(), remedy)
     }
 
-    /// The text of `manifest.json`: an object with this content, and behind it `checksum`, the XXH3-64 of the text without it.
+    /// The text of `manifest.json`: an object with this content, and after it `checksum`, the XXH3-64 of the text without it.
     pub fn to_json(&self) -> String {
         seal::seal(&self.body())
     }

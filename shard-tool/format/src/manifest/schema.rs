@@ -72,7 +72,7 @@ impl SplitManifest {
         add(&mut self.colours, header.colour.name(), 1);
     }
 
-    /// Adds what another part of the split has, behind what is there.
+    /// Adds what another part of the split has, after what is there.
     pub fn append(&mut self, other: Self) {
         self.num_samples += other.num_samples;
         self.num_unlabelled += other.num_unlabelled;

@@ -77,7 +77,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// The members of this tar, also behind damage: from the next block on that is a header by its magic and checksum. For those
+    /// The members of this tar, also after damage: from the next block on that is a header by its magic and checksum. For those
     /// who compare a shard with its index, or look into a tar that somebody else has written.
     pub fn going_on(tar: &'a [u8]) -> Self {
         Self {
@@ -203,7 +203,7 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
-    /// Tells of damage, and ends behind it, or goes on.
+    /// Tells of damage, and ends there, or goes on after it.
     fn damage(&mut self, fault: Fault, offset: usize) -> Damage {
         match next_header(self.tar, offset).filter(|_| self.goes_on) {
             Some(next) => self.at = next,
@@ -283,7 +283,7 @@ fn is_end_mark(rest: &[u8]) -> bool {
         .all(|byte| *byte == 0)
 }
 
-/// The first header behind `at`. Contents may look like one by chance, but hardly with the magic too.
+/// The first header after `at`. Contents may look like one by chance, but hardly with the magic too.
 fn next_header(tar: &[u8], at: usize) -> Option<usize> {
     let mut starts = (at + BLOCK..(tar.len() + 1).saturating_sub(BLOCK)).step_by(BLOCK);
     starts.find(|start| {

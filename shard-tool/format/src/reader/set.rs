@@ -30,10 +30,10 @@ impl ShardSet {
         Self::open_with(dir, split, ReadOptions::default())
     }
 
-    /// As [`ShardSet::open`], bearing what `options` allow.
+    /// As [`ShardSet::open`], accepting what `options` allow.
     ///
     /// # Errors
-    /// As [`ShardSet::open`], but for what is borne.
+    /// As [`ShardSet::open`], but for what is accepted.
     pub fn open_with(dir: &Path, split: &str, options: ReadOptions) -> Result<Self, FormatError> {
         let manifest = Manifest::load(dir)?;
         let Some(entry) = manifest.splits.get(split) else {
@@ -80,7 +80,7 @@ impl ShardSet {
         compressed.map(|shard| shard.num_bytes).sum()
     }
 
-    /// The shards that were cut short, where [`ReadOptions::allow_damaged`] bears them.
+    /// The shards that were cut short, where [`ReadOptions::allow_damaged`] accepts them.
     pub fn cut_shards(&self) -> impl Iterator<Item = &CutShard> {
         self.shards.iter().filter_map(|shard| shard.cut.as_ref())
     }

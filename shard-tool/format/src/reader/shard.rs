@@ -11,11 +11,11 @@ use crate::manifest::{IndexedInPlace, ShardManifest};
 use crate::mapping::{self, MappedFile};
 use crate::unpacked::{CompressedTar, size_differs};
 
-/// What to bear when a set is opened.
+/// What to accept when a set is opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// Use the samples of a shard that was cut short which are still whole. The samples of the split are numbered without
-    /// gaps then: those behind the lost ones have smaller numbers than the manifest gives them.
+    /// gaps then: those after the lost ones have smaller numbers than the manifest gives them.
     pub allow_damaged: bool,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Shard {
     pub(super) first: u64,
     pub(super) index: Index,
     num_samples: u64,
-    /// What is left of it, if it was cut short and that is borne.
+    /// What is left of it, if it was cut short and that is accepted.
     pub(super) cut: Option<CutShard>,
     tar: Tar,
 }
@@ -112,7 +112,7 @@ impl Opening<'_> {
         let map = MappedFile::of(&file, &path)?;
         if (map.len() as u64) < shard.num_bytes {
             index.check().map_err(|error| error.advise(self.remedy))?;
-            let cut = self.bear(CutShard::examine(&shard.file, index, &map))?;
+            let cut = self.accept(CutShard::examine(&shard.file, index, &map))?;
             return Ok((Tar::Mapped(map), Some(cut)));
         }
         self.check_is_unchanged(shard, &path, &map, &metadata)?;
@@ -128,7 +128,7 @@ impl Opening<'_> {
     }
 
     /// Goes on with what is whole, if that was asked for.
-    fn bear(&self, cut: CutShard) -> Result<CutShard, FormatError> {
+    fn accept(&self, cut: CutShard) -> Result<CutShard, FormatError> {
         if self.options.allow_damaged {
             return Ok(cut);
         }
@@ -179,7 +179,7 @@ fn seconds(ns: i64) -> String {
 }
 
 impl Shard {
-    /// Number of the first sample behind it.
+    /// Number of the first sample after it.
     pub(super) fn end(&self) -> u64 {
         self.first + self.num_samples
     }

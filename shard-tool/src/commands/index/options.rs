@@ -10,7 +10,7 @@ PATTERN names tars by path, with braces as in Python: {000000..000146}, {a,b}; s
 `::`. All tars of a set lie in one folder; each gets an index beside it, then the folder a manifest.json. The tars \
 are only read, and must not be written into while the set is in use.
 
-Consecutive members that differ only behind the first dot of the file name are a sample. Its image is the \
+Consecutive members that differ only after the first dot of the file name are a sample. Its image is the \
 first JPEG or PNG among its .jpg, .jpeg, .png, ...; its label is the decimal text in .cls, or a field of .json.";
 
 const EXAMPLES_INDEX: &str = "Examples:

@@ -1,6 +1,6 @@
 //! The index against the members of the tar: names, offsets, sizes, labels.
 //!
-//! A shard that we have written holds `<key>.jpg` or `<key>.png` and behind it `<key>.cls`. One that was indexed where it lay
+//! A shard that we have written holds `<key>.jpg` or `<key>.png` and after it `<key>.cls`. One that was indexed where it lay
 //! may call and order its members in any way that [`shard_format::grouping`] knows; there the image of an entry must lie where
 //! the index says and belong to its key, and labels are not compared: only `shard-tool index` reads them.
 //!
@@ -147,7 +147,7 @@ impl<'s> Comparison<'s> {
         }
     }
 
-    /// Compares the labels of the last image with the member behind it; whether that is a label.
+    /// Compares the labels of the last image with the member after it; whether that is a label.
     fn take_label(&mut self, next: Option<&Member<'_>>) -> bool {
         let mut is_label = false;
         for number in std::mem::take(&mut self.awaiting_label) {

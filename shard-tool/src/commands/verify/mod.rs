@@ -1,7 +1,6 @@
 //! `shard-tool verify`: whether a set is what its manifest says, down to each image.
 //!
-//! It goes on behind every defect and tells them all. The order of what it tells depends on the set
-//! alone, not on threads.
+//! A defect does not end it: it looks at everything and lists all defects, in an order that does not depend on threads.
 
 mod defect;
 mod digest;

@@ -64,7 +64,7 @@ fn end_oddity(kind: ImageKind, image: &[u8]) -> Option<&'static str> {
     }
     let tail = &image[image.len().saturating_sub(TAIL_BYTES)..];
     if tail.windows(2).any(|pair| pair == END) {
-        Some("bytes behind the end marker")
+        Some("bytes after the end marker")
     } else {
         Some("no end marker (cut short?)")
     }
@@ -90,7 +90,7 @@ mod tests {
                 "four inks",
                 "side under 32 pixels",
                 "longer than 8:1",
-                "bytes behind the end marker"
+                "bytes after the end marker"
             ]
         );
         assert_eq!(

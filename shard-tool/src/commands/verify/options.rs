@@ -8,11 +8,11 @@ const ABOUT: &str = "Check a set: files, indexes, members of the shards, every i
 
 Compares sizes and digests of all files with the manifest, every entry of the indexes with the members \
 of the tars, and every image with its checksum and header. Finds the same bytes in two classes, or in \
-train and in another split. Goes on behind a defect, lists all of them, and ends with exit code 3 if \
+train and in another split. A defect does not end it: it lists all of them and ends with exit code 3 if \
 there is any. Works on all processors and reads each byte once from the disk.
 
 --decode refuses what the loader would replace, such as a JPEG whose data end early. What the loader gets over (extra \
-bytes before a marker, no end marker behind complete data) is counted as an oddity. \
+bytes before a marker, no end marker after complete data) is counted as an oddity. \
 An arithmetic-coded JPEG is not decoded, since this program cannot and the loader can.
 
 --repair writes new indexes and a new manifest without the bad samples; shards stay as they are. \

@@ -187,7 +187,7 @@ fn open_index(path: &Path) -> Result<Index, FormatError> {
     Ok(index)
 }
 
-/// An index of the images in the tar, labelled by the members behind them.
+/// An index of the images in the tar, labelled by the members after them.
 fn rebuild(tar: &MappedFile, path: &Path) -> Option<Index> {
     let (mut builder, mut behind) = (IndexBuilder::default(), DropBehind::new(tar));
     let members = Members::going_on(tar).flatten();

@@ -33,7 +33,7 @@ const STDIN: &str = "-";
 
 const LINK_IN_ARCHIVE: &str =
     "a link in an archive, which is not followed: unpack the archive to pack what it leads to";
-/// Why members behind damage are missing.
+/// Why members after damage are missing.
 const BEHIND_DAMAGE: &str =
     "the rest of a damaged archive, of which the part before the damage is used";
 

@@ -52,7 +52,7 @@ impl Scan<'_> {
             match member {
                 Ok(member) => self.take(&member, &mut open, &mut scanned)?,
                 Err(damage) => {
-                    self.bear(damage)?;
+                    self.accept(damage)?;
                     is_whole = false;
                     // What was cut off may have been its label.
                     open = open.filter(OpenSample::has_label);
@@ -200,7 +200,7 @@ impl Scan<'_> {
     }
 
     /// Goes on with what is whole, if that was asked for.
-    fn bear(&mut self, damage: Damage) -> Result<(), ToolError> {
+    fn accept(&mut self, damage: Damage) -> Result<(), ToolError> {
         let (fault, offset) = (damage.fault, damage.offset);
         let last_good = last_good(damage.last_good.as_ref());
         let is_compressed = matches!(fault, Fault::Compressed(_));

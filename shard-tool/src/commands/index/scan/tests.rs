@@ -91,9 +91,9 @@ proptest! {
             tar[at] = byte;
         }
         let strict = scan(&tar, false).map(|(scanned, _)| scanned.num_samples);
-        if let Ok((borne, _)) = scan(&tar, true) {
-            prop_assert!(borne.num_samples <= 3);
-            prop_assert!(strict.is_err() || strict.is_ok_and(|strict| strict == borne.num_samples));
+        if let Ok((accepted, _)) = scan(&tar, true) {
+            prop_assert!(accepted.num_samples <= 3);
+            prop_assert!(strict.is_err() || strict.is_ok_and(|strict| strict == accepted.num_samples));
         }
     }
 
