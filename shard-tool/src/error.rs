@@ -1,7 +1,7 @@
 //! Why a command failed: what; where; what to do. Whoever meets a failure describes it in full. This file knows the exit codes, and
 //! which of our options help where the format, which knows none, has failed.
 
-use std::fmt;
+use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
@@ -28,29 +28,17 @@ enum Kind {
 
 impl ToolError {
     /// What was asked for cannot be.
-    pub(crate) fn usage(
-        what: impl fmt::Display,
-        place: impl fmt::Display,
-        remedy: impl fmt::Display,
-    ) -> Self {
+    pub(crate) fn usage(what: impl Display, place: impl Display, remedy: impl Display) -> Self {
         Self::new(Kind::Usage, what, place, remedy)
     }
 
     /// Files are not what they should be.
-    pub(crate) fn data(
-        what: impl fmt::Display,
-        place: impl fmt::Display,
-        remedy: impl fmt::Display,
-    ) -> Self {
+    pub(crate) fn data(what: impl Display, place: impl Display, remedy: impl Display) -> Self {
         Self::new(Kind::Data, what, place, remedy)
     }
 
     /// Room, threads or descriptors are lacking.
-    pub(crate) fn resources(
-        what: impl fmt::Display,
-        place: impl fmt::Display,
-        remedy: impl fmt::Display,
-    ) -> Self {
+    pub(crate) fn resources(what: impl Display, place: impl Display, remedy: impl Display) -> Self {
         Self::new(Kind::Resources, what, place, remedy)
     }
 
@@ -60,12 +48,7 @@ impl ToolError {
         Self::new(Kind::Stopped, what, place.display(), remedy)
     }
 
-    fn new(
-        kind: Kind,
-        what: impl fmt::Display,
-        place: impl fmt::Display,
-        remedy: impl fmt::Display,
-    ) -> Self {
+    fn new(kind: Kind, what: impl Display, place: impl Display, remedy: impl Display) -> Self {
         Self {
             kind,
             message: format!("{what}; {place}; {remedy}"),

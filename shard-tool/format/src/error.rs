@@ -1,7 +1,7 @@
 //! Why a set cannot be read or written. People read what, where and what to do; programs ask for the [`Fault`] and its
 //! [`ErrorKind`]. It knows no program: which option helps is for whoever shows the error to say.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -118,8 +118,8 @@ pub struct FormatError {
 impl FormatError {
     pub(crate) fn new(
         fault: Fault,
-        what: impl fmt::Display,
-        place: impl fmt::Display,
+        what: impl Display,
+        place: impl Display,
         remedy: impl Into<Remedy>,
     ) -> Self {
         Self {

@@ -21,15 +21,13 @@ pub(crate) fn open(dir: &Path, split: Option<&str>) -> Result<Vec<ShardSet>, Too
     names.iter().map(open_one).collect()
 }
 
-/// Looks whether there is room to unpack what is compressed in these splits, for those who read all images.
+/// Looks whether there is room for so many bytes of unpacked shards, split by split, for those who read all images.
 ///
 /// # Errors
 /// If there is not.
-pub(crate) fn check_room(splits: &[ShardSet]) -> Result<(), ToolError> {
-    let num_bytes = splits.iter().map(ShardSet::num_bytes_to_unpack);
-    Ok(check_room_to_unpack(
-        num_bytes.fold(0, u64::saturating_add),
-    )?)
+pub(super) fn check_room(num_bytes: impl Iterator<Item = u64>) -> Result<(), ToolError> {
+    let num_bytes = num_bytes.fold(0, u64::saturating_add);
+    Ok(check_room_to_unpack(num_bytes)?)
 }
 
 /// The name of a class; `None` where unlabelled, or where the label has no class.

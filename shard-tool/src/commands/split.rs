@@ -60,7 +60,7 @@ pub(crate) struct SplitOptions {
 pub(crate) fn run(options: &SplitOptions) -> Result<(), ToolError> {
     let started = Instant::now();
     let set = ShardSet::open(&options.set, TRAIN)?;
-    set::check_room(std::slice::from_ref(&set))?;
+    set::check_room([set.num_bytes_to_unpack()].into_iter())?;
     let same = |left: &PathBuf, right: &PathBuf| {
         fs::canonicalize(left).ok() == fs::canonicalize(right).ok()
     };

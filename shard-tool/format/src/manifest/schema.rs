@@ -72,6 +72,17 @@ impl SplitManifest {
         add(&mut self.colours, header.colour.name(), 1);
     }
 
+    /// Size of the tars of all compressed shards.
+    pub fn num_bytes_to_unpack(&self) -> u64 {
+        let compressed = self
+            .shards
+            .iter()
+            .filter(|shard| shard.zstd_bytes.is_some());
+        compressed
+            .map(|shard| shard.num_bytes)
+            .fold(0, u64::saturating_add)
+    }
+
     /// Adds what another part of the split has, after what is there.
     pub fn append(&mut self, other: Self) {
         self.num_samples += other.num_samples;

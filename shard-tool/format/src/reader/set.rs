@@ -75,9 +75,7 @@ impl ShardSet {
     /// Size of the tars of all compressed shards. Each is unpacked into a temporary file when one of its images is asked for; see
     /// [`crate::check_room_to_unpack`].
     pub fn num_bytes_to_unpack(&self) -> u64 {
-        let shards = self.manifest.splits[&self.split].shards.iter();
-        let compressed = shards.filter(|shard| shard.zstd_bytes.is_some());
-        compressed.map(|shard| shard.num_bytes).sum()
+        self.manifest.splits[&self.split].num_bytes_to_unpack()
     }
 
     /// The shards that were cut short, where [`ReadOptions::allow_damaged`] accepts them.

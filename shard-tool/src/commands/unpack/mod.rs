@@ -68,7 +68,7 @@ pub(crate) fn run(options: &UnpackOptions) -> Result<(), ToolError> {
         write_all(&options.out, &of_tar(options, &tar)?)?
     } else {
         let splits = set::open(&options.set_or_shard, options.split.as_deref())?;
-        set::check_room(&splits)?;
+        set::check_room(splits.iter().map(ShardSet::num_bytes_to_unpack))?;
         write_all(&options.out, &of_set(&splits)?)?
     };
     let (out, seconds) = (options.out.display(), started.elapsed().as_secs_f64());

@@ -22,19 +22,7 @@ pub(super) struct TarFacts {
     pub(super) as_stated: bool,
 }
 
-/// What one task has found.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) defects: Vec<Defect>,
-    pub(super) notes: Vec<String>,
-    pub(super) statistics: Statistics,
-    pub(super) oddities: BTreeMap<&'static str, u64>,
-    pub(super) num_samples: u64,
-    pub(super) num_bytes: u64,
-    pub(super) tar: Option<TarFacts>,
-}
-
-/// What all tasks have found.
+/// What one task has found, or all of them.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) defects: Vec<Defect>,
@@ -42,28 +30,29 @@ pub(super) struct Findings {
     /// By name of the split.
     pub(super) statistics: BTreeMap<String, Statistics>,
     pub(super) oddities: BTreeMap<&'static str, u64>,
+    pub(super) num_samples: u64,
     pub(super) num_bytes: u64,
-    /// For each shard, what its tar is.
-    pub(super) tars: Vec<Option<TarFacts>>,
-}
-
-impl Found {
-    pub(super) fn count_oddity(&mut self, name: &'static str) {
-        *self.oddities.entry(name).or_default() += 1;
-    }
+    /// What the tars are, by number of the shard.
+    pub(super) tars: BTreeMap<u32, TarFacts>,
 }
 
 impl Findings {
-    pub(super) fn take(&mut self, shard: usize, split: &str, found: Found) {
-        self.defects.extend(found.defects);
-        self.notes.extend(found.notes);
-        let of_split = self.statistics.entry(split.to_owned()).or_default();
-        of_split.merge(found.statistics);
-        for (name, count) in found.oddities {
+    pub(super) fn count_oddity(&mut self, name: &'static str) {
+        *self.oddities.entry(name).or_default() += 1;
+    }
+
+    /// Takes over what another task has found.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.defects.extend(other.defects);
+        self.notes.extend(other.notes);
+        for (split, statistics) in other.statistics {
+            self.statistics.entry(split).or_default().merge(statistics);
+        }
+        for (name, count) in other.oddities {
             *self.oddities.entry(name).or_default() += count;
         }
-        if found.tar.is_some() {
-            self.tars[shard] = found.tar;
-        }
+        self.num_samples += other.num_samples;
+        self.num_bytes += other.num_bytes;
+        self.tars.extend(other.tars);
     }
 }

@@ -20,8 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Instant;
 
-use shard_format::{MANIFEST_FILE, Manifest, ShardManifest, check_room_to_unpack, folder, name};
+use shard_format::{MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, folder, name};
 
+use super::set;
 use crate::error::ToolError;
 use crate::report::output;
 use defect::{Cause, Defect};
@@ -40,12 +41,16 @@ pub(crate) fn run(options: &VerifyOptions) -> Result<(), ToolError> {
         .then(|| folder::lock_folder(&options.set))
         .transpose()?;
     let (manifest, is_sealed) = Manifest::load_unchecked(&options.set)?;
-    let mut defects = contradictions(&manifest);
+    let of_manifest = |problem| Defect::of_file(Cause::Manifest, MANIFEST_FILE, problem);
+    let contradictions = manifest.contradictions().into_iter();
+    let mut defects: Vec<Defect> = contradictions.map(of_manifest).collect();
     if !is_sealed {
-        let reason = "it is damaged, or was changed by hand: its checksum differs";
-        defects.push(Defect::of_file(Cause::Manifest, MANIFEST_FILE, reason));
+        let problem = "it is damaged, or was changed by hand: its checksum differs";
+        defects.push(of_manifest(problem.to_owned()));
     }
-    check_room(&manifest)?;
+    // All together, since images in several of them may be compared.
+    let splits = manifest.splits.values();
+    set::check_room(splits.map(SplitManifest::num_bytes_to_unpack))?;
     let shards = open_shards(&options.set, &manifest, &mut defects)?;
     let depth = Depth {
         decode: options.decode,
@@ -83,23 +88,6 @@ fn repair(
     let problem = format!("{MANIFEST_FILE} is damaged, or was changed by hand");
     let remedy = "copy it again, or pack or index the set again";
     Err(repair::beyond_repair(&options.set, &problem, remedy))
-}
-
-fn contradictions(manifest: &Manifest) -> Vec<Defect> {
-    let contradictions = manifest.contradictions().into_iter();
-    contradictions
-        .map(|problem| Defect::of_file(Cause::Manifest, MANIFEST_FILE, problem))
-        .collect()
-}
-
-/// Compressed shards are unpacked all together, since images in several of them may be compared.
-fn check_room(manifest: &Manifest) -> Result<(), ToolError> {
-    let shards = manifest.splits.values().flat_map(|split| &split.shards);
-    let compressed = shards.filter(|shard| shard.zstd_bytes.is_some());
-    let num_bytes = compressed
-        .map(|shard| shard.num_bytes)
-        .fold(0, u64::saturating_add);
-    Ok(check_room_to_unpack(num_bytes)?)
 }
 
 fn open_shards<'a>(

@@ -65,11 +65,12 @@ fn write_all(
     let mut repaired_manifest = manifest.clone();
     let splits = repaired_manifest.splits.values_mut();
     splits.for_each(|split| *split = SplitManifest::default());
-    for (shard, tar) in shards.iter().zip(&findings.tars) {
+    for shard in shards {
+        let tar = findings.tars.get(&shard.number).copied();
         let split = repaired_manifest.splits.get_mut(shard.split);
         let split = split.expect("all splits are there");
-        match without_bad(shard, *tar, &bad, split) {
-            Some(index) => keep(dir, shard, *tar, &index, split, repaired)?,
+        match without_bad(shard, tar, &bad, split) {
+            Some(index) => keep(dir, shard, tar, &index, split, repaired)?,
             None => repaired.shards_dropped.push(shard.manifest.file.clone()),
         }
     }
@@ -102,7 +103,8 @@ fn check_can_be_judged(
     shards: &[Shard<'_>],
     findings: &Findings,
 ) -> Result<(), ToolError> {
-    for (shard, tar) in shards.iter().zip(&findings.tars) {
+    for shard in shards {
+        let tar = findings.tars.get(&shard.number);
         let (file, index_file) = (&shard.manifest.file, &shard.manifest.index_file);
         let refuse = |problem: &str, remedy: &str| Err(beyond_repair(dir, problem, remedy));
         if shard.is_unreadable {

@@ -7,28 +7,32 @@ use shard_format::image_header::{Content, identify};
 use shard_format::{Entry, ImageHeader, UNLABELLED};
 
 use super::defect::{Cause, Defect};
-use super::findings::{Depth, Found};
+use super::findings::{Depth, Findings};
 use super::oddity;
 use super::shard::Shard;
+use crate::report::statistics::Statistics;
 use crate::system::drop_behind::DropBehind;
 
 /// Checks these entries of `shard`.
-pub(super) fn check(shard: &Shard<'_>, numbers: Range<u64>, depth: Depth) -> Found {
-    let mut found = Found::default();
+pub(super) fn check(shard: &Shard<'_>, numbers: Range<u64>, depth: Depth) -> Findings {
+    let (mut found, mut statistics) = (Findings::default(), Statistics::default());
     let mut pixels = depth.decode.then(Pixels::new);
     let mut behind = shard.tar.as_ref().map(DropBehind::new);
     for number in numbers {
         found.num_samples += 1;
         match shard.entry(number) {
             Some((entry, _)) => {
-                check_one(
-                    shard,
-                    number,
-                    &entry,
-                    depth.num_classes,
-                    &mut pixels,
-                    &mut found,
-                );
+                let label = (entry.label != UNLABELLED).then_some(entry.label);
+                statistics.add(&entry.header, label, entry.length);
+                found.num_bytes += u64::from(entry.length);
+                let image = shard.image(&entry);
+                let oddities = image.map(|image| oddity::of(&entry.header, image));
+                let oddities = oddities.into_iter().flatten();
+                oddities.for_each(|name| found.count_oddity(name));
+                for (cause, reason) in faults(image, &entry, depth, &mut pixels, &mut found) {
+                    let defect = Defect::of_sample(cause, shard, number, reason);
+                    found.defects.push(defect);
+                }
                 if let Some((behind, image)) = behind.as_mut().zip(entry.range()) {
                     behind.read(image);
                 }
@@ -41,6 +45,7 @@ pub(super) fn check(shard: &Shard<'_>, numbers: Range<u64>, depth: Depth) -> Fou
         }
     }
     shard.release_index();
+    found.statistics.insert(shard.split.to_owned(), statistics);
     found
 }
 
@@ -50,36 +55,15 @@ struct Pixels {
     image: RgbImage,
 }
 
-fn check_one(
-    shard: &Shard<'_>,
-    number: u64,
-    entry: &Entry,
-    num_classes: usize,
-    pixels: &mut Option<Pixels>,
-    found: &mut Found,
-) {
-    let label = (entry.label != UNLABELLED).then_some(entry.label);
-    found.statistics.add(&entry.header, label, entry.length);
-    found.num_bytes += u64::from(entry.length);
-    let image = shard.image(entry);
-    if let Some(image) = image {
-        oddity::of(&entry.header, image).for_each(|name| found.count_oddity(name));
-    }
-    for (cause, reason) in faults(image, entry, num_classes, pixels, found) {
-        let defect = Defect::of_sample(cause, shard, number, reason);
-        found.defects.push(defect);
-    }
-}
-
 fn faults(
     image: Option<&[u8]>,
     entry: &Entry,
-    num_classes: usize,
+    depth: Depth,
     pixels: &mut Option<Pixels>,
-    found: &mut Found,
+    found: &mut Findings,
 ) -> Vec<(Cause, String)> {
     let mut faults = Vec::new();
-    if entry.label != UNLABELLED && entry.label as usize >= num_classes {
+    if entry.label != UNLABELLED && entry.label as usize >= depth.num_classes {
         faults.push((Cause::Label, format!("label {} has no class", entry.label)));
     }
     match image {
@@ -122,7 +106,7 @@ impl Pixels {
     }
 
     /// Why an image has no pixels; damage that was got over is counted.
-    fn fault(&mut self, image: &[u8], found: &mut Found) -> Option<(Cause, String)> {
+    fn fault(&mut self, image: &[u8], found: &mut Findings) -> Option<(Cause, String)> {
         match self.decoder.decode(image, &mut self.image) {
             Ok(Outcome::Clean) => None,
             Ok(Outcome::Recovered) => {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use super::findings::{Depth, Findings, Found};
+use super::findings::{Depth, Findings};
 use super::shard::Shard;
 use super::{files, members, samples};
 use crate::error::ToolError;
@@ -33,10 +33,7 @@ enum Task {
 pub(super) fn scan(shards: &[Shard<'_>], depth: Depth) -> Result<Findings, ToolError> {
     let tasks = tasks(shards);
     let mut progress = Progress::new("verifying", shards.iter().map(Shard::num_at_hand).sum());
-    let mut findings = Findings {
-        tars: vec![None; shards.len()],
-        ..Findings::default()
-    };
+    let mut findings = Findings::default();
     let (next, (sender, receiver)) = (AtomicUsize::new(0), sync_channel(AHEAD));
     let num_left = num_tasks_of_each(&tasks, shards.len());
     thread::scope(|scope| -> Result<(), ToolError> {
@@ -51,17 +48,17 @@ pub(super) fn scan(shards: &[Shard<'_>], depth: Depth) -> Result<Findings, ToolE
                     if num_left[task.shard()].fetch_sub(1, Ordering::Relaxed) == 1 {
                         shards[task.shard()].release();
                     }
-                    if sender.send((task.shard(), found)).is_err() {
+                    if sender.send(found).is_err() {
                         return;
                     }
                 }
             })?;
         }
         drop(sender);
-        for (shard, found) in receiver {
-            findings.num_bytes += found.num_bytes;
-            progress.advance(found.num_samples, findings.num_bytes);
-            findings.take(shard, shards[shard].split, found);
+        for found in receiver {
+            let num_samples = found.num_samples;
+            findings.merge(found);
+            progress.advance(num_samples, findings.num_bytes);
         }
         Ok(())
     })?;
@@ -89,18 +86,19 @@ fn num_tasks_of_each(tasks: &[Task], num_shards: usize) -> Vec<AtomicUsize> {
     numbers.into_iter().map(AtomicUsize::new).collect()
 }
 
-fn perform(task: &Task, shards: &[Shard<'_>], depth: Depth) -> Found {
+fn perform(task: &Task, shards: &[Shard<'_>], depth: Depth) -> Findings {
     match task {
         Task::Files(shard) => check_files(&shards[*shard]),
         Task::Samples(shard, numbers) => samples::check(&shards[*shard], numbers.clone(), depth),
     }
 }
 
-fn check_files(shard: &Shard<'_>) -> Found {
-    let mut found = Found::default();
-    found.tar = files::check_tar(shard, &mut found.defects);
+fn check_files(shard: &Shard<'_>) -> Findings {
+    let mut found = Findings::default();
+    let tar = files::check_tar(shard, &mut found.defects);
+    found.tars.extend(tar.map(|tar| (shard.number, tar)));
     files::check_index(shard, &mut found.defects);
-    let as_stated = found.tar.is_some_and(|tar| tar.as_stated);
+    let as_stated = tar.is_some_and(|tar| tar.as_stated);
     members::check(shard, as_stated, &mut found.defects, &mut found.notes);
     found
 }

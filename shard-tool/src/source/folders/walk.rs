@@ -119,13 +119,10 @@ pub(super) fn survey(src: &Path, take: &mut dyn FnMut(&Path)) -> Result<(), Tool
     seen.extend(identity(src));
     loop {
         // A link comes when all folders have had their turn.
-        let (folder, is_last) = match (folders.pop(), links.pop()) {
-            (Some(folder), link) => {
-                links.extend(link);
-                (folder, false)
-            }
-            (None, Some(link)) => (link, true),
-            (None, None) => return Ok(()),
+        let folder = folders.pop().map(|folder| (folder, false));
+        let next = folder.or_else(|| Some((links.pop()?, true)));
+        let Some((folder, is_last)) = next else {
+            return Ok(());
         };
         let dir = src.join(&folder);
         if !is_last && dir.is_symlink() {
