@@ -18,7 +18,7 @@ use crate::failures::Failures;
 use crate::pipeline::Pool;
 use crate::shutdown::{Shutdown, Stop};
 use crate::source::Shards;
-use crate::stream::{RefusedError, Stream};
+use crate::stream::{RefusedError, Services, Stream};
 
 /// How long subscribers may take to leave once the daemon stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,10 +30,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Daemon {
     config: ServeConfig,
-    shards: Shards,
-    pool: Pool,
-    failures: Arc<Failures>,
-    shutdown: Shutdown,
+    services: Services,
     started: Instant,
     streams: Mutex<BTreeMap<u64, Arc<Stream>>>,
     stream_left: Condvar,
@@ -46,14 +43,16 @@ impl Daemon {
     /// # Errors
     /// When threads or decoders cannot be had.
     pub fn new(config: ServeConfig, shards: Shards, shutdown: Shutdown) -> io::Result<Arc<Daemon>> {
-        let pool = Pool::start(config.num_workers, config.pixel_limit)?;
-        let failures = Arc::new(Failures::new(config.max_bad_fraction));
+        let services = Services {
+            shards,
+            pool: Pool::start(config.num_workers, config.pixel_limit)?,
+            failures: Arc::new(Failures::new(config.max_bad_fraction)),
+            shutdown,
+            num_slots: config.num_slots,
+        };
         Ok(Arc::new(Daemon {
             config,
-            shards,
-            pool,
-            failures,
-            shutdown,
+            services,
             started: Instant::now(),
             streams: Mutex::default(),
             stream_left: Condvar::new(),
@@ -71,9 +70,14 @@ impl Daemon {
         let accepting = thread::Builder::new()
             .name("accept".into())
             .spawn(move || daemon.accept_all(listener))?;
-        // The sender lives in `self.shutdown`, so this only ever returns because somebody pulled it.
+        // The sender lives in `self.services.shutdown`, so this only ever returns because somebody pulled it.
         let _ = woken.recv();
-        let stop = self.shutdown.stop().cloned().expect("woken with a reason");
+        let stop = self
+            .services
+            .shutdown
+            .stop()
+            .cloned()
+            .expect("woken with a reason");
         Listener::wake(&path);
         if accepting.join().is_err() {
             tracing::error!("the accepting thread panicked; the socket may be left behind");
@@ -82,46 +86,16 @@ impl Daemon {
         Ok(stop)
     }
 
-    /// The settings.
-    pub fn config(&self) -> &ServeConfig {
-        &self.config
-    }
-
-    /// The data set.
-    pub fn shards(&self) -> &Shards {
-        &self.shards
-    }
-
-    /// The workers.
-    pub fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
-    /// The bad samples.
-    pub fn failures(&self) -> &Arc<Failures> {
-        &self.failures
-    }
-
-    /// The handle that stops the daemon.
-    pub fn shutdown(&self) -> &Shutdown {
-        &self.shutdown
-    }
-
-    /// A number for a new stream.
-    pub fn next_stream_id(&self) -> u64 {
-        self.last_stream_id.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
     /// How the daemon and its streams are doing.
     pub fn status(&self) -> DaemonStatus {
         DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id() as i32,
-            data: self.shards.dir().display().to_string(),
+            data: self.services.shards.dir().display().to_string(),
             socket: self.config.socket.display().to_string(),
             uptime_s: self.started.elapsed().as_secs_f64(),
-            num_workers: self.pool.num_workers(),
-            failures: self.failures.counts(),
+            num_workers: self.services.pool.num_workers(),
+            failures: self.services.failures.counts(),
             subscribers: self
                 .streams()
                 .values()
@@ -131,7 +105,7 @@ impl Daemon {
     }
 
     fn accept_all(self: Arc<Daemon>, listener: Listener) {
-        while !self.shutdown.is_triggered() {
+        while !self.services.shutdown.is_triggered() {
             let accepted = match listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -140,7 +114,7 @@ impl Daemon {
                     continue;
                 }
             };
-            if self.shutdown.is_triggered() {
+            if self.services.shutdown.is_triggered() {
                 break;
             }
             let daemon = Arc::clone(&self);
@@ -220,12 +194,14 @@ impl Daemon {
         connection: &Connection,
         subscription: Subscription,
     ) -> Result<Arc<Stream>, RefusedError> {
-        let stream = Arc::new(Stream::prepare(self, connection, subscription)?);
+        let id = self.last_stream_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let stream = Stream::prepare(&self.services, id, connection, subscription)?;
+        let stream = Arc::new(stream);
         connection.reply(Reply::Subscribed(stream.info().clone()));
         connection.send_ring(stream.publisher())?;
         self.streams().insert(stream.id(), Arc::clone(&stream));
         stream
-            .feed(&Arc::downgrade(self))
+            .feed(self.services.pool.clone())
             .map_err(loader_ipc::IpcError::io("cannot start a feeder thread"))?;
         Ok(stream)
     }

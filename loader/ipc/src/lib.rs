@@ -34,6 +34,7 @@ mod subscriber;
 mod sync;
 
 pub use error::IpcError;
+pub use handshake::PROTOCOL_VERSION;
 pub use layout::{CHANNELS, Geometry, Layout, MAX_BATCH, MAX_SLOTS, TensorLayout};
 pub use listener::{Closer, Connection, Listener, default_socket};
 pub use message::{
@@ -42,6 +43,3 @@ pub use message::{
 pub use publisher::{BatchHead, NO_LABEL, NO_SAMPLE, Publisher, SampleWriter, SlotWriter};
 pub use recipe::Recipe;
 pub use subscriber::{Client, GroupBytes, LIVENESS_INTERVAL, Lease, Subscriber};
-
-/// Version of the protocol; both sides must have the same.
-pub const PROTOCOL_VERSION: u32 = 1;
