@@ -33,6 +33,19 @@ pub(crate) fn root() -> &'static Path {
         .expect("tests/ lies in the repository")
 }
 
+/// What cargo knows of the workspace and of everything that it builds.
+pub(crate) fn metadata() -> Value {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let out = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{told}");
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
 /// A binary beside this test's own folder.
 pub(crate) fn binary(name: &str) -> PathBuf {
     let exe = std::env::current_exe().expect("a test knows its path");

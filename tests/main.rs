@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chain;
+mod circles;
 mod compressed;
 mod cut_shards;
 mod edges;
