@@ -11,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
-use loader_ipc::{Connection, DaemonStatus, Listener, Reply, Request, Subscription};
+use loader_ipc::{
+    Connection, DaemonStatus, ErrorKind, Listener, Reason, Reply, Request, Subscription,
+};
 
 use crate::config::ServeConfig;
 use crate::failures::Failures;
@@ -143,12 +145,8 @@ impl Daemon {
                     connection.reply(Reply::Status(self.status()));
                 }
                 Request::Subscribe(_) if stream.is_some() => {
-                    let reason =
-                        "a second subscription on one connection; connect once more".to_owned();
-                    connection.reply(Reply::Refused {
-                        reason,
-                        exit_code: 2,
-                    });
+                    let what = "a second subscription on one connection; connect once more";
+                    connection.reply(Reply::Refused(Reason::new(ErrorKind::Usage, what)));
                 }
                 Request::Subscribe(subscription) => {
                     stream = self.subscribe(connection, subscription)
@@ -180,10 +178,7 @@ impl Daemon {
             }
             Err(error) => {
                 tracing::warn!("{name} was refused: {error}");
-                connection.reply(Reply::Refused {
-                    reason: error.to_string(),
-                    exit_code: error.exit_code(),
-                });
+                connection.reply(Reply::Refused(error.reason()));
                 None
             }
         }
@@ -223,7 +218,7 @@ impl Daemon {
     /// Ends every stream and waits a while for the subscribers to leave.
     fn drain(&self, stop: &Stop) {
         for stream in self.streams().values() {
-            stream.close(stop.reason.clone(), stop.subscriber_exit_code);
+            stream.close(stop.reason().clone());
         }
         let start = Instant::now();
         let mut streams = self.streams();

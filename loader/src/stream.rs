@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loader_ipc::{
-    BatchHead, Closer, Connection, Geometry, IpcError, Publisher, StreamInfo, SubscriberStatus,
-    Subscription,
+    BatchHead, Closer, Connection, ErrorKind, Geometry, IpcError, Publisher, Reason, StreamInfo,
+    SubscriberStatus, Subscription,
 };
 use shard_format::FormatError;
 
@@ -15,7 +15,7 @@ use crate::failures::Failures;
 use crate::pipeline::{Job, Pool, StreamContext};
 use crate::shutdown::Shutdown;
 use crate::source::plan::PlanError;
-use crate::source::{Plan, Shards};
+use crate::source::{self, Plan, Shards};
 
 /// How often a feeder that waits for a free slot looks whether it should stop.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -65,15 +65,16 @@ pub enum RefusedError {
 }
 
 impl RefusedError {
-    /// Exit code for the subscriber.
-    pub fn exit_code(&self) -> i32 {
-        match self {
-            RefusedError::Data(FormatError::UnknownSplit { .. }) => 2,
-            RefusedError::Data(error) => error.exit_code(),
-            RefusedError::Plan(PlanError::BadSubscription { .. }) => 2,
-            RefusedError::Plan(PlanError::TooFewSamples { .. }) => 3,
-            RefusedError::Ring(error) => error.exit_code(),
-        }
+    /// What the subscriber is told.
+    pub fn reason(&self) -> Reason {
+        let kind = match self {
+            RefusedError::Data(FormatError::UnknownSplit { .. }) => ErrorKind::Usage,
+            RefusedError::Data(error) => source::kind(error),
+            RefusedError::Plan(PlanError::BadSubscription { .. }) => ErrorKind::Usage,
+            RefusedError::Plan(PlanError::TooFewSamples { .. }) => ErrorKind::Data,
+            RefusedError::Ring(error) => return error.reason(),
+        };
+        Reason::new(kind, self.to_string())
     }
 }
 
@@ -143,8 +144,8 @@ impl Stream {
     }
 
     /// Ends the stream before its last batch.
-    pub fn close(&self, reason: String, exit_code: i32) {
-        self.closer.close(reason, exit_code);
+    pub fn close(&self, reason: Reason) {
+        self.closer.close(reason);
     }
 
     /// Stops all work for this stream: its subscriber is gone.
@@ -165,7 +166,7 @@ impl Stream {
                     && !stream.is_over()
                 {
                     tracing::error!("stream {}: {error}", stream.id);
-                    stream.close(error.to_string(), error.exit_code());
+                    stream.close(error.reason());
                 }
             })?;
         Ok(())
@@ -188,11 +189,12 @@ impl Stream {
                 return Ok(false);
             }
             if self.publisher.is_aborted() {
-                let reason = format!("a worker failed; stream {}; see the loader's log", self.id);
-                return Err(IpcError::Stopped {
-                    reason,
-                    exit_code: 5,
-                });
+                return Err(IpcError::Stopped(Reason {
+                    kind: ErrorKind::Library,
+                    what: "a worker failed".to_owned(),
+                    place: format!("stream {}", self.id),
+                    remedy: "see the loader's log".to_owned(),
+                }));
             }
             if let Some(slot) = self.publisher.reserve(sequence, LOOK_INTERVAL)? {
                 break slot;

@@ -22,7 +22,7 @@ use crate::error::IpcError;
 use crate::message::{Reply, Request};
 
 /// Version of the protocol; both sides must have the same.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 const MAGIC: [u8; 8] = *b"sslight\n";
 const MAX_NAME: usize = 4096;
 /// How long a peer may take for its part of the handshake.

@@ -27,6 +27,7 @@ mod listener;
 mod liveness;
 mod message;
 mod publisher;
+mod reason;
 pub mod recipe;
 mod ring;
 mod segment;
@@ -41,5 +42,6 @@ pub use message::{
     DaemonStatus, FailureCount, Order, Reply, Request, StreamInfo, SubscriberStatus, Subscription,
 };
 pub use publisher::{BatchHead, NO_LABEL, NO_SAMPLE, Publisher, SampleWriter, SlotWriter};
+pub use reason::{ErrorKind, Reason};
 pub use recipe::Recipe;
 pub use subscriber::{Client, GroupBytes, LIVENESS_INTERVAL, Lease, Subscriber};

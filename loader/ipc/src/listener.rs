@@ -17,6 +17,7 @@ use crate::handshake;
 use crate::liveness;
 use crate::message::{Reply, Request};
 use crate::publisher::Publisher;
+use crate::reason::Reason;
 
 /// Longest path that a Unix socket address holds.
 const MAX_SOCKET_PATH: usize = 107;
@@ -198,9 +199,9 @@ impl Connection {
 
 impl Closer {
     /// Tells the subscriber why its stream ends, then hangs up.
-    pub fn close(&self, reason: String, exit_code: i32) {
+    pub fn close(&self, reason: Reason) {
         // It may be gone already, which is as good.
-        let _ = self.replies.send(Reply::Closed { reason, exit_code });
+        let _ = self.replies.send(Reply::Closed(reason));
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
 }
@@ -294,6 +295,7 @@ fn remove_stale(path: &Path) -> Result<bool, IpcError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reason::ErrorKind;
 
     #[test]
     fn a_second_daemon_is_told_who_the_first_is() {
@@ -305,7 +307,7 @@ mod tests {
             matches!(&error, IpcError::SocketInUse { owner, .. } if owner.contains("pid 42")),
             "{error}"
         );
-        assert_eq!(error.exit_code(), 4);
+        assert_eq!(error.kind(), ErrorKind::Resources);
         drop(first);
         assert_eq!(
             fs::read_dir(path.parent().unwrap()).unwrap().count(),

@@ -105,13 +105,12 @@ impl Client {
     /// Starts a stream. One connection carries one stream.
     ///
     /// # Errors
-    /// [`IpcError::Refused`] with the daemon's reason and exit code.
+    /// [`IpcError::Refused`] with the daemon's reason.
     pub fn subscribe(self, subscription: &Subscription) -> Result<Subscriber, IpcError> {
         let info = match self.ask(Request::Subscribe(subscription.clone()))? {
             Reply::Subscribed(info) => info,
-            Reply::Refused { reason, exit_code } => {
-                return Err(IpcError::Refused { reason, exit_code });
-            }
+            Reply::Refused(reason) => return Err(IpcError::Refused(reason)),
+            Reply::Closed(reason) => return Err(IpcError::Stopped(reason)),
             other => return Err(unexpected(&other)),
         };
         check_promise(subscription, &info)?;
@@ -213,8 +212,8 @@ impl Subscriber {
         if self.shared.ring.wait_ready(turn, Duration::ZERO)? {
             return Ok(());
         }
-        if let Ok(Reply::Closed { reason, exit_code }) = self.client.replies.try_recv() {
-            return Err(IpcError::Stopped { reason, exit_code });
+        if let Ok(Reply::Closed(reason)) = self.client.replies.try_recv() {
+            return Err(IpcError::Stopped(reason));
         }
         let (epoch, step) = self.info.position(self.next);
         Err(IpcError::PeerGone {

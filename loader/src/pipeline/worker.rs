@@ -189,7 +189,7 @@ fn report(stream: &StreamContext, id: u64, cause: &'static str, place: String) {
     match stream.failures.report(bad) {
         Verdict::Known => {}
         Verdict::New => tracing::warn!("sample {id} is replaced by its neighbour: {place}"),
-        Verdict::OverBudget(reason) => stream.shutdown.trigger(Stop::bad_data(reason)),
+        Verdict::OverBudget(reason) => stream.shutdown.trigger(Stop::OverBudget(reason)),
     }
 }
 

@@ -5,4 +5,4 @@ pub mod plan;
 mod shards;
 
 pub use plan::{Plan, Rows};
-pub use shards::Shards;
+pub use shards::{Shards, kind};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use loader_ipc::ErrorKind;
 use shard_format::{CutShard, FormatError, Manifest, ReadOptions, ShardSet, check_room_to_unpack};
 
 /// A packed data set.
@@ -59,6 +60,15 @@ impl Shards {
         tell(&set);
         opened.insert(split.to_owned(), Arc::clone(&set));
         Ok(set)
+    }
+}
+
+/// The kind of an error of the data set, for subscribers and for this process.
+pub fn kind(error: &FormatError) -> ErrorKind {
+    match error.exit_code() {
+        2 => ErrorKind::Usage,
+        4 => ErrorKind::Resources,
+        _ => ErrorKind::Data,
     }
 }
 
