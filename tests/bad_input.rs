@@ -120,7 +120,7 @@ fn too_little_shared_memory_says_what_is_needed_and_what_shrinks_it() {
     let client = Client::connect(&socket, crate::harness::WATCHDOG).unwrap();
     let error = client.subscribe(&huge).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Resources, "{error}");
-    for word in ["MiB needed", "MiB free", "--slots", "--shm-size"] {
+    for word in ["MiB needed", "MiB free", "fewer slots", "memory limit"] {
         assert!(error.to_string().contains(word), "{error}");
     }
 }

@@ -86,16 +86,18 @@ pub enum IpcError {
         /// What was seen.
         what: String,
     },
-    /// Shared memory is too small for the ring.
+    /// There is too little memory for the ring.
     #[error(
-        "shared memory too small; /dev/shm: {needed_mib} MiB needed, {free_mib} MiB free; use fewer slots (--slots, now {num_slots}), a smaller \
-         batch, or a larger /dev/shm (docker --shm-size={needed_mib}m; Kubernetes: an emptyDir of medium Memory on /dev/shm)"
+        "too little memory for a ring of {num_slots} slots; {whose}: {needed_mib} MiB needed, {free_mib} MiB free; use fewer slots, a smaller \
+         batch or smaller views, or allow more memory (in a container, raise its memory limit; /dev/shm is not used)"
     )]
     SharedMemory {
         /// Size of the ring in MiB, rounded up.
         needed_mib: u64,
-        /// What the file system has left, in MiB.
+        /// What can be had, in MiB.
         free_mib: u64,
+        /// Whose memory it is: the machine's, or that of a control group.
+        whose: String,
         /// Slots asked for.
         num_slots: u32,
     },

@@ -10,7 +10,8 @@
 //! 2. The daemon sends the name of a one-shot ipc-channel server (`u32` length, UTF-8); the subscriber connects to it and sends
 //!    its channel ends. From here on [`Request`]s and [`Reply`]s travel over ipc-channel.
 //! 3. [`Request::Subscribe`] is answered by [`Reply::Subscribed`], and the daemon passes two descriptors over the socket
-//!    (`SCM_RIGHTS`): the control segment and the views, the latter read-only.
+//!    (`SCM_RIGHTS`): the control segment and the views, both `memfd`s sealed against shrinking; the views are sealed against
+//!    writing as well. A subscriber must refuse descriptors without the seal `F_SEAL_SHRINK`.
 //! 4. Batches then need no messages at all: a turn word per slot, waited for with a futex, says whose turn it is (module
 //!    `ring`, which holds the state table).
 //! 5. The socket stays open as the sign of life. A daemon that ends a stream early sends [`Reply::Closed`] first.
@@ -25,6 +26,7 @@ mod handshake;
 mod layout;
 mod listener;
 mod liveness;
+mod memory;
 mod message;
 mod publisher;
 mod reason;

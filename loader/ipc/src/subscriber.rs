@@ -63,7 +63,8 @@ pub struct Lease {
 
 /// One tensor of a lease: `u8 [num_views, batch_size, size, size, 3]` in shared memory.
 ///
-/// The daemon may write this memory once the lease is dropped, so it is reached through a pointer, never a slice.
+/// A sound daemon leaves this memory alone until the lease is dropped; another may write it at any time. So it is reached through a pointer
+/// and never a slice.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupBytes<'a> {
     lease: &'a Lease,
@@ -263,14 +264,18 @@ impl Lease {
 
     /// Labels `[batch_size]`, -1 where there is none.
     pub fn labels(&self) -> Vec<i64> {
-        self.shared
-            .read_rows::<i64>(self.turn, self.shared.layout.labels_offset)
+        let rows = self
+            .shared
+            .read_rows(self.turn, self.shared.layout.labels_offset);
+        rows.map(u64::cast_signed).collect()
     }
 
     /// Sample ids `[batch_size]` within the split.
     pub fn sample_ids(&self) -> Vec<u64> {
-        self.shared
-            .read_rows::<u64>(self.turn, self.shared.layout.ids_offset)
+        let rows = self
+            .shared
+            .read_rows(self.turn, self.shared.layout.ids_offset);
+        rows.collect()
     }
 
     /// The tensor of view group `index`; panics when the recipe has fewer groups.
@@ -294,7 +299,7 @@ impl Drop for Lease {
 }
 
 impl GroupBytes<'_> {
-    /// First byte; valid for [`GroupBytes::len`] bytes while the lease lives.
+    /// First byte; valid for reads of [`GroupBytes::len`] bytes while the lease lives. Make no slice of it: the daemon may write there.
     pub fn as_ptr(&self) -> *const u8 {
         let Lease { shared, turn, .. } = self.lease;
         shared.bytes(*turn, self.tensor.offset, self.tensor.bytes)
@@ -323,11 +328,16 @@ impl GroupBytes<'_> {
     }
 
     /// A private copy of the bytes.
-    #[allow(unsafe_code)]
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut copy = vec![0; self.len()];
-        // SAFETY: both ranges are valid for `len` bytes; the publisher leaves the slot alone while the lease lives.
-        unsafe { std::ptr::copy_nonoverlapping(self.as_ptr(), copy.as_mut_ptr(), copy.len()) };
+        let Lease { shared, turn, .. } = self.lease;
+        // Tensors begin at whole pages and end before the end of a page, so the last word is all inside of the slot.
+        let word = |number: usize| {
+            shared
+                .word(*turn, self.tensor.offset + 8 * number)
+                .to_ne_bytes()
+        };
+        let mut copy: Vec<u8> = (0..self.len().div_ceil(8)).flat_map(word).collect();
+        copy.truncate(self.len());
         copy
     }
 }
@@ -342,23 +352,23 @@ impl Shared {
             .bytes(turn.slot * self.layout.slot_bytes + offset, len)
     }
 
-    #[allow(unsafe_code)]
-    fn read_head(&self, turn: Turn) -> [u64; 3] {
-        // SAFETY: inside the slot, 4096-aligned, published (acquire load of the turn word came first).
-        unsafe {
-            self.bytes(turn, 0, size_of::<[u64; 3]>())
-                .cast::<[u64; 3]>()
-                .read()
-        }
+    /// Eight bytes of a published slot (the acquiring load of its turn word came first).
+    fn word(&self, turn: Turn, offset: usize) -> u64 {
+        assert!(
+            offset + 8 <= self.layout.slot_bytes,
+            "range inside the slot"
+        );
+        let at = turn.slot * self.layout.slot_bytes + offset;
+        self.views.counter(at).load(Ordering::Relaxed)
     }
 
-    #[allow(unsafe_code)]
-    fn read_rows<T: Copy + Default>(&self, turn: Turn, offset: usize) -> Vec<T> {
-        let mut rows = vec![T::default(); self.layout.batch_size];
-        let at = self.bytes(turn, offset, size_of_val(&rows[..])).cast::<T>();
-        // SAFETY: inside the slot, 8-aligned, plain integers, published and leased.
-        unsafe { std::ptr::copy_nonoverlapping(at, rows.as_mut_ptr(), rows.len()) };
-        rows
+    /// Epoch, step, and number of valid rows.
+    fn read_head(&self, turn: Turn) -> [u64; 3] {
+        [0, 8, 16].map(|offset| self.word(turn, offset))
+    }
+
+    fn read_rows(&self, turn: Turn, offset: usize) -> impl Iterator<Item = u64> {
+        (0..self.layout.batch_size).map(move |row| self.word(turn, offset + 8 * row))
     }
 }
 
@@ -376,4 +386,113 @@ fn check_promise(asked: &Subscription, info: &StreamInfo) -> Result<(), IpcError
     Err(IpcError::Corrupt {
         what: format!("the daemon promises {geometry:?} for another recipe"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixListener;
+
+    use rustix::fs::{MemfdFlags, SealFlags};
+
+    use super::*;
+    use crate::layout::Geometry;
+    use crate::message::Order;
+    use crate::publisher::Publisher;
+    use crate::recipe::Recipe;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn subscription() -> Subscription {
+        Subscription {
+            name: "test".into(),
+            split: "train".into(),
+            recipe: Recipe::evaluation(8, 8),
+            batch_size: 3,
+            rank: 0,
+            world_size: 1,
+            seed: 0,
+            order: Order::Sequential,
+            start_epoch: 0,
+            start_step: 0,
+            num_epochs: 1,
+            num_slots: None,
+        }
+    }
+
+    fn geometry() -> Geometry {
+        Geometry::new(&subscription().recipe, 3, 2)
+    }
+
+    fn memfd(bytes: usize, seals: SealFlags) -> OwnedFd {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let fd = rustix::fs::memfd_create("test", flags).unwrap();
+        rustix::fs::ftruncate(&fd, bytes as u64).unwrap();
+        rustix::fs::fcntl_add_seals(&fd, seals).unwrap();
+        fd
+    }
+
+    /// What a subscriber makes of a daemon that speaks the protocol and passes these descriptors.
+    fn subscribe_to(descriptors: [OwnedFd; 2]) -> Result<Subscriber, IpcError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let daemon = std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let (replies, requests) = handshake::accept(&mut stream).unwrap();
+            assert!(matches!(requests.recv(), Ok(Request::Subscribe(_))));
+            let info = StreamInfo {
+                pid: 1,
+                num_samples: 3,
+                classes: Vec::new(),
+                steps_per_epoch: 1,
+                num_batches: 1,
+                start_epoch: 0,
+                start_step: 0,
+                geometry: geometry(),
+            };
+            replies.send(Reply::Subscribed(info)).unwrap();
+            handshake::send_descriptors(&stream, &descriptors).unwrap();
+            requests.recv().unwrap_err();
+        });
+        let client = Client::connect(&path, PATIENCE).unwrap();
+        let subscribed = client.subscribe(&subscription());
+        if subscribed.is_err() {
+            daemon.join().unwrap();
+        }
+        subscribed
+    }
+
+    #[test]
+    fn views_that_are_too_short_or_could_shrink_are_refused() {
+        let bytes = geometry().layout().unwrap().views_bytes();
+        let control = || {
+            Publisher::create(&geometry())
+                .unwrap()
+                .descriptors()
+                .unwrap()
+        };
+        for (views, words) in [
+            (memfd(bytes, SealFlags::GROW), "not sealed"),
+            (memfd(bytes - 1, SealFlags::SHRINK), "were agreed"),
+            (
+                std::fs::File::open("/dev/zero").unwrap().into(),
+                "not sealed",
+            ),
+        ] {
+            let [control, _] = control();
+            let error = subscribe_to([control, views]).unwrap_err();
+            assert!(
+                matches!(&error, IpcError::Corrupt { what } if what.contains(words)),
+                "{error}"
+            );
+        }
+        let [_, views] = control();
+        let error = subscribe_to([memfd(4096, SealFlags::GROW), views]).unwrap_err();
+        assert!(error.to_string().contains("not sealed"), "{error}");
+        assert!(
+            subscribe_to(control()).is_ok(),
+            "and those of a sound daemon are taken"
+        );
+    }
 }
