@@ -8,4 +8,5 @@ mod cut_shards;
 mod edges;
 mod harness;
 mod killed;
+mod limits;
 mod views;

@@ -18,11 +18,15 @@ pub struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 done, 2 usage, 3 data, 4 resources, 5 library, 6 no daemon.\n\
     Log level: RUST_LOG=warn|info|debug (default info).";
 
+const SERVE_HELP: &str = "Example: loader serve /data/imagenet-shards\n\n\
+    Ctrl-C, SIGTERM and a terminal that closes (SIGHUP, unless started with nohup) drain: every subscriber is told, and the daemon ends \
+    once all are gone. A second Ctrl-C or SIGTERM ends it at once.";
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve a packed data set until stopped (Ctrl-C drains).
-    #[command(after_help = "Example: loader serve /data/imagenet-shards")]
+    /// Serve a packed data set until stopped.
+    #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
     /// Show a daemon's subscribers, rates and waits.
     #[command(after_help = "Example: loader status /data/imagenet-shards")]

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
 use loader_ipc::{
-    Connection, DaemonStatus, ErrorKind, Listener, Reason, Reply, Request, Subscription,
+    Connection, DaemonStatus, ErrorKind, IpcError, Listener, Reason, Reply, Request, Subscription,
 };
 
 use crate::config::ServeConfig;
@@ -43,7 +43,7 @@ impl Daemon {
     /// A daemon over `shards`, its workers started, its socket not yet bound.
     ///
     /// # Errors
-    /// When threads or decoders cannot be had.
+    /// When threads cannot be had.
     pub fn new(config: ServeConfig, shards: Shards, shutdown: Shutdown) -> io::Result<Arc<Daemon>> {
         let services = Services {
             shards,
@@ -67,11 +67,11 @@ impl Daemon {
     /// # Errors
     /// When the accepting thread cannot be started.
     pub fn serve(self: &Arc<Daemon>, listener: Listener, woken: &Receiver<()>) -> io::Result<Stop> {
-        let path = listener.path().to_owned();
-        let daemon = Arc::clone(self);
+        let listener = Arc::new(listener);
+        let (daemon, door) = (Arc::clone(self), Arc::clone(&listener));
         let accepting = thread::Builder::new()
             .name("accept".into())
-            .spawn(move || daemon.accept_all(listener))?;
+            .spawn(move || daemon.accept_all(&door))?;
         // The sender lives in `self.services.shutdown`, so this only ever returns because somebody pulled it.
         let _ = woken.recv();
         let stop = self
@@ -80,10 +80,11 @@ impl Daemon {
             .stop()
             .cloned()
             .expect("woken with a reason");
-        Listener::wake(&path);
+        listener.shut();
         if accepting.join().is_err() {
             tracing::error!("the accepting thread panicked; the socket may be left behind");
         }
+        drop(listener);
         self.drain(&stop);
         Ok(stop)
     }
@@ -106,25 +107,29 @@ impl Daemon {
         }
     }
 
-    fn accept_all(self: Arc<Daemon>, listener: Listener) {
+    fn accept_all(self: Arc<Daemon>, listener: &Listener) {
         while !self.services.shutdown.is_triggered() {
             let accepted = match listener.accept() {
                 Ok(accepted) => accepted,
+                Err(_) if self.services.shutdown.is_triggered() => break,
                 Err(error) => {
                     tracing::error!("{error}");
                     thread::sleep(ACCEPT_RETRY);
                     continue;
                 }
             };
-            if self.services.shutdown.is_triggered() {
-                break;
-            }
             let daemon = Arc::clone(&self);
+            let (hand_over, handed) = mpsc::channel();
             let greeting = thread::Builder::new()
                 .name("connection".into())
-                .spawn(move || daemon.greet(accepted));
-            if let Err(error) = greeting {
-                tracing::error!("a subscriber was turned away: no thread for it: {error}");
+                .spawn(move || handed.recv().map(|accepted| daemon.greet(accepted)));
+            match greeting.map_err(IpcError::no_thread("a subscriber")) {
+                // The thread waits for just this.
+                Ok(_) => drop(hand_over.send(accepted)),
+                Err(error) => {
+                    tracing::error!("a subscriber was turned away: {error}");
+                    Listener::turn_away(accepted, &error);
+                }
             }
         }
     }
@@ -192,12 +197,14 @@ impl Daemon {
         let id = self.last_stream_id.fetch_add(1, Ordering::Relaxed) + 1;
         let stream = Stream::prepare(&self.services, id, connection, subscription)?;
         let stream = Arc::new(stream);
+        let feeding = stream.feed(self.services.pool.clone());
+        feeding.map_err(IpcError::no_thread("a stream"))?;
         connection.reply(Reply::Subscribed(stream.info().clone()));
-        connection.send_ring(stream.publisher())?;
+        if let Err(error) = connection.send_ring(stream.publisher()) {
+            stream.cancel();
+            return Err(error.into());
+        }
         self.streams().insert(stream.id(), Arc::clone(&stream));
-        stream
-            .feed(self.services.pool.clone())
-            .map_err(loader_ipc::IpcError::io("cannot start a feeder thread"))?;
         Ok(stream)
     }
 

@@ -11,7 +11,7 @@ use crate::cli::{PreviewArgs, ServeArgs, StatusArgs};
 use crate::config::{ConfigError, ServeConfig, socket_or_default};
 use crate::daemon::Daemon;
 use crate::preview::{self, PreviewError};
-use crate::shutdown::{Shutdown, Stop};
+use crate::shutdown::{self, Shutdown, Stop};
 use crate::source::{self, Shards};
 use crate::status;
 
@@ -20,6 +20,15 @@ use crate::status;
 pub struct Failure {
     kind: ErrorKind,
     message: String,
+}
+
+/// What every command needs first.
+///
+/// # Errors
+/// When the system refuses it.
+pub fn prepare() -> Result<(), Failure> {
+    let outlived = shutdown::outlive_file_size_limit();
+    Ok(outlived.map_err(IpcError::io("cannot take over a signal"))?)
 }
 
 /// `loader serve`.
@@ -35,7 +44,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
     let (shutdown, woken) = Shutdown::new();
     shutdown
         .on_signals()
-        .map_err(IpcError::io("cannot take over signals"))?;
+        .map_err(IpcError::no_thread("signals"))?;
     let owner = format!(
         "pid {} serving {}",
         std::process::id(),
@@ -52,14 +61,13 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
     if config.until_stdin_closes {
         shutdown
             .on_stdin_closed()
-            .map_err(IpcError::io("cannot watch standard input"))?;
+            .map_err(IpcError::no_thread("standard input"))?;
     }
     announce(&config, &shards)?;
-    let daemon =
-        Daemon::new(config, shards, shutdown).map_err(IpcError::io("cannot start the workers"))?;
+    let daemon = Daemon::new(config, shards, shutdown).map_err(IpcError::no_thread("a worker"))?;
     let stop = daemon
         .serve(listener, &woken)
-        .map_err(IpcError::io("cannot start the daemon"))?;
+        .map_err(IpcError::no_thread("accepting subscribers"))?;
     match stop {
         Stop::Asked(reason) => {
             tracing::info!("{reason}");

@@ -107,8 +107,18 @@ pub enum IpcError {
         /// The rule that was broken.
         what: String,
     },
+    /// No thread can be had.
+    #[error(
+        "cannot start a thread for {whom}: {source}; allow more processes and threads (ulimit -u; in a container, its limit of pids)"
+    )]
+    NoThread {
+        /// Whom the thread was for.
+        whom: String,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The operating system refused.
-    #[error("{what}: {source}")]
+    #[error("{what}: {source}{}", remedy(.source))]
     Io {
         /// What was tried, and on what.
         what: String,
@@ -126,9 +136,10 @@ impl IpcError {
                 ErrorKind::Usage
             }
             IpcError::BadGeometry { .. } => ErrorKind::Usage,
-            IpcError::SocketInUse { .. } | IpcError::SharedMemory { .. } | IpcError::Io { .. } => {
-                ErrorKind::Resources
-            }
+            IpcError::SocketInUse { .. }
+            | IpcError::SharedMemory { .. }
+            | IpcError::NoThread { .. }
+            | IpcError::Io { .. } => ErrorKind::Resources,
             IpcError::NoDaemon { .. } | IpcError::PeerGone { .. } => ErrorKind::PeerLost,
             IpcError::TimedOut { .. } | IpcError::Corrupt { .. } => ErrorKind::PeerLost,
         }
@@ -142,9 +153,26 @@ impl IpcError {
         }
     }
 
+    /// No thread can be had for `whom`.
+    pub fn no_thread(whom: impl Into<String>) -> impl FnOnce(io::Error) -> IpcError {
+        let whom = whom.into();
+        move |source| IpcError::NoThread { whom, source }
+    }
+
     /// Wraps a system error with what was tried.
     pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> IpcError {
         let what = what.into();
         move |source| IpcError::Io { what, source }
+    }
+}
+
+/// What to do about a limit that was met.
+fn remedy(error: &io::Error) -> &'static str {
+    use rustix::io::Errno;
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE) => "; allow more open files (ulimit -n)",
+        Some(Errno::FBIG) => "; allow larger files (ulimit -f)",
+        Some(Errno::NOMEM) => "; free some memory, or allow more (ulimit -v)",
+        _ => "",
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! 1. Both sides send 12 bytes on the socket: `b"sslight\n"` and the protocol version (`u32`, little endian).
 //! 2. The daemon sends the name of a one-shot ipc-channel server (`u32` length, UTF-8); the subscriber connects to it and sends
-//!    its channel ends. From here on [`Request`]s and [`Reply`]s travel over ipc-channel.
+//!    its channel ends. A daemon that lacks descriptors, threads or memory for that sends an empty name and the reason (`u32`
+//!    length, UTF-8) instead, and hangs up. From here on [`Request`]s and [`Reply`]s travel over ipc-channel.
 //! 3. [`Request::Subscribe`] is answered by [`Reply::Subscribed`], and the daemon passes two descriptors over the socket
 //!    (`SCM_RIGHTS`): the control segment and the views, both `memfd`s sealed against shrinking; the views are sealed against
 //!    writing as well. A subscriber must refuse descriptors without the seal `F_SEAL_SHRINK`.
@@ -24,6 +25,7 @@
 mod error;
 mod handshake;
 mod layout;
+mod limits;
 mod listener;
 mod liveness;
 mod memory;

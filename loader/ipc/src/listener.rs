@@ -9,18 +9,17 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use ipc_channel::ipc::{IpcReceiver, IpcSender};
+use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use crate::error::IpcError;
 use crate::handshake;
+use crate::limits;
 use crate::liveness;
 use crate::message::{Reply, Request};
 use crate::publisher::Publisher;
 use crate::reason::Reason;
-
-/// Longest path that a Unix socket address holds.
-const MAX_SOCKET_PATH: usize = 107;
 
 /// A bound socket; dropping it unlinks socket and lock.
 #[derive(Debug)]
@@ -67,18 +66,18 @@ impl Listener {
     pub fn bind(path: &Path, owner: &str) -> Result<Listener, IpcError> {
         let path = std::path::absolute(path)
             .map_err(IpcError::io(format!("bad path {}", path.display())))?;
-        if path.as_os_str().len() > MAX_SOCKET_PATH {
-            let what = format!("the path has more than {MAX_SOCKET_PATH} bytes");
-            return Err(IpcError::BadSocket { socket: path, what });
-        }
+        limits::check_socket_path(&path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
-        create_private(folder).map_err(|error| bad_socket(&path, &error))?;
+        create_private(folder).map_err(|error| bad_socket(&path, error))?;
+        limits::check_channel_folder(folder)?;
         let lock_path = PathBuf::from(format!("{}.lock", path.display()));
         let lock = lock(&path, &lock_path, owner)?;
         let removed_stale = remove_stale(&path)?;
-        let socket = UnixListener::bind(&path).map_err(|error| bad_socket(&path, &error))?;
+        let socket = UnixListener::bind(&path).map_err(|error| bad_socket(&path, error))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
-            .map_err(|error| bad_socket(&path, &error))?;
+            .map_err(|error| bad_socket(&path, error))?;
+        limits::check_descriptors(&socket)?;
+        try_channel().map_err(IpcError::io("cannot open a control channel"))?;
         Ok(Listener {
             socket,
             path,
@@ -109,19 +108,30 @@ impl Listener {
     /// Waits for the next subscriber to connect. [`Listener::greet`] then shakes hands, on whatever thread.
     ///
     /// # Errors
-    /// When the socket is shut down or descriptors run out.
+    /// When the socket is shut down, or descriptors run out; a subscriber for whom there are not enough is told so.
     pub fn accept(&self) -> Result<UnixStream, IpcError> {
         let (stream, _) = self
             .socket
             .accept()
             .map_err(IpcError::io("cannot accept a subscriber"))?;
-        Ok(stream)
+        match limits::check_descriptors(&stream) {
+            Ok(()) => Ok(stream),
+            Err(error) => {
+                handshake::turn_away(stream, &error);
+                Err(error)
+            }
+        }
     }
 
-    /// Makes a waiting [`Listener::accept`] return, by connecting to ourselves.
-    pub fn wake(path: &Path) {
-        // A failure means that the listener is gone already, which is what was wanted.
-        let _ = UnixStream::connect(path);
+    /// Tells a connected subscriber why it cannot be served, and hangs up.
+    pub fn turn_away(stream: UnixStream, error: &IpcError) {
+        handshake::turn_away(stream, error);
+    }
+
+    /// Makes a waiting [`Listener::accept`] and every later one fail. Takes no descriptor, so it works when there is none left.
+    pub fn shut(&self) {
+        // A socket that listens can always be shut down.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
     }
 
     /// Shakes hands with a connected subscriber of the same user.
@@ -232,11 +242,23 @@ fn create_private(folder: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn bad_socket(path: &Path, error: &std::io::Error) -> IpcError {
-    IpcError::BadSocket {
-        socket: path.to_owned(),
-        what: error.to_string(),
+/// What is wrong with the path; but no path is better when descriptors run out.
+fn bad_socket(path: &Path, error: std::io::Error) -> IpcError {
+    match Errno::from_io_error(&error) {
+        Some(Errno::MFILE | Errno::NFILE) => {
+            IpcError::io(format!("cannot listen at {}", path.display()))(error)
+        }
+        _ => IpcError::BadSocket {
+            socket: path.to_owned(),
+            what: error.to_string(),
+        },
     }
+}
+
+/// ipc-channel measures a socket when it is first used, and is of no more use if that fails. So it is used once while there are descriptors.
+fn try_channel() -> std::io::Result<()> {
+    let (sender, _receiver) = ipc::channel::<()>()?;
+    sender.send(()).map_err(std::io::Error::other)
 }
 
 fn lock(path: &Path, lock_path: &Path, owner: &str) -> Result<File, IpcError> {
@@ -248,8 +270,9 @@ fn lock(path: &Path, lock_path: &Path, owner: &str) -> Result<File, IpcError> {
             .truncate(false)
             .mode(0o600)
             .open(lock_path)
-            .map_err(|error| bad_socket(path, &error))?;
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            .map_err(|error| bad_socket(path, error))?;
+        let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(Errno::WOULDBLOCK) {
             let mut owner = String::new();
             let _ = file.read_to_string(&mut owner);
             return Err(IpcError::SocketInUse {
@@ -257,8 +280,9 @@ fn lock(path: &Path, lock_path: &Path, owner: &str) -> Result<File, IpcError> {
                 owner: owner.trim().to_owned(),
             });
         }
+        locked.map_err(|errno| bad_socket(path, errno.into()))?;
         if is_current(&file, lock_path) {
-            write_owner(&mut file, owner).map_err(|error| bad_socket(path, &error))?;
+            write_owner(&mut file, owner).map_err(|error| bad_socket(path, error))?;
             return Ok(file);
         }
     }
@@ -284,7 +308,7 @@ fn remove_stale(path: &Path) -> Result<bool, IpcError> {
         Err(_) => Ok(false),
         Ok(meta) if meta.file_type().is_socket() => fs::remove_file(path)
             .map(|()| true)
-            .map_err(|error| bad_socket(path, &error)),
+            .map_err(|error| bad_socket(path, error)),
         Ok(_) => Err(IpcError::BadSocket {
             socket: path.to_owned(),
             what: "a file that is no socket stands there".into(),
@@ -296,6 +320,8 @@ fn remove_stale(path: &Path) -> Result<bool, IpcError> {
 mod tests {
     use super::*;
     use crate::reason::ErrorKind;
+    use crate::subscriber::Client;
+    use std::time::Duration;
 
     #[test]
     fn a_second_daemon_is_told_who_the_first_is() {
@@ -343,8 +369,19 @@ mod tests {
     #[test]
     fn a_path_too_long_for_a_socket_is_an_error_that_says_so() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Listener::bind(&dir.path().join("x".repeat(120)), "pid 1").unwrap_err();
-        assert!(error.to_string().contains("107"), "{error}");
+        let path = dir.path().join("x".repeat(120));
+        let error = Listener::bind(&path, "pid 1").unwrap_err();
+        let told = error.to_string();
+        let len = format!("{} bytes", path.as_os_str().len());
+        for words in [path.to_str().unwrap(), &len, "107"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        assert!(
+            Client::connect(&path, Duration::from_secs(1))
+                .unwrap_err()
+                .to_string()
+                .contains(&len)
+        );
     }
 
     #[test]
