@@ -22,6 +22,7 @@
 //! How images are found, decoded or augmented, and what tensors are. It starts no thread but one during a handshake, and leans
 //! on few crates, so that other projects can subscribe without building the daemon.
 
+mod default_socket;
 mod error;
 mod handshake;
 mod layout;
@@ -38,10 +39,11 @@ mod segment;
 mod subscriber;
 mod sync;
 
+pub use default_socket::default_socket;
 pub use error::IpcError;
 pub use handshake::PROTOCOL_VERSION;
 pub use layout::{CHANNELS, Geometry, Layout, MAX_BATCH, MAX_SLOTS, TensorLayout};
-pub use listener::{Closer, Connection, Listener, default_socket};
+pub use listener::{Closer, Connection, Listener};
 pub use message::{
     DaemonStatus, FailureCount, Order, Reply, Request, StreamInfo, SubscriberStatus, Subscription,
 };

@@ -48,16 +48,6 @@ pub struct Closer {
     replies: IpcSender<Reply>,
 }
 
-/// The default meeting place: one per user and data set.
-///
-/// `$XDG_RUNTIME_DIR/sslight/<id>/loader.sock`, else `/tmp/sslight-<uid>/<id>/loader.sock`, where `<id>` is a hash of the data
-/// set's canonical path.
-pub fn default_socket(shards: &Path) -> PathBuf {
-    let canonical = fs::canonicalize(shards).unwrap_or_else(|_| shards.to_owned());
-    let id = fnv1a(canonical.as_os_str().as_encoded_bytes());
-    runtime_dir().join(format!("{id:016x}")).join("loader.sock")
-}
-
 impl Listener {
     /// Binds `path`, creating its folder (0700) where it is missing. `owner` is what a second daemon is told about this one.
     ///
@@ -98,11 +88,6 @@ impl Listener {
     /// True when a dead daemon's socket was in the way.
     pub fn removed_stale(&self) -> bool {
         self.removed_stale
-    }
-
-    /// Where it listens.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Waits for the next subscriber to connect. [`Listener::greet`] then shakes hands, on whatever thread.
@@ -214,25 +199,6 @@ impl Closer {
         let _ = self.replies.send(Reply::Closed(reason));
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
-}
-
-fn runtime_dir() -> PathBuf {
-    let named = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_dir());
-    match named {
-        Some(dir) => dir.join("sslight"),
-        None => PathBuf::from(format!(
-            "/tmp/sslight-{}",
-            rustix::process::geteuid().as_raw()
-        )),
-    }
-}
-
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 fn create_private(folder: &Path) -> std::io::Result<()> {
@@ -381,18 +347,6 @@ mod tests {
                 .unwrap_err()
                 .to_string()
                 .contains(&len)
-        );
-    }
-
-    #[test]
-    fn each_data_set_has_its_own_socket() {
-        assert_ne!(
-            default_socket(Path::new("/data/a")),
-            default_socket(Path::new("/data/b"))
-        );
-        assert_eq!(
-            default_socket(Path::new("/data/a")),
-            default_socket(Path::new("/data/a"))
         );
     }
 }

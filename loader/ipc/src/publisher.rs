@@ -140,9 +140,6 @@ impl SlotWriter {
         for row in head.num_valid..batch_size {
             self.shared.write_label(self.turn, row, NO_LABEL, NO_SAMPLE);
         }
-        if head.num_valid == 0 {
-            self.shared.ring.publish(self.turn);
-        }
         let unfinished = AtomicUsize::new(head.num_valid);
         let filling = Arc::new(Filling {
             shared: self.shared,
