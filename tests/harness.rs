@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use loader_ipc::{Order, Recipe, Subscription};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::Value;
 
 /// A deadline for anything that might hang; reached only by a bug.
@@ -33,6 +34,19 @@ pub(crate) fn root() -> &'static Path {
         .expect("tests/ lies in the repository")
 }
 
+/// What cargo knows of the workspace and of everything that it builds.
+pub(crate) fn metadata() -> Value {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let out = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{told}");
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
 /// A binary beside this test's own folder.
 pub(crate) fn binary(name: &str) -> PathBuf {
     let exe = std::env::current_exe().expect("a test knows its path");
@@ -43,7 +57,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
         .join(name);
     assert!(
         path.exists(),
-        "{} is missing; build it first: cargo build --release --bins",
+        "{} is missing; build it first: cargo build --release --workspace --bins",
         path.display()
     );
     path
@@ -54,18 +68,42 @@ pub(crate) fn start(name: &str, args: &[&str]) -> Running {
     start_with(name, args, &[])
 }
 
-fn start_with(name: &str, args: &[&str], environment: &[(&str, &Path)]) -> Running {
+/// As [`start`], with variables in its environment.
+pub(crate) fn start_with(name: &str, args: &[&str], environment: &[(&str, &Path)]) -> Running {
+    start_as(name, args, |command| {
+        command.envs(environment.iter().copied())
+    })
+}
+
+/// As [`start`], after `change` to the command: its environment, or where its output goes.
+pub(crate) fn start_as(
+    name: &str,
+    args: &[&str],
+    change: impl FnOnce(&mut Command) -> &mut Command,
+) -> Running {
+    spawn(Command::new(binary(name)), args, change)
+}
+
+/// Starts a program of the system.
+pub(crate) fn start_program(name: &str, args: &[&str]) -> Running {
+    spawn(Command::new(name), args, |command| command)
+}
+
+fn spawn(
+    mut command: Command,
+    args: &[&str],
+    change: impl FnOnce(&mut Command) -> &mut Command,
+) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let log = |name: &str| File::create(dir.path().join(name)).unwrap();
-    let child = Command::new(binary(name))
+    command
         .args(args)
-        .envs(environment.iter().copied())
         .current_dir(root())
         .stdin(Stdio::null())
         .stdout(log("stdout"))
-        .stderr(log("stderr"))
-        .spawn()
-        .unwrap();
+        .stderr(log("stderr"));
+    change(&mut command);
+    let child = command.spawn().unwrap();
     Running { child, dir }
 }
 
@@ -107,8 +145,30 @@ impl Running {
 
     /// Ctrl-C.
     pub(crate) fn interrupt(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        self.signal(Signal::INT);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Gives the process another limit of `resource` until the end of `during`.
+    pub(crate) fn with_limit<T>(
+        &self,
+        resource: Resource,
+        most: u64,
+        during: impl FnOnce() -> T,
+    ) -> T {
+        let pid = Some(Pid::from_child(&self.child));
+        let limit = Rlimit {
+            current: Some(most),
+            // As it is: only the superuser may raise it.
+            maximum: rustix::process::getrlimit(resource).maximum,
+        };
+        let before = rustix::process::prlimit(pid, resource, limit).unwrap();
+        let done = during();
+        rustix::process::prlimit(pid, resource, before).unwrap();
+        done
     }
 }
 

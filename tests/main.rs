@@ -2,9 +2,11 @@
 
 mod bad_input;
 mod chain;
+mod circles;
 mod compressed;
 mod cut_shards;
 mod edges;
 mod harness;
 mod killed;
+mod limits;
 mod views;

@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use shard_format::{ErrorKind, Fault, FormatError, Remedy};
+use loader_ipc::ErrorKind;
+use shard_format::{Fault, FormatError, Remedy};
 
-/// Exit code for what is wrong with a set.
-pub fn exit_code(error: &FormatError) -> i32 {
+/// The same kind in the words of the contract with subscribers.
+pub fn kind(error: &FormatError) -> ErrorKind {
     match error.kind() {
-        ErrorKind::Usage => 2,
-        ErrorKind::Data => 3,
-        ErrorKind::Resources => 4,
+        _ if error.fault() == Fault::UnknownSplit => ErrorKind::Usage,
+        shard_format::ErrorKind::Usage => ErrorKind::Usage,
+        shard_format::ErrorKind::Data => ErrorKind::Data,
+        shard_format::ErrorKind::Resources => ErrorKind::Resources,
     }
 }
 

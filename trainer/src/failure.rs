@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use loader_ipc::IpcError;
+use loader_ipc::{ErrorKind, IpcError};
 
 use crate::config::ConfigError;
 
@@ -28,7 +28,7 @@ pub enum Failure {
     #[error("{0}")]
     Library(String),
     /// The loader refused, stopped or died.
-    #[error("{0}")]
+    #[error("{}{}", .0, setting(.0))]
     Loader(#[from] IpcError),
     /// The loss is not a number any more.
     #[error(
@@ -65,7 +65,13 @@ impl Failure {
             Failure::Data(_) | Failure::NotFinite { .. } => 3,
             Failure::Resources(_) => 4,
             Failure::Library(_) => 5,
-            Failure::Loader(error) => error.exit_code(),
+            Failure::Loader(error) => match error.kind() {
+                ErrorKind::Usage => 2,
+                ErrorKind::Data => 3,
+                ErrorKind::Resources => 4,
+                ErrorKind::Library => 5,
+                ErrorKind::PeerLost => 6,
+            },
             Failure::Stopped { .. } => EXIT_STOPPED,
         }
     }
@@ -78,6 +84,14 @@ impl Failure {
                 path.display()
             ))
         }
+    }
+}
+
+/// The setting that helps where the contract's own words cannot name one.
+fn setting(error: &IpcError) -> &'static str {
+    match error {
+        IpcError::BadSocket { .. } => " (LOADER.SOCKET)",
+        _ => "",
     }
 }
 
