@@ -80,6 +80,18 @@ pub(crate) fn start_command(
     Running { child, dir }
 }
 
+/// Starts the trainer behind a shell that changes something first.
+pub(crate) fn trainer_after(
+    prelude: &str,
+    args: &[&str],
+    environment: &[(&str, &Path)],
+) -> Running {
+    let trainer = binary("trainer");
+    let script = format!("{prelude}; exec \"$0\" \"$@\"");
+    let words = [&["-c", &script, text(&trainer)][..], args].concat();
+    start_command(Path::new("bash"), &words, environment)
+}
+
 /// Runs `name` with `args` to its end.
 pub(crate) fn run(name: &str, args: &[&str]) -> Finished {
     start(name, args).finish()

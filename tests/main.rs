@@ -9,5 +9,6 @@ mod harness;
 mod killed;
 mod trainer_checkpoints;
 mod trainer_ends;
+mod trainer_limits;
 mod trainer_output;
 mod views;

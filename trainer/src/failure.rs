@@ -73,10 +73,14 @@ impl Failure {
     /// Wraps a system error: what was tried, on which file, what to do.
     pub fn io<'a>(what: &'a str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Failure + 'a {
         move |error| {
-            Failure::Resources(format!(
-                "{what} failed: {error}; {}; check space and permissions",
-                path.display()
-            ))
+            let remedy = match error.raw_os_error() {
+                Some(libc::EAGAIN) => "raise the limit of processes (ulimit -u)",
+                Some(libc::EMFILE | libc::ENFILE) => "raise the limit of open files (ulimit -n)",
+                Some(libc::EFBIG) => "raise the limit of a file's size (ulimit -f)",
+                _ => "check space and permissions",
+            };
+            let path = path.display();
+            Failure::Resources(format!("{what} failed: {error}; {path}; {remedy}"))
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod device;
 pub mod ema;
 pub mod eval;
 pub mod failure;
+pub mod limits;
 pub mod loader_process;
 pub mod loss;
 pub mod method;

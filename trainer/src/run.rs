@@ -14,6 +14,7 @@ use crate::config::{RawConfig, Resolved, Settings, resolve};
 use crate::curves;
 use crate::device::{self, Chosen};
 use crate::failure::Failure;
+use crate::limits;
 use crate::loader_process::Loader;
 use crate::method::dino::Dino;
 use crate::metrics::Metrics;
@@ -124,6 +125,7 @@ fn checked(raw: &RawConfig, resolved: &Resolved) -> String {
 }
 
 fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failure> {
+    limits::check(device::num_threads())?;
     // Before the device: loading CUDA must find no other thread, and signals must find their handlers.
     device::keep_freed_memory();
     let chosen = device::choose(settings.device)?;
