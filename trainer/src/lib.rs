@@ -26,7 +26,7 @@ pub mod optim;
 pub mod output;
 pub mod own_socket;
 pub mod progress;
-pub mod recipe;
+pub mod resume;
 pub mod run;
 pub mod run_dir;
 pub mod schedule;
