@@ -1,5 +1,5 @@
 //! Checkpoints: the whole state, always in a folder of its own. A kill at any moment leaves a newest one that is whole; how,
-//! says [`folders`].
+//! says the module `folders`.
 //!
 //! `checkpoints/step-00000120/` holds `state.safetensors` (every tensor by name) and `state.json` (position, settings, and the
 //! length and CRC-32C of the tensors, checked before anything is loaded). Nothing else is random here once training runs: order
