@@ -89,7 +89,7 @@ fn a_hang_up_that_is_ignored_stays_so() {
     let dir = tempfile::tempdir().unwrap();
     let shards = packed(dir.path(), 4, 8, 32);
     let out = dir.path().join("run");
-    let trainer = trainer_after("trap '' HUP", &tiny_trainer(&shards, &out, &ENDLESS), &[]);
+    let trainer = trainer_after("trap '' HUP", &tiny_trainer(&shards, &out, &ENDLESS));
     until("the first steps", || losses(&out).len() >= 2);
     trainer.signal(Signal::HUP);
     let num_steps = losses(&out).len();
@@ -106,7 +106,7 @@ fn a_file_that_may_not_grow_is_a_full_disk_and_ends_training_only_at_its_end() {
     let more = ["TRAIN.MAX_STEPS", "8"];
     let args = tiny_trainer(&shards, &out, &more);
     // 16 MiB are enough for the ring in shared memory, and not for a checkpoint.
-    let ended = trainer_after("ulimit -f 16384", &args, &[]).finish();
+    let ended = trainer_after("ulimit -f 16384", &args).finish();
     assert_eq!(ended.code, Some(4), "{}", ended.stderr);
     assert_eq!(losses(&out).len(), 8, "{}", ended.stderr);
     let goes_on = "training goes on without this checkpoint";
