@@ -107,6 +107,16 @@ fn spawn(
     Running { child, dir }
 }
 
+/// Starts the trainer behind a shell that changes something first.
+pub(crate) fn trainer_after(prelude: &str, args: &[&str]) -> Running {
+    let trainer = binary("trainer");
+    let script = format!("{prelude}; exec \"$0\" \"$@\"");
+    start_program(
+        "bash",
+        &[&["-c", &script, text(&trainer)][..], args].concat(),
+    )
+}
+
 /// Runs `name` with `args` to its end.
 pub(crate) fn run(name: &str, args: &[&str]) -> Finished {
     start(name, args).finish()
@@ -117,8 +127,16 @@ impl Running {
         self.child.id() as i32
     }
 
+    pub(crate) fn stdout(&self) -> String {
+        fs::read_to_string(self.dir.path().join("stdout")).unwrap()
+    }
+
     pub(crate) fn stderr(&self) -> String {
         fs::read_to_string(self.dir.path().join("stderr")).unwrap()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for the process to end by itself.

@@ -9,4 +9,8 @@ mod edges;
 mod harness;
 mod killed;
 mod limits;
+mod trainer_checkpoints;
+mod trainer_ends;
+mod trainer_limits;
+mod trainer_output;
 mod views;

@@ -4,24 +4,29 @@
 //! [`method`], [`loss`], [`model`] and [`optim`], which know no files, sockets or terminals. Everything runs on one thread;
 //! libtorch brings its own for the arithmetic.
 
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod batch;
+pub mod batch_stream;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod curves;
-pub mod daemon;
 pub mod device;
 pub mod ema;
 pub mod eval;
 pub mod failure;
-pub mod feed;
+pub mod limits;
+pub mod loader_process;
 pub mod loss;
 pub mod method;
 pub mod metrics;
 pub mod model;
 pub mod optim;
+pub mod output;
+pub mod own_socket;
 pub mod progress;
-pub mod recipe;
+pub mod resume;
 pub mod run;
 pub mod run_dir;
 pub mod schedule;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::output::tell;
 use crate::tensorboard::EventWriter;
 
 /// One training step.
@@ -77,6 +78,7 @@ pub struct Metrics {
     path: PathBuf,
     lines: File,
     events: EventWriter<BufWriter<File>>,
+    is_loss_told: bool,
 }
 
 impl Line {
@@ -105,15 +107,12 @@ impl Metrics {
             path,
             lines,
             events,
+            is_loss_told: false,
         })
     }
 
     /// Adds a step.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn step(&mut self, line: &StepLine) -> Result<(), Failure> {
-        self.write(Line::Step(line.clone()))?;
+    pub fn step(&mut self, line: &StepLine) {
         let values = [
             ("loss", Some(line.loss)),
             ("lr", Some(line.lr)),
@@ -125,48 +124,53 @@ impl Metrics {
             ("images_per_s", Some(line.images_per_s)),
             ("data_wait_ms", Some(line.data_wait_ms)),
         ];
-        self.scalars(&values, line.step)
+        self.add(&Line::Step(line.clone()), &values, line.step);
     }
 
     /// Adds a validation.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn validation(&mut self, line: &ValidationLine) -> Result<(), Failure> {
-        self.write(Line::Validation(line.clone()))?;
+    pub fn validation(&mut self, line: &ValidationLine) {
         let values = [
             ("knn_top1", line.knn_top1),
             ("knn_top5", line.knn_top5),
             ("linear probe", line.probe_top1),
         ];
-        self.scalars(&values, line.epoch)?;
-        self.events.flush().map_err(self.failed())
+        self.add(&Line::Validation(line.clone()), &values, line.epoch);
     }
 
-    fn write(&mut self, line: Line) -> Result<(), Failure> {
-        let mut text = serde_json::to_string(&line).map_err(|error| {
-            Failure::Resources(format!(
-                "a metric has no JSON form: {error}; {line:?}; report this"
-            ))
-        })?;
+    /// Writes to both; what cannot be written is lost, which is told once and ends nothing.
+    fn add(&mut self, line: &Line, values: &[(&str, Option<f64>)], at: u64) {
+        let written = self.write(line).and(self.scalars(values, at));
+        if let Err(error) = written
+            && !self.is_loss_told
+        {
+            self.is_loss_told = true;
+            tell!(
+                "warning: metrics are lost from step {} on, as long as they cannot be written: {error}; {}; training goes on; make space",
+                line.step(),
+                self.path.display()
+            );
+        }
+    }
+
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let mut text = serde_json::to_string(line)?;
         text.push('\n');
-        self.lines.write_all(text.as_bytes()).map_err(self.failed())
+        let end = self.lines.metadata()?.len();
+        let written = self.lines.write_all(text.as_bytes());
+        if written.is_err() {
+            // A torn line would spoil the next one; where it stays, `read` skips both.
+            let _ = self.lines.set_len(end);
+        }
+        written
     }
 
-    fn scalars(&mut self, values: &[(&str, Option<f64>)], step: u64) -> Result<(), Failure> {
+    fn scalars(&mut self, values: &[(&str, Option<f64>)], step: u64) -> io::Result<()> {
         for (tag, value) in values {
             if let Some(value) = value {
-                self.events
-                    .scalar(tag, *value, step)
-                    .map_err(self.failed())?;
+                self.events.scalar(tag, *value, step)?;
             }
         }
-        Ok(())
-    }
-
-    fn failed(&self) -> impl FnOnce(io::Error) -> Failure + use<> {
-        let path = self.path.clone();
-        move |error| Failure::io("writing metrics", &path)(error)
+        self.events.flush()
     }
 }
 
@@ -238,9 +242,9 @@ mod tests {
             knn_split: "val".to_owned(),
             knn_samples: 8,
         };
-        metrics.validation(&validation).unwrap();
+        metrics.validation(&validation);
         for number in 1..=5 {
-            metrics.step(&step(number)).unwrap();
+            metrics.step(&step(number));
         }
         drop(metrics);
         let file = path(dir.path());
@@ -253,5 +257,24 @@ mod tests {
             .chain((1..=3).map(|number| Line::Step(step(number))))
             .collect();
         assert_eq!(read(&file).unwrap(), wanted);
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_are_lost_and_later_ones_are_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut metrics = Metrics::open(dir.path(), 0).unwrap();
+        metrics.step(&step(1));
+        let read_only = File::open(path(dir.path())).unwrap();
+        let writable = std::mem::replace(&mut metrics.lines, read_only);
+        metrics.step(&step(2));
+        assert!(metrics.is_loss_told);
+        metrics.lines = writable;
+        metrics.step(&step(3));
+        let steps: Vec<u64> = read(&path(dir.path()))
+            .unwrap()
+            .iter()
+            .map(Line::step)
+            .collect();
+        assert_eq!(steps, [1, 3]);
     }
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::output::{show, tell};
+
 /// The screen of a run.
 #[derive(Debug)]
 pub struct Progress {
@@ -62,9 +64,18 @@ impl Progress {
 
     /// A line that stays.
     pub fn line(&self, text: &str) {
+        self.without_bar(|| show!("{text}"));
+    }
+
+    /// A warning.
+    pub fn warning(&self, text: &str) {
+        self.without_bar(|| tell!("warning: {text}"));
+    }
+
+    fn without_bar(&self, write: impl FnOnce()) {
         match &self.bar {
-            Some(bar) => bar.println(text),
-            None => println!("{text}"),
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 
@@ -77,9 +88,10 @@ impl Progress {
             }
             None if shown.step.is_multiple_of(self.log_step) || shown.step == 1 => {
                 let left = HumanDuration(self.time_left(shown));
-                println!(
+                show!(
                     "step {}/{} {shown} left {left:#}",
-                    shown.step, shown.total_steps
+                    shown.step,
+                    shown.total_steps
                 );
             }
             None => {}

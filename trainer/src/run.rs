@@ -1,71 +1,42 @@
 //! Wires a run together: configuration, device, folder, loader, model, loop. No decision is made here that a test would miss.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use loader_ipc::{Order, StreamInfo, Subscription};
 
 use crate::batch::Normalizer;
-use crate::checkpoint::{self, CheckpointError, Position, State};
+use crate::batch_stream::BatchStream;
+use crate::checkpoint::{Position, State};
 use crate::cli::Cli;
+use crate::config::keys::{KEYS, Key};
 use crate::config::{RawConfig, Resolved, Settings, resolve};
 use crate::curves;
-use crate::daemon::Meeting;
 use crate::device::{self, Chosen};
 use crate::failure::Failure;
-use crate::feed::Feed;
+use crate::limits;
+use crate::loader_process::Loader;
 use crate::method::dino::Dino;
 use crate::metrics::Metrics;
+use crate::output::{self, show, tell};
 use crate::progress::Progress;
-use crate::run_dir::{Existing, RunDir};
+use crate::resume::Resume;
+use crate::run_dir::RunDir;
 use crate::stop::Stop;
 use crate::train_loop::{RateSchedules, TrainLoop};
 use crate::validate::{Split, Validator};
-
-/// Keys that decide the shape of the state: a checkpoint with other values cannot be continued.
-const SHAPE_KEYS: [&str; 11] = [
-    "SSL_METHOD",
-    "MODEL.BACKBONE_ARCH",
-    "DINOHead.OUTPUT_DIM",
-    "DINOHead.HIDDEN_SIZE",
-    "DINOHead.BOTTLENECK_DIM",
-    "DINOHead.NUM_LAYERS",
-    "DINOHead.USE_BN_IN_HEAD",
-    "DINOHead.NORM_LAST_YEAR",
-    "SOLVER.OPTIMIZING_METHOD",
-    "TRAIN.JOINT_LINEAR_PROBE",
-    "TRAIN.BATCH_SIZE",
-];
-
-/// Keys that a continued run may change without a word.
-const FREE_KEYS: [&str; 6] = [
-    "OUTPUT_DIR",
-    "LOADER.SOCKET",
-    "LOADER.SLOTS",
-    "LOADER.TIMEOUT_S",
-    "TRAIN.MAX_STEPS",
-    "LOG_STEP",
-];
-
-/// A checkpoint to continue from.
-struct Resume {
-    path: PathBuf,
-    state: State,
-}
 
 /// Runs what the command line asks for.
 ///
 /// # Errors
 /// Every way in which a run can end but by finishing.
 pub fn run(cli: &Cli) -> Result<(), Failure> {
+    if cli.keys {
+        return print(&list_of_keys());
+    }
     let raw = read_config(cli)?;
     let resolved = resolve(&raw)?;
-    for note in raw.notes(raw.method()) {
-        println!("note: {note}");
-    }
     if cli.check {
-        print_checked(&raw, &resolved);
-        return Ok(());
+        return print(&checked(&raw, &resolved));
     }
     match resolved {
         Resolved::Runnable(settings) => train(cli, &raw, *settings),
@@ -73,17 +44,13 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
             "not available in this version: {}; {}; this version trains DINO on mobilenet_v2, resnet18, resnet34 and resnet50, in one process, \
              in single precision",
             what.join(", "),
-            config_path(cli).display()
+            cli.config_path().display()
         ))),
     }
 }
 
-fn config_path(cli: &Cli) -> PathBuf {
-    cli.cfg.clone().unwrap_or_default()
-}
-
 fn read_config(cli: &Cli) -> Result<RawConfig, Failure> {
-    let path = config_path(cli);
+    let path = cli.config_path();
     let shown = path.display();
     let text = std::fs::read_to_string(&path).map_err(|error| {
         Failure::Usage(format!(
@@ -93,40 +60,65 @@ fn read_config(cli: &Cli) -> Result<RawConfig, Failure> {
     Ok(RawConfig::parse(&shown.to_string(), &text, &cli.pairs)?)
 }
 
-fn print_checked(raw: &RawConfig, resolved: &Resolved) {
-    for (key, value) in raw.lines() {
-        println!("{key} {value}");
-    }
-    match resolved {
-        Resolved::Runnable(_) => println!("check: the configuration is sound"),
-        Resolved::Unavailable(what) => println!(
-            "check: the configuration is sound; running it is not available in this version: {}",
+fn print(text: &str) -> Result<(), Failure> {
+    output::print(text).map_err(|error| {
+        Failure::Resources(format!(
+            "cannot write the result: {error}; standard output; check what it is redirected to"
+        ))
+    })
+}
+
+fn list_of_keys() -> String {
+    let line = |key: &Key| format!("{} {} ({})\n", key.path, key.default, key.kind);
+    KEYS.iter().map(line).collect()
+}
+
+fn checked(raw: &RawConfig, resolved: &Resolved) -> String {
+    let notes = raw.notes(raw.method()).into_iter();
+    let notes = notes.map(|note| format!("note: {note}\n"));
+    let lines = raw.lines().into_iter();
+    let lines = lines.map(|(key, value)| format!("{key} {value}\n"));
+    let verdict = match resolved {
+        Resolved::Runnable(_) => String::new(),
+        Resolved::Unavailable(what) => format!(
+            "; running it is not available in this version: {}",
             what.join(", ")
         ),
-    }
+    };
+    let verdict = format!("check: the configuration is sound{verdict}\n");
+    notes.chain(lines).chain([verdict]).collect()
 }
 
 fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failure> {
+    limits::check(device::num_threads())?;
     // Before the device: loading CUDA must find no other thread, and signals must find their handlers.
     device::keep_freed_memory();
     let chosen = device::choose(settings.device)?;
-    println!("{}, {}", chosen.reason, device::limit_threads());
     let stop = Stop::install()?;
-    let dir = RunDir::open(&settings.output_dir, existing(cli))?;
+    let dir = RunDir::open(&settings.output_dir, cli.existing())?;
+    output::log_to(dir.path());
+    for note in raw.notes(raw.method()) {
+        show!("note: {note}");
+    }
+    show!("{}, {}", chosen.reason, device::limit_threads());
     save_recipe(&settings, dir.path())?;
-    let resume = find_resume(cli, raw, &dir)?;
-    let meeting = Meeting::find(&settings)?;
-    println!("{}", meeting.line);
+    let resume = match cli.resume {
+        true => Some(Resume::find(&dir.checkpoints(), raw)?),
+        false => None,
+    };
+    let loader = Loader::find(&settings)?;
+    show!("{}", loader.line);
     let position = resume
         .as_ref()
-        .map_or(Position::default(), |it| it.state.position);
+        .map_or(Position::default(), Resume::position);
     if position.epoch >= settings.schedules.total_epochs {
-        println!("the run is complete; {}", settings.output_dir.display());
-        return draw_curves(dir.path());
+        show!("the run is complete; {}", settings.output_dir.display());
+        draw_curves(dir.path());
+        return Ok(());
     }
-    let feed = open_feed(&settings, &meeting, &position, &stop)?;
-    let info = feed.info().clone();
-    println!(
+    let batches = open_batches(&settings, &loader, &position, &stop)?;
+    let info = batches.info().clone();
+    show!(
         "data: {} training images of {} classes, {} steps per epoch",
         info.num_samples,
         info.classes.len(),
@@ -135,7 +127,7 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
     settings.dino.probe_classes = probe_classes(&settings, &info)?;
     let model = make_model(&settings, &chosen, resume.as_ref(), info.steps_per_epoch)?;
     let mut training = TrainLoop {
-        validator: make_validator(&settings, &meeting, &info, &stop)?,
+        validator: make_validator(&settings, &loader, &info, &stop)?,
         normalizer: Normalizer::new(&settings.normalization, chosen.device),
         metrics: Metrics::open(dir.path(), position.step)?,
         progress: Progress::new(
@@ -148,18 +140,19 @@ fn train(cli: &Cli, raw: &RawConfig, mut settings: Settings) -> Result<(), Failu
             position,
             steps_per_epoch: info.steps_per_epoch,
             probe_classes: settings.dino.probe_classes,
-            settings: owned_lines(raw),
+            settings: raw.to_map(),
         },
         checkpoints: dir.checkpoints(),
-        resume_command: resume_command(cli),
+        resume_command: cli.resume_command(),
         settings,
         model,
-        feed,
+        batches,
         stop,
     };
     training.run()?;
-    println!("checkpoints: {}", dir.checkpoints().display());
-    draw_curves(dir.path())
+    show!("checkpoints: {}", dir.checkpoints().display());
+    draw_curves(dir.path());
+    Ok(())
 }
 
 /// Writes the training views as `recipe.json`, for `loader preview --recipe` and for whoever wants to know.
@@ -169,68 +162,12 @@ fn save_recipe(settings: &Settings, dir: &Path) -> Result<(), Failure> {
     std::fs::write(&path, text + "\n").map_err(Failure::io("writing the recipe", &path))
 }
 
-fn existing(cli: &Cli) -> Existing {
-    match (cli.resume, cli.overwrite) {
-        (true, _) => Existing::Resume,
-        (_, true) => Existing::Overwrite,
-        _ => Existing::Refuse,
-    }
-}
-
-fn find_resume(cli: &Cli, raw: &RawConfig, dir: &RunDir) -> Result<Option<Resume>, Failure> {
-    if !cli.resume {
-        return Ok(None);
-    }
-    let (path, state) = checkpoint::latest(&dir.checkpoints())?;
-    compare_settings(&path, &state.settings, &owned_lines(raw))?;
-    println!("continuing from {}", path.display());
-    Ok(Some(Resume { path, state }))
-}
-
-fn owned_lines(raw: &RawConfig) -> BTreeMap<String, String> {
-    let lines = raw.lines().into_iter();
-    lines.map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-/// Differences in keys that shape the state are refused as a table; the others are told.
-fn compare_settings(
-    path: &Path,
-    then: &BTreeMap<String, String>,
-    now: &BTreeMap<String, String>,
-) -> Result<(), Failure> {
-    let differs = |key: &&String| then.get(*key) != now.get(*key);
-    let row = |key: &String| {
-        let value = |side: &BTreeMap<String, String>| side.get(key).cloned().unwrap_or_default();
-        format!("  {key}: saved {}, now {}", value(then), value(now))
-    };
-    let changed: Vec<&String> = now.keys().filter(differs).collect();
-    let is_shape = |key: &str| SHAPE_KEYS.contains(&key);
-    let fatal: Vec<String> = changed
-        .iter()
-        .filter(|key| is_shape(key))
-        .map(|key| row(key))
-        .collect();
-    if !fatal.is_empty() {
-        return Err(Failure::Usage(format!(
-            "the checkpoint is of another run; {}; set these back or choose another OUTPUT_DIR:\n{}",
-            path.display(),
-            fatal.join("\n")
-        )));
-    }
-    for key in changed {
-        if !FREE_KEYS.contains(&key.as_str()) {
-            println!("note: changed since the checkpoint:{}", &row(key)[1..]);
-        }
-    }
-    Ok(())
-}
-
-fn open_feed(
+fn open_batches(
     settings: &Settings,
-    meeting: &Meeting,
+    loader: &Loader,
     position: &Position,
     stop: &Stop,
-) -> Result<Feed, Failure> {
+) -> Result<BatchStream, Failure> {
     let subscription = Subscription {
         name: format!("trainer, {}", settings.output_dir.display()),
         split: "train".to_owned(),
@@ -246,8 +183,8 @@ fn open_feed(
         num_slots: settings.loader.num_slots,
     };
     let timeout = settings.loader.timeout;
-    Ok(Feed::open(
-        &meeting.socket,
+    Ok(BatchStream::open(
+        &loader.socket,
         timeout,
         &subscription,
         stop.clone(),
@@ -285,41 +222,29 @@ fn make_model(
 ) -> Result<Dino, Failure> {
     tch::manual_seed(settings.seed as i64);
     let mut model = Dino::new(settings.dino.clone(), chosen.device);
-    println!(
+    show!(
         "model: {} trainable values in the student, {} features",
         model.student().parameters.num_trainable(),
         model.student().width()
     );
-    if let Some(Resume { path, state }) = resume {
-        if state.steps_per_epoch != steps_per_epoch {
-            return Err(Failure::Usage(format!(
-                "the checkpoint counts {} steps per epoch, the data set gives {steps_per_epoch}; {}; use the data set the run began with",
-                state.steps_per_epoch,
-                path.display()
-            )));
-        }
-        let tensors = checkpoint::load(path)?;
-        let restored = model.restore(checkpoint::finder(&tensors));
-        restored.map_err(|what| CheckpointError::Damaged {
-            path: path.clone(),
-            what,
-        })?;
+    if let Some(resume) = resume {
+        resume.restore(&mut model, steps_per_epoch)?;
     }
     Ok(model)
 }
 
 fn make_validator(
     settings: &Settings,
-    meeting: &Meeting,
+    loader: &Loader,
     info: &StreamInfo,
     stop: &Stop,
 ) -> Result<Option<Validator>, Failure> {
     if settings.val_period.is_none() {
-        println!("validation: none (VAL.PERIOD 0)");
+        show!("validation: none (VAL.PERIOD 0)");
         return Ok(None);
     }
     let mut validator = Validator {
-        socket: meeting.socket.clone(),
+        socket: loader.socket.clone(),
         timeout: settings.loader.timeout,
         recipe: settings.evaluation.clone(),
         batch_size: settings.val_batch_size,
@@ -329,7 +254,7 @@ fn make_validator(
         split: Split::Val,
     };
     if let Some(line) = validator.choose_split(stop)? {
-        println!("{line}");
+        show!("{line}");
     }
     Ok(Some(validator))
 }
@@ -343,29 +268,10 @@ fn rates(settings: &Settings, steps_per_epoch: u64) -> RateSchedules {
     }
 }
 
-/// The command line of this run with `--resume`.
-fn resume_command(cli: &Cli) -> String {
-    let program = std::env::args().next().unwrap_or("trainer".to_owned());
-    let mut words = vec![
-        program,
-        "--cfg".to_owned(),
-        config_path(cli).display().to_string(),
-    ];
-    words.push("--resume".to_owned());
-    words.extend(cli.pairs.iter().cloned());
-    let quoted = words.iter().map(|word| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:+,".contains(c);
-        if !word.is_empty() && word.chars().all(is_plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
-}
-
-fn draw_curves(output_dir: &Path) -> Result<(), Failure> {
-    let path = curves::draw(output_dir)?;
-    println!("curves: {}", path.display());
-    Ok(())
+/// The run is done and saved: a picture that cannot be drawn is told and ends nothing.
+fn draw_curves(output_dir: &Path) {
+    match curves::draw(output_dir) {
+        Ok(path) => show!("curves: {}", path.display()),
+        Err(failure) => tell!("warning: {failure}"),
+    }
 }

@@ -1,7 +1,7 @@
 //! The folder of a run: made, locked, and never mixed up with another run.
 //!
-//! It holds `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `curves.png`, `loader.log` (of a loader of our own) and
-//! `run.lock`. Only these are ever removed.
+//! It holds `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `curves.png`, `loader.log` (of a loader of our own), `trainer.log`
+//! (where standard error died) and `run.lock`. Only these are ever removed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::Failure;
-use crate::{checkpoint, metrics};
+use crate::{checkpoint, metrics, output};
 
 /// What to do about a run that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +46,7 @@ impl RunDir {
             dir.clear()?;
         }
         if existing == Existing::Refuse && dir.holds_a_run() {
-            return Err(Failure::Usage(format!(
-                "OUTPUT_DIR holds a run already; {}; continue it with --resume, replace it with --overwrite, or choose another folder",
-                path.display()
-            )));
+            return Err(Failure::RunExists(path.to_owned()));
         }
         Ok(dir)
     }
@@ -76,7 +73,12 @@ impl RunDir {
                 fs::remove_dir_all(&dir).map_err(Failure::io("removing the old run", &dir))?;
             }
         }
-        for file in [metrics::path(&self.path), self.path.join("curves.png")] {
+        let files = [
+            metrics::path(&self.path),
+            self.path.join("curves.png"),
+            output::log_path(&self.path),
+        ];
+        for file in files {
             if file.exists() {
                 fs::remove_file(&file).map_err(Failure::io("removing the old run", &file))?;
             }
@@ -120,7 +122,7 @@ mod tests {
         fs::write(&file, "{}\n").unwrap();
         let refused = RunDir::open(dir.path(), Existing::Refuse).unwrap_err();
         assert_eq!(refused.exit_code(), 2);
-        assert!(refused.to_string().contains("--overwrite"), "{refused}");
+        assert!(matches!(refused, Failure::RunExists(_)), "{refused}");
         drop(RunDir::open(dir.path(), Existing::Resume).unwrap());
         assert!(file.exists());
         drop(RunDir::open(dir.path(), Existing::Overwrite).unwrap());

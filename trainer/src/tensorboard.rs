@@ -76,10 +76,12 @@ impl<W: Write> EventWriter<W> {
 
     fn record(&mut self, message: &[u8]) -> io::Result<()> {
         let length = (message.len() as u64).to_le_bytes();
-        self.out.write_all(&length)?;
-        self.out.write_all(&masked_crc(&length).to_le_bytes())?;
-        self.out.write_all(message)?;
-        self.out.write_all(&masked_crc(message).to_le_bytes())
+        let mut record = length.to_vec();
+        record.extend(masked_crc(&length).to_le_bytes());
+        record.extend(message);
+        record.extend(masked_crc(message).to_le_bytes());
+        // In one piece: a buffered writer takes it whole or not at all, so a full disk tears no frame.
+        self.out.write_all(&record)
     }
 }
 

@@ -1,15 +1,15 @@
 //! The only control flow of a run: validate, step, save, until the end, a stop, or a failure.
 //!
-//! Knows when things happen, not how: steps are the method's, batches the feed's, scores the validator's.
+//! Knows when things happen, not how: steps are the method's, batches the stream's, scores the validator's.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Normalizer};
-use crate::checkpoint::{self, CheckpointError, Position, State};
+use crate::batch_stream::{BatchStream, Next};
+use crate::checkpoint::{self, Position, State};
 use crate::config::Settings;
 use crate::failure::Failure;
-use crate::feed::{Feed, Next};
 use crate::method::dino::{Dino, StepRates, StepValues};
 use crate::metrics::{Metrics, StepLine, ValidationLine};
 use crate::optim::Rates;
@@ -26,7 +26,7 @@ pub struct TrainLoop {
     /// The method with its state.
     pub model: Dino,
     /// Training batches.
-    pub feed: Feed,
+    pub batches: BatchStream,
     /// Validations; `None` where `VAL.PERIOD` is 0.
     pub validator: Option<Validator>,
     /// Bytes to values.
@@ -77,6 +77,8 @@ impl TrainLoop {
                 Ok(())
             }
             Ok(End::Stopped) => Err(self.stopped()),
+            // A scheduler signals every process of a job: the loader may be gone before our step is done.
+            Err(Failure::Loader(_)) if self.stop.is_asked() => Err(self.stopped()),
             Err(Failure::Loader(error)) => {
                 self.progress.finish();
                 let saved = self.save()?;
@@ -103,7 +105,7 @@ impl TrainLoop {
         }
         while self.state.position.step < total {
             let start = Instant::now();
-            match self.feed.next(&self.normalizer)? {
+            match self.batches.next(&self.normalizer)? {
                 Next::Batch(batch, waited) => self.step(&batch, start, waited)?,
                 Next::End => return Err(self.ended_early()),
                 Next::Stopped => return Ok(End::Stopped),
@@ -129,7 +131,7 @@ impl TrainLoop {
             return Err(self.not_finite(&line, batch));
         }
         self.advance();
-        self.metrics.step(&line)?;
+        self.metrics.step(&line);
         self.progress.step(&Shown {
             epoch: line.epoch,
             total_epochs: self.settings.schedules.total_epochs,
@@ -230,7 +232,7 @@ impl TrainLoop {
             knn_split: validator.split.name().to_owned(),
             knn_samples: found.num_samples,
         };
-        self.metrics.validation(&line)?;
+        self.metrics.validation(&line);
         self.progress.line(&validation_text(&line, start.elapsed()));
         self.state.position.is_validated = true;
         Ok(End::Done)
@@ -238,7 +240,10 @@ impl TrainLoop {
 
     fn save(&self) -> Result<PathBuf, Failure> {
         let path = checkpoint::save(&self.checkpoints, &self.state, &self.model.state())?;
-        checkpoint::prune(&self.checkpoints, self.settings.checkpoint.period_epochs)?;
+        let pruned = checkpoint::prune(&self.checkpoints, self.settings.checkpoint.period_epochs);
+        if let Err(error) = pruned {
+            self.progress.warning(&error.to_string());
+        }
         Ok(path)
     }
 
@@ -246,8 +251,8 @@ impl TrainLoop {
     fn save_or_warn(&self, total: u64) -> Result<(), Failure> {
         match self.save() {
             Err(failure) if self.state.position.step < total => {
-                self.progress.line(&format!(
-                    "warning: {failure}; training goes on without this checkpoint"
+                self.progress.warning(&format!(
+                    "{failure}; training goes on without this checkpoint"
                 ));
                 Ok(())
             }
@@ -270,7 +275,7 @@ impl TrainLoop {
     fn ended_early(&self) -> Failure {
         let Position { step, epoch, .. } = self.state.position;
         Failure::Data(format!(
-            "the loader had no more batches than {step}; epoch {}; --resume continues",
+            "the loader had no more batches than {step}; epoch {}; continue the run",
             epoch + 1
         ))
     }
@@ -281,15 +286,6 @@ impl TrainLoop {
             step: line.step,
             sample_ids: batch.sample_ids.clone(),
             checkpoint: checkpoint::list(&self.checkpoints).pop(),
-        }
-    }
-}
-
-impl From<CheckpointError> for Failure {
-    fn from(error: CheckpointError) -> Failure {
-        match error {
-            CheckpointError::Write { .. } => Failure::Resources(error.to_string()),
-            _ => Failure::Usage(error.to_string()),
         }
     }
 }

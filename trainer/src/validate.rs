@@ -6,10 +6,10 @@ use std::time::Duration;
 use loader_ipc::{ErrorKind, IpcError, Order, Recipe, Subscription};
 
 use crate::batch::Normalizer;
+use crate::batch_stream::{BatchStream, Next};
 use crate::eval::knn::KnnConfig;
 use crate::eval::{Features, Validation};
 use crate::failure::Failure;
-use crate::feed::{Feed, Next};
 use crate::method::dino::Dino;
 use crate::stop::Stop;
 
@@ -97,11 +97,11 @@ impl Validator {
         normalizer: &Normalizer,
         stop: &Stop,
     ) -> Result<Validated, Failure> {
-        let mut feed = self.open(stop)?;
+        let mut batches = self.open(stop)?;
         let mut features = Features::default();
         let mut num_seen = 0;
         while num_seen < self.limit() {
-            match feed.next(normalizer)? {
+            match batches.next(normalizer)? {
                 Next::Batch(batch, _) => {
                     num_seen += batch.batch_size() as u64;
                     features.add(model, &batch);
@@ -123,7 +123,7 @@ impl Validator {
         }
     }
 
-    fn open(&self, stop: &Stop) -> Result<Feed, IpcError> {
+    fn open(&self, stop: &Stop) -> Result<BatchStream, IpcError> {
         // The training split lies sorted by class: its first images would be of few classes.
         let is_sample = self.split == Split::Train && self.num_train > MAX_STAND_IN;
         let subscription = Subscription {
@@ -144,6 +144,6 @@ impl Validator {
             num_epochs: 1,
             num_slots: self.num_slots,
         };
-        Feed::open(&self.socket, self.timeout, &subscription, stop.clone())
+        BatchStream::open(&self.socket, self.timeout, &subscription, stop.clone())
     }
 }

@@ -11,7 +11,7 @@ pub struct Key {
     pub path: &'static str,
     /// What it may hold.
     pub kind: Kind,
-    /// Its value where nothing sets it, as it would be written in YAML.
+    /// Its value where nothing sets it, as the command line would set it.
     pub default: &'static str,
     /// What it does.
     pub meaning: Meaning,
@@ -59,7 +59,7 @@ pub const KEYS: &[Key] = &[
     key("TRAIN.SUBSET_FILE_PATH", Text, "", SUBSET),
     key("TRAIN.BATCH_SIZE", Int(1, 65_536), "128", Here),
     key("TRAIN.CHECKPOINT_PERIOD", Int(1, i64::MAX), "20", Here),
-    key("TRAIN.CHECKPOINT_FILE_PATH", Text, "", Ignored("--resume continues the run in OUTPUT_DIR")),
+    key("TRAIN.CHECKPOINT_FILE_PATH", Text, "", Ignored("a run continues from its own latest checkpoint")),
     key("TRAIN.JOINT_LINEAR_PROBE", Bool, "False", Here),
     key("TRAIN.MAX_STEPS", Int(0, i64::MAX), "0", Here),
     key("VAL.DATASET", Text, "imagenet1k", Ignored("the data set is what lies in DATA.PATH_TO_DATA_DIR")),

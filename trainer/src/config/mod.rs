@@ -1,18 +1,22 @@
 //! Settings: the reference's YAML files and `KEY.SUBKEY VALUE` pairs, checked in two stages.
 //!
-//! 1. Raw: `yaml` reads marked values, `keys` says which keys there are and what they may hold; the result is a
-//!    [`RawConfig`] in which every key has a value of its kind.
+//! 1. Raw: `yaml` reads marked values, `literal` says what they are, `keys` which keys there are and what they may hold; the
+//!    result is a [`RawConfig`] in which every key has a value of its kind.
 //! 2. Resolved: `resolve` checks the rules between keys and makes the typed [`Settings`] that the rest of the trainer sees.
 //!
 //! Both stages collect every problem before they give up. Nothing here touches tensors, sockets or the data set.
 
+mod access;
 pub mod keys;
+mod literal;
+mod node;
 mod problem;
 mod raw;
 mod resolve;
 mod rules;
 mod settings;
 mod value;
+mod views;
 mod yaml;
 
 pub use problem::{ConfigError, Origin, Problem};

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::keys::{self, KEYS, Key, Meaning};
+use super::node::Node;
 use super::problem::{ConfigError, Origin, Problem};
 use super::value::Value;
-use super::yaml::{self, Leaf, Node};
+use super::yaml::{self, Leaf};
 
 /// One key's value and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +67,12 @@ impl RawConfig {
             .collect()
     }
 
+    /// The same lines by key, as a checkpoint keeps them.
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        let lines = self.lines().into_iter();
+        lines.map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
     /// Keys whose value is not the default, in the order of the table.
     pub(super) fn changed(&self) -> impl Iterator<Item = (&'static Key, &Setting)> {
         KEYS.iter()
@@ -101,11 +108,10 @@ impl RawConfig {
                 problems.push(Problem::new(Origin::CommandLine, what));
                 continue;
             };
-            let node = yaml::value(text).unwrap_or_else(|| Node::Scalar(text.clone()));
             let leaf = Leaf {
                 key: key.clone(),
                 origin: Origin::CommandLine,
-                node,
+                node: Node::Text(text.clone()),
             };
             problems.extend(self.set(leaf).err());
         }
@@ -131,7 +137,7 @@ impl RawConfig {
 fn unknown(key: &str, origin: Origin, node: &Node) -> Result<(), Problem> {
     let section = format!("{key}.");
     if KEYS.iter().any(|known| known.path.starts_with(&section)) {
-        if *node == Node::Scalar(String::new()) {
+        if *node == Node::Plain(String::new()) {
             return Ok(());
         }
         let what = format!("{key} is a section and holds keys, not a value");
@@ -139,13 +145,13 @@ fn unknown(key: &str, origin: Origin, node: &Node) -> Result<(), Problem> {
     }
     let hint = match keys::nearest(key) {
         Some(near) => format!("; did you mean {near}?"),
-        None => "; --keys lists all keys".to_owned(),
+        None => String::new(),
     };
     Err(Problem::new(origin, format!("unknown key {key}{hint}")))
 }
 
 fn default_value(key: &Key) -> Value {
-    let node = yaml::value(key.default).expect("a default is valid YAML");
+    let node = Node::Text(key.default.to_owned());
     key.kind
         .read(&node)
         .unwrap_or_else(|why| panic!("default of {}: {why}", key.path))
@@ -215,6 +221,49 @@ mod tests {
                 "a.yaml:5:1: SEED is set twice (first in line 1); keep one",
             ]
         );
+        let mixed = problems("SOLVER.MOMENTUM: 0.5\nSOLVER:\n  MOMENTUM: 0.9\n", &[]);
+        assert_eq!(
+            mixed,
+            ["a.yaml:3:3: SOLVER.MOMENTUM is set twice (first in line 1); keep one"]
+        );
+    }
+
+    #[test]
+    fn a_second_document_is_an_error_with_its_place() {
+        let found = problems("---\nSEED: 1\n---\nSEED: 2\n", &[]);
+        assert_eq!(
+            found,
+            ["a.yaml:3:1: a second document begins here; keep one of them"]
+        );
+        assert!(problems("---\nSEED: 1\n...\n", &[]).is_empty());
+    }
+
+    #[test]
+    fn a_text_of_the_command_line_is_taken_byte_for_byte() {
+        let texts = [
+            "runs/exp #2",
+            "&x y",
+            "!x y",
+            " a ",
+            "a\nb",
+            "'a'",
+            "{a: 1}",
+            "[a]",
+            "*a",
+            "010",
+            "a: b",
+        ];
+        for text in texts {
+            let pairs = ["OUTPUT_DIR", text].map(str::to_owned);
+            let config = RawConfig::parse("a.yaml", "", &pairs).unwrap();
+            assert_eq!(config.text("OUTPUT_DIR"), text);
+        }
+    }
+
+    #[test]
+    fn tags_are_errors_and_a_byte_order_mark_is_none() {
+        assert!(problems("SEED: !x 1\n", &[])[0].starts_with("a.yaml:1:7: tags"));
+        assert!(problems("\u{feff}SEED: 1\n", &[]).is_empty());
     }
 
     #[test]

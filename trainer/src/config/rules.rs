@@ -7,6 +7,8 @@ use super::raw::RawConfig;
 type Broken = Option<(&'static str, String)>;
 
 const RULES: &[fn(&RawConfig) -> Broken] = &[
+    output_is_named,
+    data_are_named,
     two_global_views,
     local_views_agree,
     some_pairs_are_left,
@@ -29,6 +31,19 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
 
 const CROPS: &str = "MULTI_VIEWS_TRANSFORMS.NMB_CROPS";
 const LOCAL: &str = "MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_NUMBER";
+
+fn output_is_named(raw: &RawConfig) -> Broken {
+    is_named(raw, "OUTPUT_DIR")
+}
+
+fn data_are_named(raw: &RawConfig) -> Broken {
+    is_named(raw, "DATA.PATH_TO_DATA_DIR")
+}
+
+fn is_named(raw: &RawConfig, key: &'static str) -> Broken {
+    let is_empty = raw.text(key).is_empty();
+    is_empty.then(|| (key, "it names no folder; give one".to_owned()))
+}
 
 fn two_global_views(raw: &RawConfig) -> Broken {
     let num_global = raw.ints(CROPS)[0];
@@ -138,6 +153,15 @@ mod tests {
     #[test]
     fn the_defaults_break_no_rule() {
         assert_eq!(problems(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn folders_without_a_name_are_refused() {
+        for none in ["", "None"] {
+            let found = problems(&["OUTPUT_DIR", none, "DATA.PATH_TO_DATA_DIR", none]);
+            assert_eq!(found.len(), 2, "{found:?}");
+            assert!(found[0].contains("OUTPUT_DIR: it names no folder"));
+        }
     }
 
     #[test]

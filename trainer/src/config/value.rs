@@ -1,19 +1,20 @@
-//! Kinds of values and how text becomes one.
+//! Kinds of values, and which literals are of a kind.
 
 use std::fmt;
 
-use super::yaml::Node;
+use super::literal::Literal;
+use super::node::Node;
 
 /// What a key may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// `True` or `False` (YAML 1.1 words, any case).
+    /// `True` or `False`.
     Bool,
     /// A whole number in this range, ends included.
     Int(i64, i64),
     /// A number in this range, ends included.
     Float(f64, f64),
-    /// Any text.
+    /// Any text, byte for byte.
     Text,
     /// One of these words.
     Choice(&'static [&'static str]),
@@ -43,43 +44,48 @@ pub enum Value {
 impl Kind {
     /// The value that `node` writes, or the sentence that says what was expected.
     pub(super) fn read(self, node: &Node) -> Result<Value, String> {
-        let wanted = || format!("expected {}, found {}", self, Found(node));
-        match (self, node) {
-            (Kind::Ints(least, most, low, high), Node::List(items)) => {
-                check_length(items.len(), least, most)?;
-                let numbers: Option<Vec<i64>> = items.iter().map(int).collect();
-                let numbers = numbers.ok_or_else(wanted)?;
-                let in_range = numbers.iter().all(|n| (low..=high).contains(n));
-                in_range.then_some(Value::Ints(numbers)).ok_or_else(wanted)
+        let value = match (self, node.literal()) {
+            (Kind::Text, _) => node.text().map(|text| Value::Text(text.to_owned())),
+            (Kind::Bool, Literal::Bool(truth)) => Some(Value::Bool(truth)),
+            (Kind::Int(low, high), Literal::Int(number)) => {
+                (low..=high).contains(&number).then_some(Value::Int(number))
             }
-            (Kind::Floats(least, most, low, high), Node::List(items)) => {
-                check_length(items.len(), least, most)?;
-                let numbers: Option<Vec<f64>> = items.iter().map(float).collect();
-                let numbers = numbers.ok_or_else(wanted)?;
-                let in_range = numbers.iter().all(|n| (low..=high).contains(n));
-                in_range
-                    .then_some(Value::Floats(numbers))
-                    .ok_or_else(wanted)
+            (Kind::Float(low, high), literal) => float(&literal, low, high).map(Value::Float),
+            (Kind::Choice(words), Literal::Text(word)) => {
+                words.contains(&word.as_str()).then_some(Value::Text(word))
             }
-            (_, Node::Scalar(text)) => self.read_scalar(node, text).ok_or_else(wanted),
-            _ => Err(wanted()),
-        }
+            (Kind::Ints(least, most, low, high), Literal::List(items)) => {
+                check_length(items.len(), least, most)?;
+                let int = |item: &Literal| match item {
+                    Literal::Int(number) => (low..=high).contains(number).then_some(*number),
+                    _ => None,
+                };
+                items
+                    .iter()
+                    .map(int)
+                    .collect::<Option<_>>()
+                    .map(Value::Ints)
+            }
+            (Kind::Floats(least, most, low, high), Literal::List(items)) => {
+                check_length(items.len(), least, most)?;
+                let numbers = items.iter().map(|item| float(item, low, high));
+                numbers.collect::<Option<_>>().map(Value::Floats)
+            }
+            _ => None,
+        };
+        value.ok_or_else(|| format!("expected {self}, found {node}"))
     }
+}
 
-    fn read_scalar(self, node: &Node, text: &str) -> Option<Value> {
-        match self {
-            Kind::Bool => truth(text).map(Value::Bool),
-            Kind::Int(low, high) => int(node)
-                .filter(|n| (low..=high).contains(n))
-                .map(Value::Int),
-            Kind::Float(low, high) => float(node)
-                .filter(|n| (low..=high).contains(n))
-                .map(Value::Float),
-            Kind::Text => Some(Value::Text(text.to_owned())),
-            Kind::Choice(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
-            Kind::Ints(..) | Kind::Floats(..) => None,
-        }
-    }
+/// A finite number in a range; a whole number is one, too.
+fn float(literal: &Literal, low: f64, high: f64) -> Option<f64> {
+    let number = match literal {
+        Literal::Int(number) => *number as f64,
+        Literal::Float(number) => *number,
+        _ => return None,
+    };
+    let is_in_range = number.is_finite() && (low..=high).contains(&number);
+    is_in_range.then_some(number)
 }
 
 fn check_length(len: usize, least: usize, most: usize) -> Result<(), String> {
@@ -92,46 +98,6 @@ fn check_length(len: usize, least: usize, most: usize) -> Result<(), String> {
         format!("{least} to {most}")
     };
     Err(format!("expected {wanted} values, found {len}"))
-}
-
-fn truth(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" => Some(true),
-        "false" | "no" | "off" => Some(false),
-        _ => None,
-    }
-}
-
-fn int(node: &Node) -> Option<i64> {
-    let Node::Scalar(text) = node else {
-        return None;
-    };
-    text.replace('_', "").parse().ok()
-}
-
-fn float(node: &Node) -> Option<f64> {
-    let Node::Scalar(text) = node else {
-        return None;
-    };
-    text.replace('_', "")
-        .parse()
-        .ok()
-        .filter(|number: &f64| number.is_finite())
-}
-
-/// How a value that does not fit is quoted.
-struct Found<'a>(&'a Node);
-
-impl fmt::Display for Found<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Node::Scalar(text) => write!(f, "`{text}`"),
-            Node::List(items) => {
-                let words: Vec<String> = items.iter().map(|item| Found(item).to_string()).collect();
-                write!(f, "[{}]", words.join(", ").replace('`', ""))
-            }
-        }
-    }
 }
 
 impl fmt::Display for Kind {

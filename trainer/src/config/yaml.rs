@@ -1,17 +1,11 @@
 //! YAML text to a list of `KEY.SUBKEY` leaves with their places. Knows no key and no type.
 
-use saphyr_parser::{Event, Parser, Span};
+use std::collections::HashMap;
 
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use super::node::Node;
 use super::problem::{Origin, Problem};
-
-/// A value as written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Node {
-    /// A word, number or quoted text.
-    Scalar(String),
-    /// `[a, b]` or a block sequence.
-    List(Vec<Node>),
-}
 
 /// A value and the dotted key it stands under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +22,8 @@ pub(super) struct Leaf {
 struct Walker<'a> {
     path: &'a str,
     events: std::vec::IntoIter<(Event<'a>, Span)>,
+    /// The lines of all keys so far, sections included.
+    seen: HashMap<String, usize>,
     leaves: Vec<Leaf>,
     problems: Vec<Problem>,
 }
@@ -47,34 +43,12 @@ pub(super) fn leaves(path: &str, text: &str) -> (Vec<Leaf>, Vec<Problem>) {
     let mut walker = Walker {
         path,
         events: events.into_iter(),
+        seen: HashMap::new(),
         leaves: Vec::new(),
         problems: Vec::new(),
     };
     walker.document();
     (walker.leaves, walker.problems)
-}
-
-/// A value written on the command line: YAML, or Python's `(a, b)`.
-pub(super) fn value(text: &str) -> Option<Node> {
-    let inner = text
-        .trim()
-        .strip_prefix('(')
-        .and_then(|rest| rest.strip_suffix(')'));
-    let text = match inner {
-        Some(inner) => format!("[{inner}]"),
-        None => text.to_owned(),
-    };
-    if text.is_empty() {
-        return Some(Node::Scalar(text));
-    }
-    let document = format!("value: {text}\n");
-    let (mut leaves, problems) = leaves("", &document);
-    let is_one = leaves.len() == 1 && problems.is_empty() && leaves[0].key == "value";
-    if is_one {
-        leaves.pop().map(|leaf| leaf.node)
-    } else {
-        None
-    }
 }
 
 fn place(path: &str, line: usize, column: usize) -> Origin {
@@ -87,8 +61,15 @@ fn place(path: &str, line: usize, column: usize) -> Origin {
 
 impl Walker<'_> {
     fn document(&mut self) {
+        let mut is_first = true;
         while let Some((event, span)) = self.events.next() {
             match event {
+                Event::DocumentStart(_) if !is_first => {
+                    let what = "a second document begins here; keep one of them";
+                    self.complain(span, what.to_owned());
+                    return;
+                }
+                Event::DocumentStart(_) => is_first = false,
                 Event::MappingStart(..) => self.mapping(""),
                 Event::Scalar(text, ..) if text.is_empty() => {}
                 Event::Scalar(..) | Event::SequenceStart(..) | Event::Alias(_) => {
@@ -101,7 +82,6 @@ impl Walker<'_> {
     }
 
     fn mapping(&mut self, prefix: &str) {
-        let mut seen: Vec<(String, usize)> = Vec::new();
         while let Some((event, span)) = self.events.next() {
             let name = match event {
                 Event::MappingEnd => return,
@@ -116,11 +96,10 @@ impl Walker<'_> {
             } else {
                 format!("{prefix}.{name}")
             };
-            if let Some((_, line)) = seen.iter().find(|(other, _)| *other == key) {
+            if let Some(line) = self.seen.insert(key.clone(), span.start.line()) {
                 let what = format!("{key} is set twice (first in line {line}); keep one");
                 self.complain(span, what);
             }
-            seen.push((key.clone(), span.start.line()));
             self.entry(key, span);
         }
     }
@@ -140,7 +119,12 @@ impl Walker<'_> {
 
     fn node(&mut self, event: Event<'_>, span: Span) -> Option<Node> {
         match event {
-            Event::Scalar(text, ..) => Some(Node::Scalar(text.into_owned())),
+            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, Some(_)) => {
+                self.complain(span, "tags (`!name`) are not read; leave it out".to_owned());
+                None
+            }
+            Event::Scalar(text, ScalarStyle::Plain, ..) => Some(Node::Plain(text.into_owned())),
+            Event::Scalar(text, ..) => Some(Node::Text(text.into_owned())),
             Event::SequenceStart(..) => Some(self.sequence()),
             _ => {
                 let what = "expected a value or a list of values (no aliases)".to_owned();

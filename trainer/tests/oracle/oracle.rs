@@ -17,24 +17,25 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Runs `scripts/reference/<name>.py`, which writes to `out`.
+pub(crate) fn run_script(name: &str, out: &Path) {
+    let python = root().join(".venv/bin/python");
+    assert!(
+        python.exists(),
+        "{} is missing; run ./scripts/setup first",
+        python.display()
+    );
+    let script = root().join(format!("scripts/reference/{name}.py"));
+    let status = Command::new(python).arg(&script).arg(out).status().unwrap();
+    assert!(status.success(), "{} failed: {status}", script.display());
+}
+
 impl Oracle {
-    /// Runs `scripts/reference/<name>.py`.
+    /// Runs a script and reads its tensors.
     pub(crate) fn run(name: &'static str) -> Oracle {
-        let python = root().join(".venv/bin/python");
-        assert!(
-            python.exists(),
-            "{} is missing; run ./scripts/setup first",
-            python.display()
-        );
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out.npz");
-        let script = root().join(format!("scripts/reference/{name}.py"));
-        let status = Command::new(python)
-            .arg(&script)
-            .arg(&out)
-            .status()
-            .unwrap();
-        assert!(status.success(), "{} failed: {status}", script.display());
+        run_script(name, &out);
         let tensors = Tensor::read_npz(&out).unwrap();
         Oracle {
             name,

@@ -2,7 +2,7 @@
 
 use loader_ipc::recipe::{Blur, Crop, Jitter, Recipe, ViewSpec};
 
-use crate::config::RawConfig;
+use super::raw::RawConfig;
 
 /// Radius of the Gaussian blur in pixels, as in the reference.
 const BLUR_RADIUS: [f32; 2] = [0.1, 2.0];
@@ -15,7 +15,7 @@ const EVALUATION_RESIZE: (i64, i64) = (256, 224);
 ///
 /// Of the reference's pairs of probabilities the first value counts for every view, as there; solarisation is the second
 /// global view's and takes the second value; blur has a value for each global view and one for all local ones.
-pub fn training(raw: &RawConfig) -> Recipe {
+pub(super) fn training(raw: &RawConfig) -> Recipe {
     let blur = raw.floats("MULTI_VIEWS_TRANSFORMS.GAUSSIAN_BLUR_PROB");
     let solarize = raw.floats("MULTI_VIEWS_TRANSFORMS.SOLARIZATION_PROB")[1];
     let crops = raw.ints("MULTI_VIEWS_TRANSFORMS.NMB_CROPS");
@@ -32,7 +32,7 @@ pub fn training(raw: &RawConfig) -> Recipe {
 }
 
 /// The validation view: the centre of the image, at the size of a global view.
-pub fn evaluation(raw: &RawConfig) -> Recipe {
+pub(super) fn evaluation(raw: &RawConfig) -> Recipe {
     let size = raw.int("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE");
     let (resize, crop) = EVALUATION_RESIZE;
     Recipe::evaluation((size * resize / crop) as u32, size as u32)

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use loader_ipc::{Client, IpcError, default_socket};
-use tempfile::TempDir;
-
 use crate::config::Settings;
 use crate::failure::Failure;
+use crate::output::{show, tell};
+use crate::own_socket::{self, OwnSocket};
+use loader_ipc::{Client, IpcError, default_socket};
 
 /// How long our own loader may take until it answers; it maps and checks every shard first.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -25,46 +25,42 @@ const SHOWN_LINES: usize = 12;
 
 /// A place where a loader answers.
 #[derive(Debug)]
-pub struct Meeting {
+pub struct Loader {
     /// The socket.
     pub socket: PathBuf,
     /// One line about who answers there.
     pub line: String,
     /// Our own loader, if we started one; it ends when this is dropped.
-    own: Option<OwnLoader>,
+    _own: Option<LoaderProcess>,
 }
 
 /// A loader process that ends with us: its standard input is a pipe that closes when we do, however we end.
 #[derive(Debug)]
-struct OwnLoader {
+struct LoaderProcess {
     child: Child,
     log: PathBuf,
-    _socket_dir: Option<TempDir>,
+    /// Where the configuration names none.
+    _socket: Option<OwnSocket>,
 }
 
-impl Meeting {
-    /// Finds the loader at `LOADER.SOCKET` (or the data set's own meeting place), or starts one.
+impl Loader {
+    /// Finds the loader at `LOADER.SOCKET` (or the data set's own default), or starts one.
     ///
     /// # Errors
     /// When the data set is not packed, or the loader does not come up.
-    pub fn find(settings: &Settings) -> Result<Meeting, Failure> {
+    pub fn find(settings: &Settings) -> Result<Loader, Failure> {
         let named = settings.loader.socket.clone();
         let socket = named
             .clone()
             .unwrap_or_else(|| default_socket(&settings.data_dir));
         match Client::connect(&socket, settings.loader.timeout) {
-            Ok(client) => Meeting::with(&client, socket, &settings.data_dir),
-            Err(IpcError::NoDaemon { .. }) => Meeting::start(settings, named),
+            Ok(client) => Loader::with(&client, socket, &settings.data_dir),
+            Err(IpcError::NoDaemon { .. }) => Loader::start(settings, named),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Whether this is a loader of our own.
-    pub fn is_own(&self) -> bool {
-        self.own.is_some()
-    }
-
-    fn with(client: &Client, socket: PathBuf, data_dir: &Path) -> Result<Meeting, Failure> {
+    fn with(client: &Client, socket: PathBuf, data_dir: &Path) -> Result<Loader, Failure> {
         let status = client.status()?;
         let mut line = format!(
             "loader: pid {} at {}, serving {}",
@@ -78,32 +74,28 @@ impl Meeting {
                 data_dir.display()
             );
         }
-        Ok(Meeting {
+        Ok(Loader {
             socket,
             line,
-            own: None,
+            _own: None,
         })
     }
 
-    fn start(settings: &Settings, named: Option<PathBuf>) -> Result<Meeting, Failure> {
+    fn start(settings: &Settings, named: Option<PathBuf>) -> Result<Loader, Failure> {
         check_packed(&settings.data_dir)?;
-        let (socket, socket_dir) = match named {
+        let (socket, own_socket) = match named {
             Some(socket) => (socket, None),
             None => {
-                let dir = tempfile::Builder::new().prefix("sslight-").tempdir();
-                let dir = dir.map_err(Failure::io(
-                    "making a folder for the socket",
-                    &std::env::temp_dir(),
-                ))?;
-                (dir.path().join("loader.sock"), Some(dir))
+                let own = choose_socket(&std::env::temp_dir())?;
+                (own.path().to_owned(), Some(own))
             }
         };
         let log = settings.output_dir.join("loader.log");
         let child = spawn(&settings.data_dir, &socket, &log)?;
-        let mut own = OwnLoader {
+        let mut own = LoaderProcess {
             child,
             log,
-            _socket_dir: socket_dir,
+            _socket: own_socket,
         };
         own.wait_until_it_answers(&socket)?;
         let line = format!(
@@ -112,15 +104,15 @@ impl Meeting {
             settings.data_dir.display(),
             own.log.display()
         );
-        Ok(Meeting {
+        Ok(Loader {
             socket,
             line,
-            own: Some(own),
+            _own: Some(own),
         })
     }
 }
 
-impl OwnLoader {
+impl LoaderProcess {
     fn wait_until_it_answers(&mut self, socket: &Path) -> Result<(), Failure> {
         let start = Instant::now();
         loop {
@@ -171,16 +163,23 @@ impl OwnLoader {
     }
 }
 
-impl Drop for OwnLoader {
+impl Drop for LoaderProcess {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         if let Err(error) = self.wait_for_end() {
-            eprintln!(
-                "warning: our loader (pid {}) did not end: {error}",
-                self.child.id()
-            );
+            let pid = self.child.id();
+            tell!("warning: our loader (pid {pid}) did not end: {error}");
         }
     }
+}
+
+fn choose_socket(folder: &Path) -> Result<OwnSocket, Failure> {
+    let num_swept = own_socket::sweep(folder);
+    if num_swept > 0 {
+        let folder = folder.display();
+        show!("note: removed {num_swept} sockets of dead loaders in {folder}");
+    }
+    OwnSocket::choose(folder)
 }
 
 /// Starts the loader beside this executable, in a process group of its own so that Ctrl-C reaches only us.

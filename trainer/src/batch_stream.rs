@@ -13,7 +13,7 @@ const STOP_INTERVAL: Duration = Duration::from_millis(200);
 
 /// One stream of batches.
 #[derive(Debug)]
-pub struct Feed {
+pub struct BatchStream {
     subscriber: Subscriber,
     timeout: Duration,
     stop: Stop,
@@ -30,7 +30,7 @@ pub enum Next {
     Stopped,
 }
 
-impl Feed {
+impl BatchStream {
     /// Subscribes at `socket`; no wait is longer than `timeout`.
     ///
     /// # Errors
@@ -40,9 +40,9 @@ impl Feed {
         timeout: Duration,
         subscription: &Subscription,
         stop: Stop,
-    ) -> Result<Feed, IpcError> {
+    ) -> Result<BatchStream, IpcError> {
         let subscriber = Client::connect(socket, timeout)?.subscribe(subscription)?;
-        Ok(Feed {
+        Ok(BatchStream {
             subscriber,
             timeout,
             stop,

@@ -1,8 +1,11 @@
-//! Checkpoints: the whole state, written to a new folder, synced, then renamed. A kill at any moment leaves the old ones whole.
+//! Checkpoints: the whole state, always in a folder of its own. A kill at any moment leaves a newest one that is whole; how,
+//! says the module `folders`.
 //!
 //! `checkpoints/step-00000120/` holds `state.safetensors` (every tensor by name) and `state.json` (position, settings, and the
 //! length and CRC-32C of the tensors, checked before anything is loaded). Nothing else is random here once training runs: order
 //! and views follow from the seed and the position.
+
+mod folders;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -11,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
+
+pub use folders::list;
 
 /// Version of this layout.
 const FORMAT: u32 = 1;
@@ -30,6 +35,13 @@ pub struct Position {
     pub step_in_epoch: u64,
     /// Whether the state at this point was validated.
     pub is_validated: bool,
+}
+
+impl Position {
+    /// Whether this is the end of a `period_epochs`-th epoch.
+    fn ends_period(&self, period_epochs: u64) -> bool {
+        self.step_in_epoch == 0 && self.epoch > 0 && self.epoch.is_multiple_of(period_epochs)
+    }
 }
 
 /// What a checkpoint says about itself.
@@ -62,7 +74,7 @@ pub type Tensors = HashMap<String, Tensor>;
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// There is none.
-    #[error("there is no checkpoint to continue from; {}; start without --resume", .0.display())]
+    #[error("there is no checkpoint to continue from; {}; start a new run", .0.display())]
     None(PathBuf),
     /// It cannot be read as written.
     #[error("the checkpoint is damaged: {what}; {}; remove this folder to continue from the one before it", .path.display())]
@@ -91,31 +103,20 @@ pub fn save(
     state: &State,
     tensors: &[(String, Tensor)],
 ) -> Result<PathBuf, CheckpointError> {
-    let path = dir.join(format!("step-{:08}", state.position.step));
-    let partial = dir.join(format!(".step-{:08}.partial", state.position.step));
-    let written = write(&partial, state, tensors).and_then(|()| replace(dir, &partial, &path));
-    match written {
-        Ok(()) => Ok(path),
-        Err(source) => {
-            // What is left of the attempt only takes space; that it may not be removable changes nothing.
-            let _ = fs::remove_dir_all(&partial);
-            Err(CheckpointError::Write { path, source })
+    let step = state.position.step;
+    let written = folders::begin(dir, step).and_then(|hidden| {
+        let written = write(&hidden, state, tensors);
+        let published = written.and_then(|()| folders::publish(dir, &hidden, step));
+        if published.is_err() {
+            // What is left of the attempt only takes space; the next one tries again.
+            let _ = fs::remove_dir_all(&hidden);
         }
-    }
-}
-
-/// Checkpoints below `dir`, oldest first.
-pub fn list(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| step_of(path).is_some())
-        .collect();
-    found.sort_by_key(|path| step_of(path));
-    found
+        published
+    });
+    written.map_err(|source| CheckpointError::Write {
+        path: dir.to_owned(),
+        source,
+    })
 }
 
 /// The latest checkpoint below `dir`, without its tensors.
@@ -171,43 +172,38 @@ pub fn finder(tensors: &Tensors) -> impl Fn(&str, &[i64]) -> Result<Tensor, Stri
     }
 }
 
-/// Removes all but the last two checkpoints and those at the end of every `period_epochs`-th epoch. Damaged ones stay.
+/// Removes all but the last two checkpoints and those at the end of every `period_epochs`-th epoch; of a step the last one is
+/// enough. Damaged ones stay.
 ///
 /// # Errors
 /// When a folder cannot be removed.
 pub fn prune(dir: &Path, period_epochs: u64) -> Result<(), CheckpointError> {
-    let mut old = list(dir);
-    old.truncate(old.len().saturating_sub(NUM_KEPT));
-    for path in old {
-        let Ok(record) = record(&path) else { continue };
-        let Position {
-            epoch,
-            step_in_epoch,
-            ..
-        } = record.state.position;
-        let is_kept = step_in_epoch == 0 && epoch > 0 && epoch.is_multiple_of(period_epochs);
-        if !is_kept {
-            fs::remove_dir_all(&path).map_err(|source| CheckpointError::Write { path, source })?;
-        }
+    let all = list(dir);
+    let is_followed = |index: usize| {
+        let next = all.get(index + 1);
+        next.is_some_and(|next| folders::step_of(next) == folders::step_of(&all[index]))
+    };
+    let (followed, last): (Vec<usize>, Vec<usize>) = (0..all.len()).partition(|&i| is_followed(i));
+    let old = &last[..last.len().saturating_sub(NUM_KEPT)];
+    let is_passed = |path: &Path| match record(path) {
+        Ok(record) => !record.state.position.ends_period(period_epochs),
+        Err(_) => false,
+    };
+    let passed = old.iter().filter(|&&index| is_passed(&all[index]));
+    for index in followed.iter().chain(passed) {
+        let path = all[*index].clone();
+        folders::remove(&path).map_err(|source| CheckpointError::Write { path, source })?;
     }
     Ok(())
 }
 
-fn step_of(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    name.strip_prefix("step-")?.parse().ok()
-}
-
-fn write(partial: &Path, state: &State, tensors: &[(String, Tensor)]) -> io::Result<()> {
-    if partial.exists() {
-        fs::remove_dir_all(partial)?;
-    }
-    fs::create_dir_all(partial)?;
+/// Writes and syncs the files of a checkpoint.
+fn write(folder: &Path, state: &State, tensors: &[(String, Tensor)]) -> io::Result<()> {
     let contiguous: Vec<(&str, Tensor)> = tensors
         .iter()
         .map(|(name, tensor)| (name.as_str(), tensor.contiguous()))
         .collect();
-    let file = partial.join(TENSORS);
+    let file = folder.join(TENSORS);
     Tensor::write_safetensors(&contiguous, &file).map_err(io::Error::other)?;
     File::open(&file)?.sync_all()?;
     let bytes = fs::read(&file)?;
@@ -218,19 +214,9 @@ fn write(partial: &Path, state: &State, tensors: &[(String, Tensor)]) -> io::Res
         tensors_crc32c: crc32c::crc32c(&bytes),
         state: state.clone(),
     };
-    let mut file = File::create(partial.join(STATE))?;
+    let mut file = File::create(folder.join(STATE))?;
     file.write_all(&serde_json::to_vec_pretty(&record)?)?;
-    file.sync_all()?;
-    File::open(partial)?.sync_all()
-}
-
-/// Renames into place; a checkpoint of the same step (saved again after a validation) goes first.
-fn replace(dir: &Path, partial: &Path, path: &Path) -> io::Result<()> {
-    if path.exists() {
-        fs::remove_dir_all(path)?;
-    }
-    fs::rename(partial, path)?;
-    File::open(dir)?.sync_all()
+    file.sync_all()
 }
 
 fn record(path: &Path) -> Result<Record, CheckpointError> {
@@ -250,95 +236,4 @@ fn record(path: &Path) -> Result<Record, CheckpointError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn state(step: u64, epoch: u64, step_in_epoch: u64) -> State {
-        State {
-            position: Position {
-                step,
-                epoch,
-                step_in_epoch,
-                is_validated: true,
-            },
-            steps_per_epoch: 10,
-            probe_classes: None,
-            settings: BTreeMap::new(),
-        }
-    }
-
-    fn tensors() -> Vec<(String, Tensor)> {
-        vec![("a".to_owned(), Tensor::from_slice(&[1.0f32, 2.0]))]
-    }
-
-    #[test]
-    fn what_is_saved_comes_back_and_the_latest_wins() {
-        let dir = tempfile::tempdir().unwrap();
-        for step in [10, 9, 20] {
-            save(dir.path(), &state(step, 1, 0), &tensors()).unwrap();
-        }
-        let (path, found) = latest(dir.path()).unwrap();
-        assert_eq!(found, state(20, 1, 0));
-        let loaded = load(&path).unwrap();
-        let find = finder(&loaded);
-        assert_eq!(find("a", &[2]).unwrap(), Tensor::from_slice(&[1.0f32, 2.0]));
-        assert!(
-            find("a", &[3])
-                .unwrap_err()
-                .contains("has shape [2] instead of [3]")
-        );
-        assert!(find("b", &[2]).unwrap_err().contains("no tensor b"));
-    }
-
-    #[test]
-    fn a_damaged_checkpoint_is_named_and_not_loaded() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = save(dir.path(), &state(1, 0, 1), &tensors()).unwrap();
-        let file = path.join(TENSORS);
-        let mut bytes = fs::read(&file).unwrap();
-        *bytes.last_mut().unwrap() ^= 1;
-        fs::write(&file, &bytes).unwrap();
-        let error = load(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("another checksum") && error.contains("step-00000001"),
-            "{error}"
-        );
-        fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
-        assert!(
-            load(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("bytes instead of")
-        );
-        fs::write(path.join(STATE), "{").unwrap();
-        assert!(latest(dir.path()).is_err());
-    }
-
-    #[test]
-    fn a_half_written_checkpoint_is_not_seen() {
-        let dir = tempfile::tempdir().unwrap();
-        save(dir.path(), &state(5, 0, 5), &tensors()).unwrap();
-        fs::create_dir(dir.path().join(".step-00000009.partial")).unwrap();
-        assert_eq!(latest(dir.path()).unwrap().1.position.step, 5);
-        let empty = tempfile::tempdir().unwrap();
-        assert!(matches!(
-            latest(empty.path()),
-            Err(CheckpointError::None(_))
-        ));
-    }
-
-    #[test]
-    fn the_last_two_and_every_period_are_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        for epoch in 1..=6 {
-            save(dir.path(), &state(epoch * 10, epoch, 0), &tensors()).unwrap();
-        }
-        save(dir.path(), &state(65, 6, 5), &tensors()).unwrap();
-        prune(dir.path(), 3).unwrap();
-        let left: Vec<_> = list(dir.path())
-            .iter()
-            .filter_map(|path| step_of(path))
-            .collect();
-        assert_eq!(left, [30, 60, 65]);
-    }
-}
+mod tests;
