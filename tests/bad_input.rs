@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use loader_ipc::{Client, Recipe, Subscription};
+use loader_ipc::{Client, ErrorKind, Recipe, Subscription};
 
 use crate::harness::{Finished, one_epoch_in_order, packed, run, serve, text, tiny_trainer};
 
@@ -119,8 +119,8 @@ fn too_little_shared_memory_says_what_is_needed_and_what_shrinks_it() {
     };
     let client = Client::connect(&socket, crate::harness::WATCHDOG).unwrap();
     let error = client.subscribe(&huge).unwrap_err();
-    assert_eq!(error.exit_code(), 4, "{error}");
-    for word in ["MiB needed", "MiB free", "--slots", "--shm-size"] {
+    assert_eq!(error.kind(), ErrorKind::Resources, "{error}");
+    for word in ["MiB needed", "MiB free", "fewer slots", "memory limit"] {
         assert!(error.to_string().contains(word), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use loader_ipc::Client;
+use loader_ipc::{Client, ErrorKind};
 
 use crate::harness::{WATCHDOG, one_epoch_in_order, run, serve_with, synth, text};
 
@@ -30,8 +30,8 @@ fn room_that_is_gone_since_the_start_stops_the_loader_and_blames_no_sample() {
     let told = stream.receive(WATCHDOG).map(drop).unwrap_err();
     let ended = loader.finish();
     assert_eq!(
-        (told.exit_code(), ended.code),
-        (4, Some(4)),
+        (told.kind(), ended.code),
+        (ErrorKind::Resources, Some(4)),
         "{told}; {}",
         ended.stderr
     );

@@ -1,24 +1,12 @@
 //! Every arrow of the house is a crate: nobody builds what he does not need.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use serde_json::Value;
 
 /// Normal (not dev) dependencies of every package, by name.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let out = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(crate::harness::root())
-        .output()
-        .unwrap();
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
-    let metadata: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let metadata = crate::harness::metadata();
     let name_of = |id: &Value| {
         let packages = metadata["packages"].as_array().unwrap();
         packages

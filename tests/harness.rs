@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use loader_ipc::{Order, Recipe, Subscription};
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::Value;
 
 /// A deadline for anything that might hang; reached only by a bug.
@@ -34,6 +34,19 @@ pub(crate) fn root() -> &'static Path {
         .expect("tests/ lies in the repository")
 }
 
+/// What cargo knows of the workspace and of everything that it builds.
+pub(crate) fn metadata() -> Value {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let out = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{told}");
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
 /// A binary beside this test's own folder.
 pub(crate) fn binary(name: &str) -> PathBuf {
     let exe = std::env::current_exe().expect("a test knows its path");
@@ -44,7 +57,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
         .join(name);
     assert!(
         path.exists(),
-        "{} is missing; build it first: cargo build --release --bins",
+        "{} is missing; build it first: cargo build --release --workspace --bins",
         path.display()
     );
     path
@@ -57,27 +70,51 @@ pub(crate) fn start(name: &str, args: &[&str]) -> Running {
 
 /// As [`start`], with variables in its environment.
 pub(crate) fn start_with(name: &str, args: &[&str], environment: &[(&str, &Path)]) -> Running {
-    start_command(&binary(name), args, environment)
+    start_as(name, args, |command| {
+        command.envs(environment.iter().copied())
+    })
 }
 
-/// Starts any program.
-pub(crate) fn start_command(
-    program: &Path,
+/// As [`start`], after `change` to the command: its environment, or where its output goes.
+pub(crate) fn start_as(
+    name: &str,
     args: &[&str],
-    environment: &[(&str, &Path)],
+    change: impl FnOnce(&mut Command) -> &mut Command,
+) -> Running {
+    spawn(Command::new(binary(name)), args, change)
+}
+
+/// Starts a program of the system.
+pub(crate) fn start_program(name: &str, args: &[&str]) -> Running {
+    spawn(Command::new(name), args, |command| command)
+}
+
+fn spawn(
+    mut command: Command,
+    args: &[&str],
+    change: impl FnOnce(&mut Command) -> &mut Command,
 ) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let log = |name: &str| File::create(dir.path().join(name)).unwrap();
-    let child = Command::new(program)
+    command
         .args(args)
-        .envs(environment.iter().copied())
         .current_dir(root())
         .stdin(Stdio::null())
         .stdout(log("stdout"))
-        .stderr(log("stderr"))
-        .spawn()
-        .unwrap();
+        .stderr(log("stderr"));
+    change(&mut command);
+    let child = command.spawn().unwrap();
     Running { child, dir }
+}
+
+/// Starts the trainer behind a shell that changes something first.
+pub(crate) fn trainer_after(prelude: &str, args: &[&str]) -> Running {
+    let trainer = binary("trainer");
+    let script = format!("{prelude}; exec \"$0\" \"$@\"");
+    start_program(
+        "bash",
+        &[&["-c", &script, text(&trainer)][..], args].concat(),
+    )
 }
 
 /// Runs `name` with `args` to its end.
@@ -110,9 +147,10 @@ impl Running {
             code = self.child.try_wait().unwrap();
             code.is_some()
         });
+        let stdout = fs::read_to_string(self.dir.path().join("stdout")).unwrap();
         Finished {
             code: code.and_then(|status| status.code()),
-            stdout: self.stdout(),
+            stdout,
             stderr: self.stderr(),
         }
     }
@@ -129,8 +167,26 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Gives the process another limit of `resource` until the end of `during`.
+    pub(crate) fn with_limit<T>(
+        &self,
+        resource: Resource,
+        most: u64,
+        during: impl FnOnce() -> T,
+    ) -> T {
+        let pid = Some(Pid::from_child(&self.child));
+        let limit = Rlimit {
+            current: Some(most),
+            // As it is: only the superuser may raise it.
+            maximum: rustix::process::getrlimit(resource).maximum,
+        };
+        let before = rustix::process::prlimit(pid, resource, limit).unwrap();
+        let done = during();
+        rustix::process::prlimit(pid, resource, before).unwrap();
+        done
     }
 }
 

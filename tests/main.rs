@@ -2,12 +2,15 @@
 
 mod bad_input;
 mod chain;
+mod circles;
 mod compressed;
 mod cut_shards;
 mod edges;
 mod harness;
 mod killed;
+mod limits;
 mod trainer_checkpoints;
 mod trainer_ends;
+mod trainer_limits;
 mod trainer_output;
 mod views;

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{
-    Running, binary, losses, packed, start_command, start_with, text, tiny_trainer, until,
-};
+use crate::harness::{Running, losses, packed, start_with, tiny_trainer, trainer_after, until};
 
 const ENDLESS: [&str; 2] = ["SOLVER.TOTAL_EPOCHS", "100000"];
 
@@ -86,20 +84,12 @@ fn a_killed_trainer_and_a_killed_loader_leave_nothing_behind() {
     assert_eq!(num_files(&tmp), 0);
 }
 
-/// The trainer behind a shell that changes something first.
-fn after(prelude: &str, args: &[&str]) -> Running {
-    let trainer = binary("trainer");
-    let script = format!("{prelude}; exec \"$0\" \"$@\"");
-    let words = [&["-c", &script, text(&trainer)][..], args].concat();
-    start_command(Path::new("bash"), &words, &[])
-}
-
 #[test]
 fn a_hang_up_that_is_ignored_stays_so() {
     let dir = tempfile::tempdir().unwrap();
     let shards = packed(dir.path(), 4, 8, 32);
     let out = dir.path().join("run");
-    let trainer = after("trap '' HUP", &tiny_trainer(&shards, &out, &ENDLESS));
+    let trainer = trainer_after("trap '' HUP", &tiny_trainer(&shards, &out, &ENDLESS));
     until("the first steps", || losses(&out).len() >= 2);
     trainer.signal(Signal::HUP);
     let num_steps = losses(&out).len();
@@ -116,7 +106,7 @@ fn a_file_that_may_not_grow_is_a_full_disk_and_ends_training_only_at_its_end() {
     let more = ["TRAIN.MAX_STEPS", "8"];
     let args = tiny_trainer(&shards, &out, &more);
     // 16 MiB are enough for the ring in shared memory, and not for a checkpoint.
-    let ended = after("ulimit -f 16384", &args).finish();
+    let ended = trainer_after("ulimit -f 16384", &args).finish();
     assert_eq!(ended.code, Some(4), "{}", ended.stderr);
     assert_eq!(losses(&out).len(), 8, "{}", ended.stderr);
     let goes_on = "training goes on without this checkpoint";

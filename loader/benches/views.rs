@@ -1,14 +1,15 @@
 //! How long decoding and the views of an image take on one core, stage by stage.
 //!
 //! Reads every file below the folder that `SSLIGHT_DATA` names, or makes images of its own and says so. Run with
-//! `cargo bench -p loader --bench views`; the first argument that is a number is how often to go over the images.
+//! `cargo bench -p loader --bench views -- [ROUNDS] [--save FILE.json]`; `scripts/tables` makes the README's table of what is saved.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use image_decode::{DEFAULT_PIXEL_LIMIT, Decoder, RgbImage};
 use loader::augment::{CpuAugmenter, ViewKey, ViewParams, draw};
-use loader_ipc::recipe::{Blur, Crop, Jitter, ViewSpec};
+use loader_ipc::Recipe;
+use serde_json::json;
 
 /// Leaves out what a stage does not do.
 type Keep = fn(&mut ViewParams);
@@ -34,65 +35,65 @@ const STAGES: [(&str, Keep); 6] = [
 
 fn main() {
     let files = read_files();
-    let rounds = std::env::args()
-        .find_map(|word| word.parse().ok())
-        .unwrap_or(5);
+    let words: Vec<String> = std::env::args().collect();
+    let rounds = words.iter().find_map(|word| word.parse().ok()).unwrap_or(5);
     let images = decode_all(&files);
-    let num_pixels: usize = images.iter().map(|image| image.pixels().len() / 3).sum();
-    let mean = num_pixels as f64 / images.len() as f64 / 1e6;
+    let mean = mean_mpix(&images);
     println!(
-        "{} images of {mean:.3} Mpix on average, best of {rounds} rounds, one core",
+        "{} images of {mean:.3} Mpix on average, median of {rounds} rounds, one core",
         images.len()
     );
     println!("{:<26} {:>9} {:>9}", "stage", "ms/image", "images/s");
-    let decoding = best_of(rounds, || decode_again(&files));
-    report("decode", decoding, images.len());
-    let mut views = Duration::ZERO;
+    let per_image = |rounds: Duration| rounds.as_secs_f64() * 1e3 / images.len() as f64;
+    let mut rows = vec![(
+        "decode",
+        per_image(median_of(rounds, || decode_again(&files))),
+    )];
+    report(rows[0]);
     for (name, keep) in STAGES {
-        views = best_of(rounds, || make_views(&images, keep));
-        report(name, views, images.len());
+        rows.push((
+            name,
+            per_image(median_of(rounds, || make_views(&images, keep))),
+        ));
+        report(rows[rows.len() - 1]);
     }
-    report("decode + all views", decoding + views, images.len());
+    rows.push(("decode + all views", rows[0].1 + rows[rows.len() - 1].1));
+    report(rows[rows.len() - 1]);
+    if let Some(at) = words.iter().position(|word| word == "--save") {
+        let file = words.get(at + 1).expect("--save FILE");
+        let result = json!({
+            "machine": machine(),
+            "columns": ["one core", "ms per image"],
+            "rows": rows.iter().map(|(name, ms)| json!([name.trim(), format!("{ms:.2}")])).collect::<Vec<_>>(),
+            "what": format!("{} images of {mean:.2} Mpix on average, median of {rounds} rounds", images.len()),
+        });
+        std::fs::write(file, format!("{result:#}\n")).expect("the result can be written");
+    }
 }
 
-/// SSLight's CNN recipe: 2 global views of 224 pixels, 6 local ones of 128.
-fn recipe() -> Vec<ViewSpec> {
-    let global = |blur, solarize| view(224, [0.3, 1.0], blur, solarize);
-    let mut views = vec![global(1.0, 0.0), global(0.1, 0.2)];
-    views.extend((0..6).map(|_| view(128, [0.05, 0.3], 0.5, 0.0)));
-    views
+/// The processor and the number of cores that this process may use.
+fn machine() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let model = model.map_or("unknown processor", |line| {
+        line.trim_start_matches(['\t', ' ', ':'])
+    });
+    format!("{model}, {} cores", loader::config::num_cpus())
 }
 
-fn view(size: u32, scale: [f32; 2], blur: f32, solarize: f32) -> ViewSpec {
-    ViewSpec {
-        size,
-        crop: Crop::RandomResized {
-            scale,
-            ratio: [0.75, 4.0 / 3.0],
-        },
-        flip_prob: 0.5,
-        jitter: Jitter {
-            prob: 0.8,
-            brightness: 0.4,
-            contrast: 0.4,
-            saturation: 0.2,
-            hue: 0.1,
-        },
-        grey_prob: 0.2,
-        blur: Blur {
-            prob: blur,
-            radius: [0.1, 2.0],
-        },
-        solarize_prob: solarize,
-    }
+fn mean_mpix(images: &[RgbImage]) -> f64 {
+    let num_pixels: usize = images.iter().map(|image| image.pixels().len() / 3).sum();
+    num_pixels as f64 / images.len() as f64 / 1e6
 }
 
 fn make_views(images: &[RgbImage], keep: Keep) {
-    let recipe = recipe();
+    let recipe = Recipe::sslight();
     let mut augmenter = CpuAugmenter::new();
     let mut out = vec![0; 224 * 224 * 3];
     for (sample, image) in images.iter().enumerate() {
-        for (view, spec) in recipe.iter().enumerate() {
+        for (view, spec) in recipe.views.iter().enumerate() {
             let key = ViewKey {
                 seed: 0,
                 epoch: 0,
@@ -180,16 +181,17 @@ fn turbojpeg_of(picture: &image::RgbImage) -> Vec<u8> {
         .to_vec()
 }
 
-fn best_of(rounds: usize, mut work: impl FnMut()) -> Duration {
+fn median_of(rounds: usize, mut work: impl FnMut()) -> Duration {
     let timed = |_| {
         let start = Instant::now();
         work();
         start.elapsed()
     };
-    (0..rounds).map(timed).min().unwrap_or_default()
+    let mut times: Vec<Duration> = (0..rounds).map(timed).collect();
+    times.sort_unstable();
+    times[rounds / 2]
 }
 
-fn report(name: &str, time: Duration, num_images: usize) {
-    let seconds = time.as_secs_f64() / num_images as f64;
-    println!("{name:<26} {:>9.3} {:>9.0}", seconds * 1e3, 1.0 / seconds);
+fn report((name, ms): (&str, f64)) {
+    println!("{name:<26} {ms:>9.3} {:>9.0}", 1e3 / ms);
 }

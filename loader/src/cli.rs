@@ -18,11 +18,15 @@ pub struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 done, 2 usage, 3 data, 4 resources, 5 library, 6 no daemon.\n\
     Log level: RUST_LOG=warn|info|debug (default info).";
 
+const SERVE_HELP: &str = "Example: loader serve /data/imagenet-shards\n\n\
+    Ctrl-C, SIGTERM and a terminal that closes (SIGHUP, unless started with nohup) drain: every subscriber is told, and the daemon ends \
+    once all are gone. A second Ctrl-C or SIGTERM ends it at once.";
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve a packed data set until stopped (Ctrl-C drains).
-    #[command(after_help = "Example: loader serve /data/imagenet-shards")]
+    /// Serve a packed data set until stopped.
+    #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
     /// Show a daemon's subscribers, rates and waits.
     #[command(after_help = "Example: loader status /data/imagenet-shards")]
@@ -44,20 +48,20 @@ pub struct ServeArgs {
     /// Threads that decode and augment [default: the cores this process may use].
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
-    /// Batches that may wait for a subscriber that does not choose itself; each holds its batch in shared memory.
+    /// Slots of a subscriber that does not choose the number itself. A slot is shared memory for one batch.
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub slots: u32,
     /// Refuse images with more pixels than this.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PIXEL_LIMIT)]
     pub max_pixels: u64,
-    /// Share of a split's samples that may be bad before the daemon stops (at least 8 samples may, unless it is 0).
+    /// The daemon stops when more than this share of a split's samples is bad. Eight are always allowed, unless it is 0.
     #[arg(long, value_name = "F", default_value_t = 0.001)]
     pub max_bad_fraction: f64,
-    /// Serve what is whole of shards that were cut short, with a warning that tells what is lost. Samples are numbered without
-    /// the lost ones, so epochs are shorter than those of the whole set, and in another order.
+    /// Serve shards that were cut short without the samples that are lost. A warning tells how many. The other samples are numbered anew, so
+    /// epochs are shorter than with the whole set, and in another order.
     #[arg(long)]
     pub allow_damaged: bool,
-    /// Stop when standard input ends, so that the daemon dies with whoever started it.
+    /// Stop when standard input ends. A program that starts the daemon with a pipe there takes it along when it ends.
     #[arg(long)]
     pub until_stdin_closes: bool,
 }

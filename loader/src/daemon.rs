@@ -6,19 +6,21 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
-use loader_ipc::{Connection, DaemonStatus, Listener, Reply, Request, Subscription};
+use loader_ipc::{
+    Connection, DaemonStatus, ErrorKind, IpcError, Listener, Reason, Reply, Request, Subscription,
+};
 
 use crate::config::ServeConfig;
 use crate::failures::Failures;
 use crate::pipeline::Pool;
 use crate::shutdown::{Shutdown, Stop};
 use crate::source::Shards;
-use crate::stream::{RefusedError, Stream};
+use crate::stream::{RefusedError, Services, Stream};
 
 /// How long subscribers may take to leave once the daemon stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,10 +32,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Daemon {
     config: ServeConfig,
-    shards: Shards,
-    pool: Pool,
-    failures: Arc<Failures>,
-    shutdown: Shutdown,
+    services: Services,
     started: Instant,
     streams: Mutex<BTreeMap<u64, Arc<Stream>>>,
     stream_left: Condvar,
@@ -44,16 +43,18 @@ impl Daemon {
     /// A daemon over `shards`, its workers started, its socket not yet bound.
     ///
     /// # Errors
-    /// When threads or decoders cannot be had.
+    /// When threads cannot be had.
     pub fn new(config: ServeConfig, shards: Shards, shutdown: Shutdown) -> io::Result<Arc<Daemon>> {
-        let pool = Pool::start(config.num_workers, config.pixel_limit)?;
-        let failures = Arc::new(Failures::new(config.max_bad_fraction));
+        let services = Services {
+            shards,
+            pool: Pool::start(config.num_workers, config.pixel_limit)?,
+            failures: Arc::new(Failures::new(config.max_bad_fraction)),
+            shutdown,
+            num_slots: config.num_slots,
+        };
         Ok(Arc::new(Daemon {
             config,
-            shards,
-            pool,
-            failures,
-            shutdown,
+            services,
             started: Instant::now(),
             streams: Mutex::default(),
             stream_left: Condvar::new(),
@@ -66,50 +67,26 @@ impl Daemon {
     /// # Errors
     /// When the accepting thread cannot be started.
     pub fn serve(self: &Arc<Daemon>, listener: Listener, woken: &Receiver<()>) -> io::Result<Stop> {
-        let path = listener.path().to_owned();
-        let daemon = Arc::clone(self);
+        let listener = Arc::new(listener);
+        let (daemon, door) = (Arc::clone(self), Arc::clone(&listener));
         let accepting = thread::Builder::new()
             .name("accept".into())
-            .spawn(move || daemon.accept_all(listener))?;
-        // The sender lives in `self.shutdown`, so this only ever returns because somebody pulled it.
+            .spawn(move || daemon.accept_all(&door))?;
+        // The sender lives in `self.services.shutdown`, so this only ever returns because somebody pulled it.
         let _ = woken.recv();
-        let stop = self.shutdown.stop().cloned().expect("woken with a reason");
-        Listener::wake(&path);
+        let stop = self
+            .services
+            .shutdown
+            .stop()
+            .cloned()
+            .expect("woken with a reason");
+        listener.shut();
         if accepting.join().is_err() {
             tracing::error!("the accepting thread panicked; the socket may be left behind");
         }
+        drop(listener);
         self.drain(&stop);
         Ok(stop)
-    }
-
-    /// The settings.
-    pub fn config(&self) -> &ServeConfig {
-        &self.config
-    }
-
-    /// The data set.
-    pub fn shards(&self) -> &Shards {
-        &self.shards
-    }
-
-    /// The workers.
-    pub fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
-    /// The bad samples.
-    pub fn failures(&self) -> &Arc<Failures> {
-        &self.failures
-    }
-
-    /// The handle that stops the daemon.
-    pub fn shutdown(&self) -> &Shutdown {
-        &self.shutdown
-    }
-
-    /// A number for a new stream.
-    pub fn next_stream_id(&self) -> u64 {
-        self.last_stream_id.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// How the daemon and its streams are doing.
@@ -117,11 +94,11 @@ impl Daemon {
         DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id() as i32,
-            data: self.shards.dir().display().to_string(),
+            data: self.services.shards.dir().display().to_string(),
             socket: self.config.socket.display().to_string(),
             uptime_s: self.started.elapsed().as_secs_f64(),
-            num_workers: self.pool.num_workers(),
-            failures: self.failures.counts(),
+            num_workers: self.services.pool.num_workers(),
+            failures: self.services.failures.counts(),
             subscribers: self
                 .streams()
                 .values()
@@ -130,25 +107,29 @@ impl Daemon {
         }
     }
 
-    fn accept_all(self: Arc<Daemon>, listener: Listener) {
-        while !self.shutdown.is_triggered() {
+    fn accept_all(self: Arc<Daemon>, listener: &Listener) {
+        while !self.services.shutdown.is_triggered() {
             let accepted = match listener.accept() {
                 Ok(accepted) => accepted,
+                Err(_) if self.services.shutdown.is_triggered() => break,
                 Err(error) => {
                     tracing::error!("{error}");
                     thread::sleep(ACCEPT_RETRY);
                     continue;
                 }
             };
-            if self.shutdown.is_triggered() {
-                break;
-            }
             let daemon = Arc::clone(&self);
+            let (hand_over, handed) = mpsc::channel();
             let greeting = thread::Builder::new()
                 .name("connection".into())
-                .spawn(move || daemon.greet(accepted));
-            if let Err(error) = greeting {
-                tracing::error!("a subscriber was turned away: no thread for it: {error}");
+                .spawn(move || handed.recv().map(|accepted| daemon.greet(accepted)));
+            match greeting.map_err(IpcError::no_thread("a subscriber")) {
+                // The thread waits for just this.
+                Ok(_) => drop(hand_over.send(accepted)),
+                Err(error) => {
+                    tracing::error!("a subscriber was turned away: {error}");
+                    Listener::turn_away(accepted, &error);
+                }
             }
         }
     }
@@ -169,12 +150,8 @@ impl Daemon {
                     connection.reply(Reply::Status(self.status()));
                 }
                 Request::Subscribe(_) if stream.is_some() => {
-                    let reason =
-                        "a second subscription on one connection; connect once more".to_owned();
-                    connection.reply(Reply::Refused {
-                        reason,
-                        exit_code: 2,
-                    });
+                    let what = "a second subscription on one connection; connect once more";
+                    connection.reply(Reply::Refused(Reason::new(ErrorKind::Usage, what)));
                 }
                 Request::Subscribe(subscription) => {
                     stream = self.subscribe(connection, subscription)
@@ -206,10 +183,7 @@ impl Daemon {
             }
             Err(error) => {
                 tracing::warn!("{name} was refused: {error}");
-                connection.reply(Reply::Refused {
-                    reason: error.to_string(),
-                    exit_code: error.exit_code(),
-                });
+                connection.reply(Reply::Refused(error.reason()));
                 None
             }
         }
@@ -220,13 +194,17 @@ impl Daemon {
         connection: &Connection,
         subscription: Subscription,
     ) -> Result<Arc<Stream>, RefusedError> {
-        let stream = Arc::new(Stream::prepare(self, connection, subscription)?);
+        let id = self.last_stream_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let stream = Stream::prepare(&self.services, id, connection, subscription)?;
+        let stream = Arc::new(stream);
+        let feeding = stream.feed(self.services.pool.clone());
+        feeding.map_err(IpcError::no_thread("a stream"))?;
         connection.reply(Reply::Subscribed(stream.info().clone()));
-        connection.send_ring(stream.publisher())?;
+        if let Err(error) = connection.send_ring(stream.publisher()) {
+            stream.cancel();
+            return Err(error.into());
+        }
         self.streams().insert(stream.id(), Arc::clone(&stream));
-        stream
-            .feed(&Arc::downgrade(self))
-            .map_err(loader_ipc::IpcError::io("cannot start a feeder thread"))?;
         Ok(stream)
     }
 
@@ -247,7 +225,7 @@ impl Daemon {
     /// Ends every stream and waits a while for the subscribers to leave.
     fn drain(&self, stop: &Stop) {
         for stream in self.streams().values() {
-            stream.close(stop.reason.clone(), stop.subscriber_exit_code);
+            stream.close(stop.reason().clone());
         }
         let start = Instant::now();
         let mut streams = self.streams();

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use loader_ipc::FailureCount;
+use loader_ipc::{ErrorKind, FailureCount, Reason};
 
 /// How many bad samples a split may have however small it is (one bad file must not stop a small set), unless none are allowed.
 const MIN_BUDGET: u64 = 8;
@@ -48,8 +48,8 @@ pub enum Verdict {
     Known,
     /// New, and within the budget.
     New,
-    /// The budget of the split is spent; the sentence says so and names the first samples.
-    OverBudget(String),
+    /// The budget of the split is spent; the reason names the first samples.
+    OverBudget(Reason),
 }
 
 impl Failures {
@@ -85,13 +85,17 @@ impl Failures {
             .take(NUM_NAMED)
             .map(|(_, bad)| format!("\n  {}: {}", bad.cause, bad.place))
             .collect();
-        Verdict::OverBudget(format!(
-            "too many bad samples; split `{}`: {count} of {} ({budget} allowed); repair the data, or allow more with \
-             --max-bad-fraction:{}",
-            bad.split,
-            bad.num_samples,
-            named.concat()
-        ))
+        Verdict::OverBudget(Reason {
+            kind: ErrorKind::Data,
+            what: "too many bad samples".to_owned(),
+            place: format!(
+                "split `{}`: {count} of {} ({budget} allowed), such as{}",
+                bad.split,
+                bad.num_samples,
+                named.concat()
+            ),
+            remedy: "repair the data, or allow more of them".to_owned(),
+        })
     }
 
     /// Takes note of a damaged file whose pixels could be recovered; `true` the first time.
@@ -170,9 +174,10 @@ mod tests {
         for id in 0..20 {
             assert_eq!(failures.report(bad(id, 20_000)), Verdict::New);
         }
-        let Verdict::OverBudget(sentence) = failures.report(bad(20, 20_000)) else {
+        let Verdict::OverBudget(reason) = failures.report(bad(20, 20_000)) else {
             panic!("21 of 20")
         };
+        let sentence = reason.to_string();
         assert!(sentence.contains("21 of 20000 (20 allowed)"), "{sentence}");
         assert!(
             sentence.contains("key c/9,") && !sentence.contains("key c/10,"),

@@ -12,6 +12,7 @@ pub mod failures;
 pub mod pipeline;
 pub mod preview;
 pub mod run;
+pub mod set_error;
 pub mod shutdown;
 pub mod source;
 pub mod status;

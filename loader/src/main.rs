@@ -1,6 +1,6 @@
 //! `loader`: parse, log, run, map to an exit code.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -16,16 +16,19 @@ fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .compact()
+        // A log that cannot be written is nobody's end; complaining about it would panic.
+        .log_internal_errors(false)
         .init();
-    let done = match cli.command {
+    let done = loader::run::prepare().and_then(|()| match cli.command {
         Command::Serve(args) => loader::run::serve(args),
         Command::Status(args) => loader::run::status(&args),
         Command::Preview(args) => loader::run::preview(&args),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            // The code tells it where standard error does not.
+            let _ = writeln!(std::io::stderr(), "{failure}");
             ExitCode::from(failure.exit_code())
         }
     }

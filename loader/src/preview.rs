@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use image::{ImageError, RgbImage as Canvas, imageops};
 use image_decode::DEFAULT_PIXEL_LIMIT;
-use loader_ipc::Recipe;
+use loader_ipc::{ErrorKind, Recipe};
 use shard_format::{FormatError, ShardSet};
 
 use crate::augment::ViewKey;
 use crate::cli::PreviewArgs;
 use crate::pipeline::Worker;
+use crate::set_error;
 use crate::source::order::Permutation;
 
 const GAP: u32 = 6;
@@ -45,7 +46,7 @@ pub enum PreviewError {
         split: String,
     },
     /// The picture cannot be written.
-    #[error("cannot write the picture: {source}; {}; choose another --out ending in .png", .path.display())]
+    #[error("cannot write the picture: {source}; {}; choose another file, ending in .png", .path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -55,13 +56,13 @@ pub enum PreviewError {
 }
 
 impl PreviewError {
-    /// Exit code of the process.
-    pub fn exit_code(&self) -> i32 {
+    /// Of what kind it is.
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            PreviewError::Data(error) => error.exit_code(),
-            PreviewError::Recipe { .. } => 2,
-            PreviewError::Empty { .. } => 3,
-            PreviewError::Write { .. } => 4,
+            PreviewError::Data(error) => set_error::kind(error),
+            PreviewError::Recipe { .. } => ErrorKind::Usage,
+            PreviewError::Empty { .. } => ErrorKind::Data,
+            PreviewError::Write { .. } => ErrorKind::Resources,
         }
     }
 }
@@ -257,6 +258,6 @@ mod tests {
             error.to_string().contains("recipe.json") && error.to_string().contains("size 0"),
             "{error}"
         );
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.kind(), ErrorKind::Usage);
     }
 }

@@ -4,22 +4,32 @@ use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
 
-use loader_ipc::{IpcError, Listener};
+use loader_ipc::{ErrorKind, IpcError, Listener};
 use shard_format::{FormatError, ReadOptions};
 
 use crate::cli::{PreviewArgs, ServeArgs, StatusArgs};
 use crate::config::{ConfigError, ServeConfig, socket_or_default};
 use crate::daemon::Daemon;
 use crate::preview::{self, PreviewError};
-use crate::shutdown::Shutdown;
+use crate::set_error;
+use crate::shutdown::{self, Shutdown, Stop};
 use crate::source::Shards;
 use crate::status;
 
 /// An error at the edge: one line for people, a code for scripts.
 #[derive(Debug)]
 pub struct Failure {
-    exit_code: u8,
+    kind: ErrorKind,
     message: String,
+}
+
+/// What every command needs first.
+///
+/// # Errors
+/// When the system refuses it.
+pub fn prepare() -> Result<(), Failure> {
+    let outlived = shutdown::outlive_file_size_limit();
+    Ok(outlived.map_err(IpcError::io("cannot take over a signal"))?)
 }
 
 /// `loader serve`.
@@ -35,7 +45,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
     let (shutdown, woken) = Shutdown::new();
     shutdown
         .on_signals()
-        .map_err(IpcError::io("cannot take over signals"))?;
+        .map_err(IpcError::no_thread("signals"))?;
     let owner = format!(
         "pid {} serving {}",
         std::process::id(),
@@ -52,19 +62,24 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
     if config.until_stdin_closes {
         shutdown
             .on_stdin_closed()
-            .map_err(IpcError::io("cannot watch standard input"))?;
+            .map_err(IpcError::no_thread("standard input"))?;
     }
     announce(&config, &shards)?;
-    let daemon =
-        Daemon::new(config, shards, shutdown).map_err(IpcError::io("cannot start the workers"))?;
+    let daemon = Daemon::new(config, shards, shutdown).map_err(IpcError::no_thread("a worker"))?;
     let stop = daemon
         .serve(listener, &woken)
-        .map_err(IpcError::io("cannot start the daemon"))?;
-    if stop.exit_code == 0 {
-        tracing::info!("{}", stop.reason);
-        return Ok(());
+        .map_err(IpcError::no_thread("accepting subscribers"))?;
+    match stop {
+        Stop::Asked(reason) => {
+            tracing::info!("{reason}");
+            Ok(())
+        }
+        Stop::OverBudget(reason) => Err(Failure::new(
+            reason.kind,
+            format!("{reason} (--max-bad-fraction)"),
+        )),
+        Stop::Failed(reason) => Err(Failure::new(reason.kind, reason.to_string())),
     }
-    Err(Failure::new(stop.exit_code, stop.reason))
 }
 
 /// `loader status`.
@@ -111,53 +126,70 @@ fn announce(config: &ServeConfig, shards: &Shards) -> Result<(), Failure> {
 /// Writes a result; a reader that went away (`| head`) is no error.
 fn print_line(text: &str) -> Result<(), Failure> {
     match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(4, format!("cannot write the result: {error}")))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+            ErrorKind::Resources,
+            format!("cannot write the result: {error}"),
+        )),
         _ => Ok(()),
     }
 }
 
 impl Failure {
-    fn new(exit_code: i32, message: String) -> Failure {
-        Failure {
-            exit_code: u8::try_from(exit_code).unwrap_or(1),
-            message,
-        }
+    fn new(kind: ErrorKind, message: String) -> Failure {
+        Failure { kind, message }
     }
 
     /// Exit code of the process.
     pub fn exit_code(&self) -> u8 {
-        self.exit_code
+        match self.kind {
+            ErrorKind::Usage => 2,
+            ErrorKind::Data => 3,
+            ErrorKind::Resources => 4,
+            ErrorKind::Library => 5,
+            ErrorKind::PeerLost => 6,
+        }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error[{}]: {}", self.exit_code, self.message)
+        write!(f, "error[{}]: {}", self.exit_code(), self.message)
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
-        Failure::new(2, error.to_string())
+        Failure::new(ErrorKind::Usage, error.to_string())
     }
 }
 
 impl From<FormatError> for Failure {
     fn from(error: FormatError) -> Failure {
-        Failure::new(error.exit_code(), error.to_string())
+        Failure::new(set_error::kind(&error), set_error::told(&error))
     }
 }
 
 impl From<IpcError> for Failure {
     fn from(error: IpcError) -> Failure {
-        Failure::new(error.exit_code(), error.to_string())
+        let option = match &error {
+            IpcError::NoDaemon { socket } => {
+                format!(": loader serve SHARDS --socket {}", socket.display())
+            }
+            IpcError::BadSocket { .. } | IpcError::SocketInUse { .. } => {
+                " (--socket PATH)".to_owned()
+            }
+            _ => String::new(),
+        };
+        Failure::new(error.kind(), format!("{error}{option}"))
     }
 }
 
 impl From<PreviewError> for Failure {
     fn from(error: PreviewError) -> Failure {
-        Failure::new(error.exit_code(), error.to_string())
+        let option = match &error {
+            PreviewError::Write { .. } => " (--out FILE)",
+            _ => "",
+        };
+        Failure::new(error.kind(), format!("{error}{option}"))
     }
 }

@@ -1,4 +1,4 @@
-//! One place that says whether the daemon should stop, why, and with which exit code.
+//! One place that says whether the daemon should stop, and why.
 //!
 //! Signals, a closed standard input, and a spent failure budget all come here; the first reason counts.
 
@@ -7,18 +7,19 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use loader_ipc::{ErrorKind, Reason};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-/// Why the daemon stops.
+/// Why the daemon stops, in the words that its subscribers are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stop {
-    /// What, where, what to do.
-    pub reason: String,
-    /// Exit code of the daemon.
-    pub exit_code: i32,
-    /// Exit code that subscribers are told: to them a daemon stopped by request is a lost peer.
-    pub subscriber_exit_code: i32,
+pub enum Stop {
+    /// Somebody asked for it. To subscribers the daemon is a lost peer.
+    Asked(Reason),
+    /// More samples are bad than are allowed.
+    OverBudget(Reason),
+    /// The data, or what the machine has, do not suffice.
+    Failed(Reason),
 }
 
 /// A handle that any thread may pull.
@@ -59,21 +60,25 @@ impl Shutdown {
         self.stop.get().is_some()
     }
 
-    /// Stops on SIGINT or SIGTERM; a second signal ends the process at once.
+    /// Stops on SIGINT, SIGTERM or SIGHUP. A second SIGINT or SIGTERM ends the process at once; a terminal that closes may send SIGHUP twice.
+    /// Whoever started us with SIGHUP ignored (`nohup`) does not want us to stop.
     ///
     /// # Errors
     /// When signals cannot be taken over.
     pub fn on_signals(&self) -> std::io::Result<()> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        if !is_ignored(SIGHUP) {
+            signals.add_signal(SIGHUP)?;
+        }
         let shutdown = self.clone();
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 for signal in signals.forever() {
-                    if shutdown.is_triggered() {
+                    if shutdown.is_triggered() && signal != SIGHUP {
                         std::process::exit(128 + signal);
                     }
-                    shutdown.trigger(Stop::by_request("a signal"));
+                    shutdown.trigger(Stop::asked_by("a signal"));
                 }
             })?;
         Ok(())
@@ -88,39 +93,54 @@ impl Shutdown {
         thread::Builder::new().name("stdin".into()).spawn(move || {
             let mut ignored = [0; 64];
             while matches!(std::io::stdin().read(&mut ignored), Ok(read) if read > 0) {}
-            shutdown.trigger(Stop::by_request("the end of standard input"));
+            shutdown.trigger(Stop::asked_by("the end of standard input"));
         })?;
         Ok(())
     }
 }
 
 impl Stop {
-    fn by_request(whose: &str) -> Stop {
-        let reason = format!("the loader was stopped by {whose}; start it again, then resume");
-        Stop {
-            reason,
-            exit_code: 0,
-            subscriber_exit_code: 6,
-        }
+    fn asked_by(whose: &str) -> Stop {
+        Stop::Asked(Reason {
+            kind: ErrorKind::PeerLost,
+            what: format!("the loader was stopped by {whose}"),
+            place: String::new(),
+            remedy: "start it again, then resume".to_owned(),
+        })
     }
 
     /// The data are at fault.
-    pub fn bad_data(reason: String) -> Stop {
-        Stop::for_everybody(3, reason)
+    pub fn bad_data(sentence: String) -> Stop {
+        Stop::Failed(Reason::new(ErrorKind::Data, sentence))
     }
 
     /// Room or another resource is missing.
-    pub fn no_resources(reason: String) -> Stop {
-        Stop::for_everybody(4, reason)
+    pub fn no_resources(sentence: String) -> Stop {
+        Stop::Failed(Reason::new(ErrorKind::Resources, sentence))
     }
 
-    fn for_everybody(exit_code: i32, reason: String) -> Stop {
-        Stop {
-            reason,
-            exit_code,
-            subscriber_exit_code: exit_code,
+    /// The words.
+    pub fn reason(&self) -> &Reason {
+        match self {
+            Stop::Asked(reason) | Stop::OverBudget(reason) | Stop::Failed(reason) => reason,
         }
     }
+}
+
+/// Makes a file that would grow beyond its limit (`ulimit -f`) an error of that write rather than the end of the process.
+///
+/// # Errors
+/// When the signal cannot be taken over.
+pub fn outlive_file_size_limit() -> std::io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
+}
+
+/// Whether whoever started us had the signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 #[cfg(test)]
@@ -132,8 +152,8 @@ mod tests {
         let (shutdown, woken) = Shutdown::new();
         assert!(!shutdown.is_triggered());
         shutdown.trigger(Stop::bad_data("rot".into()));
-        shutdown.trigger(Stop::by_request("a signal"));
-        assert_eq!(shutdown.stop().unwrap().exit_code, 3);
+        shutdown.trigger(Stop::asked_by("a signal"));
+        assert_eq!(shutdown.stop(), Some(&Stop::bad_data("rot".into())));
         assert!(woken.try_recv().is_ok() && woken.try_recv().is_err());
     }
 }

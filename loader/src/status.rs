@@ -46,19 +46,19 @@ pub fn table(status: &DaemonStatus) -> String {
         return lines.join("\n");
     }
     lines.push(format!(
-        "{:>3} {:>8} {:<16} {:<6} {:>6} {:>12} {:>13} {:>8} {:>7} {:>7}  verdict",
-        "#", "pid", "name", "split", "rank", "epoch.step", "batches", "img/s", "it wait", "we wait"
+        "{:>3} {:<30} {:<8} {:>6} {:>14} {:>17} {:>9}",
+        "#", "subscriber", "split", "rank", "epoch.step", "batches", "img/s"
     ));
-    lines.extend(status.subscribers.iter().map(row));
+    lines.extend(status.subscribers.iter().map(rows));
     lines.join("\n")
 }
 
-fn row(subscriber: &SubscriberStatus) -> String {
+/// Two lines: where the subscriber is, and who waits for whom.
+fn rows(subscriber: &SubscriberStatus) -> String {
     format!(
-        "{:>3} {:>8} {:<16.16} {:<6.6} {:>6} {:>12} {:>13} {:>8.1} {:>6.1}% {:>6.1}%  {}",
+        "{:>3} {:<30.30} {:<8.8} {:>6} {:>14} {:>17} {:>9.1}\n    the subscriber waits {:.1} % of the time, the loader {:.1} %: {}",
         subscriber.id,
-        subscriber.pid,
-        subscriber.name,
+        format!("{:.16} (pid {})", subscriber.name, subscriber.pid),
         subscriber.split,
         format!("{}/{}", subscriber.rank, subscriber.world_size),
         format!("{}.{}", subscriber.epoch, subscriber.step),
@@ -134,11 +134,25 @@ mod tests {
             uptime_s: 3_725.0,
             num_workers: 2,
             failures: Vec::new(),
-            subscribers: vec![subscriber(0.0, 0.0)],
+            subscribers: vec![SubscriberStatus {
+                name: "a name that is longer than its column".into(),
+                split: "unlabelled".into(),
+                num_batches: 1_251_000,
+                ..subscriber(0.0, 0.1)
+            }],
         };
         let table = table(&status);
-        for word in ["1:02:05", "4242", "3.17", "100/1000", "512.0", "none"] {
+        for word in [
+            "1:02:05",
+            "4242",
+            "3.17",
+            "100/1251000",
+            "512.0",
+            "none",
+            "the loader 10.0 %",
+        ] {
             assert!(table.contains(word), "{word} in\n{table}");
         }
+        assert!(table.lines().all(|line| line.len() <= 100), "{table}");
     }
 }

@@ -1,23 +1,40 @@
 //! One subscriber's stream: its promise, its ring, and the feeder thread that reserves slots and hands rows to the pool.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use loader_ipc::{
-    BatchHead, Closer, Connection, Geometry, IpcError, Publisher, StreamInfo, SubscriberStatus,
-    Subscription,
+    BatchHead, Closer, Connection, ErrorKind, Geometry, IpcError, Publisher, Reason, StreamInfo,
+    SubscriberStatus, Subscription,
 };
 use shard_format::FormatError;
 
-use crate::daemon::Daemon;
-use crate::pipeline::{Job, StreamContext};
-use crate::source::Plan;
+use crate::failures::Failures;
+use crate::pipeline::{Job, Pool, StreamContext};
+use crate::set_error;
+use crate::shutdown::Shutdown;
 use crate::source::plan::PlanError;
+use crate::source::{Plan, Shards};
 
 /// How often a feeder that waits for a free slot looks whether it should stop.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What all streams of a daemon share.
+#[derive(Debug)]
+pub struct Services {
+    /// The data set.
+    pub shards: Shards,
+    /// The workers.
+    pub pool: Pool,
+    /// The bad samples.
+    pub failures: Arc<Failures>,
+    /// Stops the daemon.
+    pub shutdown: Shutdown,
+    /// Slots of a ring whose subscriber does not say.
+    pub num_slots: u32,
+}
 
 /// A promised stream.
 #[derive(Debug)]
@@ -49,31 +66,32 @@ pub enum RefusedError {
 }
 
 impl RefusedError {
-    /// Exit code for the subscriber.
-    pub fn exit_code(&self) -> i32 {
-        match self {
-            RefusedError::Data(FormatError::UnknownSplit { .. }) => 2,
-            RefusedError::Data(error) => error.exit_code(),
-            RefusedError::Plan(PlanError::BadSubscription { .. }) => 2,
-            RefusedError::Plan(PlanError::TooFewSamples { .. }) => 3,
-            RefusedError::Ring(error) => error.exit_code(),
-        }
+    /// What the subscriber is told.
+    pub fn reason(&self) -> Reason {
+        let kind = match self {
+            RefusedError::Data(error) => set_error::kind(error),
+            RefusedError::Plan(PlanError::BadSubscription { .. }) => ErrorKind::Usage,
+            RefusedError::Plan(PlanError::TooFewSamples { .. }) => ErrorKind::Data,
+            RefusedError::Ring(error) => return error.reason(),
+        };
+        Reason::new(kind, self.to_string())
     }
 }
 
 impl Stream {
-    /// Prepares what `subscription` asks for: plan, promise and ring.
+    /// Prepares stream number `id` as `subscription` asks for it: plan, promise and ring.
     ///
     /// # Errors
     /// [`RefusedError`], to be told to the subscriber.
     pub fn prepare(
-        daemon: &Daemon,
+        services: &Services,
+        id: u64,
         connection: &Connection,
         subscription: Subscription,
     ) -> Result<Stream, RefusedError> {
-        let set = daemon.shards().split(&subscription.split)?;
+        let set = services.shards.split(&subscription.split)?;
         let plan = Plan::new(&subscription, set.num_samples())?;
-        let num_slots = subscription.num_slots.unwrap_or(daemon.config().num_slots);
+        let num_slots = subscription.num_slots.unwrap_or(services.num_slots);
         let geometry = Geometry::new(&subscription.recipe, subscription.batch_size, num_slots);
         let publisher = Publisher::create(&geometry)?;
         let info = StreamInfo {
@@ -91,13 +109,13 @@ impl Stream {
             split: subscription.split.clone(),
             recipe: subscription.recipe.clone(),
             seed: subscription.seed,
-            failures: Arc::clone(daemon.failures()),
-            shutdown: daemon.shutdown().clone(),
+            failures: Arc::clone(&services.failures),
+            shutdown: services.shutdown.clone(),
             num_published: AtomicU64::new(0),
             cancelled: false.into(),
         });
         Ok(Stream {
-            id: daemon.next_stream_id(),
+            id,
             pid: connection.pid(),
             subscription,
             info,
@@ -126,8 +144,8 @@ impl Stream {
     }
 
     /// Ends the stream before its last batch.
-    pub fn close(&self, reason: String, exit_code: i32) {
-        self.closer.close(reason, exit_code);
+    pub fn close(&self, reason: Reason) {
+        self.closer.close(reason);
     }
 
     /// Stops all work for this stream: its subscriber is gone.
@@ -135,50 +153,48 @@ impl Stream {
         self.context.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Starts the feeder thread.
+    /// Starts the feeder thread, which queues its rows in `pool`.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn feed(self: &Arc<Stream>, daemon: &Weak<Daemon>) -> std::io::Result<()> {
-        let (stream, daemon) = (Arc::clone(self), daemon.clone());
+    pub fn feed(self: &Arc<Stream>, pool: Pool) -> std::io::Result<()> {
+        let stream = Arc::clone(self);
         thread::Builder::new()
             .name(format!("feeder-{}", self.id))
             .spawn(move || {
-                if let Err(error) = stream.feed_all(&daemon)
+                if let Err(error) = stream.feed_all(&pool)
                     && !stream.is_over()
                 {
                     tracing::error!("stream {}: {error}", stream.id);
-                    stream.close(error.to_string(), error.exit_code());
+                    stream.close(error.reason());
                 }
             })?;
         Ok(())
     }
 
-    fn feed_all(&self, daemon: &Weak<Daemon>) -> Result<(), IpcError> {
+    fn feed_all(&self, pool: &Pool) -> Result<(), IpcError> {
         for sequence in 0..self.info.num_batches {
-            let Some(daemon) = daemon.upgrade() else {
-                return Ok(());
-            };
-            if !self.feed_batch(&daemon, sequence)? {
-                return Ok(());
+            if !self.feed_batch(pool, sequence)? {
+                break;
             }
         }
         Ok(())
     }
 
     /// Reserves the slot of batch `sequence` and queues its rows; `false` when the stream is over.
-    fn feed_batch(&self, daemon: &Daemon, sequence: u64) -> Result<bool, IpcError> {
+    fn feed_batch(&self, pool: &Pool, sequence: u64) -> Result<bool, IpcError> {
         let start = Instant::now();
         let slot = loop {
             if self.is_over() {
                 return Ok(false);
             }
             if self.publisher.is_aborted() {
-                let reason = format!("a worker failed; stream {}; see the loader's log", self.id);
-                return Err(IpcError::Stopped {
-                    reason,
-                    exit_code: 5,
-                });
+                return Err(IpcError::Stopped(Reason {
+                    kind: ErrorKind::Library,
+                    what: "a worker failed".to_owned(),
+                    place: format!("stream {}", self.id),
+                    remedy: "see the loader's log".to_owned(),
+                }));
             }
             if let Some(slot) = self.publisher.reserve(sequence, LOOK_INTERVAL)? {
                 break slot;
@@ -200,7 +216,7 @@ impl Stream {
                 sample_id,
                 writer,
             };
-            if daemon.pool().submit(job).is_err() {
+            if pool.submit(job).is_err() {
                 return Ok(false);
             }
         }

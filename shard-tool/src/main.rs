@@ -1,58 +1,47 @@
 //! `shard-tool`: turns images into packed sets, indexes shards that are there already, looks into sets, checks them, and makes
 //! synthetic ones.
 //!
-//! Results go to stdout, everything else to stderr. This file maps the outcome to an exit code and
-//! knows nothing else.
+//! The way of an image: [`source`] finds it, [`packing`] plans where it goes and writes it, [`commands`] take what is asked for, and
+//! [`report`] tells what came of it. This file maps the outcome to an exit code and knows nothing else.
 
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
-mod alike;
-mod behind;
-mod cat;
 mod cli;
-mod disk;
+mod commands;
 mod error;
-mod feed;
-mod index;
-mod interrupt;
-mod journal;
-mod jpeg;
-mod list;
-mod near;
-mod order;
-mod out_folder;
-mod output;
-mod pack;
-mod plan;
-mod progress;
+mod packing;
 mod report;
-mod set;
 mod source;
-mod spill;
-mod split;
-mod stat;
-mod synth;
-mod tally;
-mod threads;
-mod transcode;
-mod unpack;
-mod usage;
-mod verify;
+mod system;
 
-use crate::output::tell;
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::commands::{cat, index, list, pack, split, stat, synth, unpack, verify};
+use crate::report::output::{tell, tell_lines};
+
 fn main() -> ExitCode {
-    let outcome = match usage::parse().command {
-        cli::Command::Pack(options) => pack::run(&options),
-        cli::Command::Index(options) => index::run(&options),
-        cli::Command::Synth(options) => synth::run(&options),
-        cli::Command::List(options) => list::run(&options),
-        cli::Command::Stat(options) => stat::run(&options),
-        cli::Command::Cat(options) => cat::run(&options),
-        cli::Command::Unpack(options) => unpack::run(&options),
-        cli::Command::Split(options) => split::run(&options),
-        cli::Command::Verify(options) => verify::run(&options),
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        if !error.use_stderr() {
+            error.exit();
+        }
+        let told = error.to_string();
+        let told = told.strip_prefix("error: ").unwrap_or(&told);
+        tell_lines(&format!("error[2]: {told}"));
+        std::process::exit(2);
+    });
+    let outcome = match cli.command {
+        Command::Pack(options) => pack::run(&options),
+        Command::Index(options) => index::run(&options),
+        Command::Synth(options) => synth::run(&options),
+        Command::List(options) => list::run(&options),
+        Command::Stat(options) => stat::run(&options),
+        Command::Cat(options) => cat::run(&options),
+        Command::Unpack(options) => unpack::run(&options),
+        Command::Split(options) => split::run(&options),
+        Command::Verify(options) => verify::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,15 +1,12 @@
-//! The command line, and from the end of a run to an exit code.
+//! The command line: what it may say, and which of its flags helps after a failure.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::device;
-use crate::failure::{EXIT_STOPPED, Failure};
-use crate::output::tell;
-use crate::run;
+use crate::checkpoint::CheckpointError;
+use crate::failure::Failure;
+use crate::run_dir::Existing;
 
 /// Trains a network without labels on the views that a loader serves.
 #[derive(Debug, Clone, Parser)]
@@ -36,42 +33,49 @@ pub struct Cli {
     pub pairs: Vec<String>,
 }
 
-/// Parses, runs, says how it ended.
-pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if !cli.keys && !cli.check {
-        device::restart_with_short_spins();
+impl Cli {
+    /// The configuration file; empty where there is none to read.
+    pub fn config_path(&self) -> PathBuf {
+        self.cfg.clone().unwrap_or_default()
     }
-    let ended = catch_unwind(AssertUnwindSafe(|| run::run(&cli)));
-    let failure = match ended {
-        Ok(Ok(())) => return ExitCode::SUCCESS,
-        Ok(Err(failure)) => failure,
-        Err(panic) => library_failure(panic),
-    };
-    let code = failure.exit_code();
-    if code == EXIT_STOPPED {
-        tell!("{failure}");
-    } else {
-        tell!("error[{code}]: {failure}");
+
+    /// What to do about a run that is there already.
+    pub fn existing(&self) -> Existing {
+        match (self.resume, self.overwrite) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Overwrite,
+            _ => Existing::Refuse,
+        }
     }
-    ExitCode::from(code as u8)
+
+    /// This command line with `--resume`.
+    pub fn resume_command(&self) -> String {
+        let program = std::env::args().next().unwrap_or("trainer".to_owned());
+        let path = self.config_path().display().to_string();
+        let mut words = vec![program, "--cfg".to_owned(), path, "--resume".to_owned()];
+        words.extend(self.pairs.iter().cloned());
+        let quoted: Vec<String> = words.into_iter().map(quoted).collect();
+        quoted.join(" ")
+    }
+
+    /// The flag that helps, where there is one.
+    pub fn advice(failure: &Failure) -> &'static str {
+        match failure {
+            Failure::Config(_) => "\n  (--keys lists every key)",
+            Failure::RunExists(_) => " (--resume continues it, --overwrite replaces it)",
+            Failure::Checkpoint(CheckpointError::None(_)) => " (leave --resume out)",
+            Failure::NotFinite { .. } => " (--resume)",
+            _ => "",
+        }
+    }
 }
 
-/// libtorch's errors reach us as panics of the bindings; anything else is a mistake of ours and panics on.
-fn library_failure(panic: Box<dyn std::any::Any + Send>) -> Failure {
-    let text = panic
-        .downcast_ref::<String>()
-        .map_or("", String::as_str)
-        .to_owned();
-    let Some((_, message)) = text.split_once("Torch(\"") else {
-        resume_unwind(panic);
-    };
-    let first_line = message.split("\\n").next().unwrap_or(message);
-    if first_line.contains("out of memory") || first_line.contains("allocate memory") {
-        let advice = "lower TRAIN.BATCH_SIZE, the view sizes or DINOHead.OUTPUT_DIM, then --resume";
-        return Failure::Resources(format!("memory ran out; libtorch: {first_line}; {advice}"));
+/// A word as a shell takes it.
+fn quoted(word: String) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
-    Failure::Library(format!(
-        "libtorch failed; {first_line}; try DEVICE cpu, or report this with the configuration"
-    ))
 }

@@ -8,11 +8,14 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Kind, Tensor};
 
 use crate::config::DeviceChoice;
 use crate::failure::Failure;
 use crate::output::tell;
+
+/// Values of a tensor that every thread of libtorch gets a share of.
+const POOL_SIZED: i64 = 1 << 22;
 
 /// Where a run computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +50,17 @@ pub fn choose(choice: DeviceChoice) -> Result<Chosen, Failure> {
     }
 }
 
+/// Threads that this process may compute with.
+pub fn num_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get())
+}
+
 /// Gives libtorch as many threads as this process may use, and says how many that is.
 pub fn limit_threads() -> String {
-    let allowed = std::thread::available_parallelism().map_or(1, |count| count.get());
+    let allowed = num_threads();
     tch::set_num_threads(allowed as i32);
+    // Large enough for all threads of the pool: they start now, not after a loader has taken what the limits leave.
+    let _ = Tensor::zeros([POOL_SIZED], (Kind::Float, Device::Cpu)).exp();
     format!("threads: {allowed} (CPU quota and affinity of this process)")
 }
 

@@ -1,9 +1,12 @@
 //! Why a run ends other than by finishing, and the exit code of each case.
 
+use std::any::Any;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
-use loader_ipc::IpcError;
+use loader_ipc::{ErrorKind, IpcError};
 
+use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
 
 /// Exit code of a run that was stopped by request and can be resumed.
@@ -15,6 +18,12 @@ pub enum Failure {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The folder holds a run, and nothing was said about it.
+    #[error("OUTPUT_DIR holds a run already; {}; continue it, replace it, or choose another folder", .0.display())]
+    RunExists(PathBuf),
+    /// There is no checkpoint, or it is damaged or cannot be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The command line, or a folder it names, is not usable as asked.
     #[error("{0}")]
     Usage(String),
@@ -28,7 +37,7 @@ pub enum Failure {
     #[error("{0}")]
     Library(String),
     /// The loader refused, stopped or died.
-    #[error("{0}")]
+    #[error("{}{}", .0, setting(.0))]
     Loader(#[from] IpcError),
     /// The loss is not a number any more.
     #[error(
@@ -61,29 +70,68 @@ impl Failure {
     /// The process's exit code: 2 usage or configuration, 3 data, 4 resources, 5 library, 6 peer lost, 75 stopped.
     pub fn exit_code(&self) -> i32 {
         match self {
+            Failure::Checkpoint(CheckpointError::Write { .. }) => 4,
             Failure::Config(_) | Failure::Usage(_) => 2,
+            Failure::RunExists(_) | Failure::Checkpoint(_) => 2,
             Failure::Data(_) | Failure::NotFinite { .. } => 3,
             Failure::Resources(_) => 4,
             Failure::Library(_) => 5,
-            Failure::Loader(error) => error.exit_code(),
+            Failure::Loader(error) => match error.kind() {
+                ErrorKind::Usage => 2,
+                ErrorKind::Data => 3,
+                ErrorKind::Resources => 4,
+                ErrorKind::Library => 5,
+                ErrorKind::PeerLost => 6,
+            },
             Failure::Stopped { .. } => EXIT_STOPPED,
         }
+    }
+
+    /// libtorch's errors reach us as panics of the bindings; anything else is a mistake of ours and panics on.
+    pub fn of_panic(panic: Box<dyn Any + Send>) -> Failure {
+        let text = panic
+            .downcast_ref::<String>()
+            .map_or("", String::as_str)
+            .to_owned();
+        let Some((_, message)) = text.split_once("Torch(\"") else {
+            resume_unwind(panic);
+        };
+        let first_line = message.split("\\n").next().unwrap_or(message);
+        if first_line.contains("out of memory") || first_line.contains("allocate memory") {
+            let advice = "lower TRAIN.BATCH_SIZE, the view sizes or DINOHead.OUTPUT_DIM";
+            return Failure::Resources(format!("memory ran out; libtorch: {first_line}; {advice}"));
+        }
+        Failure::Library(format!(
+            "libtorch failed; {first_line}; try DEVICE cpu, or report this with the configuration"
+        ))
     }
 
     /// Wraps a system error: what was tried, on which file, what to do.
     pub fn io<'a>(what: &'a str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Failure + 'a {
         move |error| {
-            Failure::Resources(format!(
-                "{what} failed: {error}; {}; check space and permissions",
-                path.display()
-            ))
+            let remedy = match error.raw_os_error() {
+                Some(libc::EAGAIN) => "raise the limit of processes (ulimit -u)",
+                Some(libc::EMFILE | libc::ENFILE) => "raise the limit of open files (ulimit -n)",
+                Some(libc::EFBIG) => "raise the limit of a file's size (ulimit -f)",
+                _ => "check space and permissions",
+            };
+            let path = path.display();
+            Failure::Resources(format!("{what} failed: {error}; {path}; {remedy}"))
         }
+    }
+}
+
+/// The setting that helps where the contract's own words cannot name one.
+fn setting(error: &IpcError) -> &'static str {
+    match error {
+        IpcError::BadSocket { .. } => " (LOADER.SOCKET)",
+        _ => "",
     }
 }
 
 fn last_checkpoint(checkpoint: &Option<PathBuf>) -> String {
     match checkpoint {
-        Some(path) => format!("{} with --resume", path.display()),
+        Some(path) => path.display().to_string(),
         None => "the start (no checkpoint was saved yet)".to_owned(),
     }
 }

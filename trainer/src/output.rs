@@ -51,7 +51,7 @@ pub(crate) fn show_line(line: fmt::Arguments<'_>) {
     }
 }
 
-/// See [`tell!`]; the one function that the binary needs.
+/// As the macro `tell`, for the binary.
 pub fn tell_line(line: fmt::Arguments<'_>) {
     let line = format!("{line}\n");
     if io::stderr().write_all(line.as_bytes()).is_err()

@@ -1,61 +1,31 @@
 //! Wires a run together: configuration, device, folder, loader, model, loop. No decision is made here that a test would miss.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use loader_ipc::{Order, StreamInfo, Subscription};
 
 use crate::batch::Normalizer;
 use crate::batch_stream::BatchStream;
-use crate::checkpoint::{self, CheckpointError, Position, State};
+use crate::checkpoint::{Position, State};
 use crate::cli::Cli;
 use crate::config::keys::{KEYS, Key};
 use crate::config::{RawConfig, Resolved, Settings, resolve};
 use crate::curves;
 use crate::device::{self, Chosen};
 use crate::failure::Failure;
+use crate::limits;
 use crate::loader_process::Loader;
 use crate::method::Method;
 use crate::metrics::Metrics;
 use crate::output::{self, show, tell};
 use crate::progress::Progress;
-use crate::run_dir::{Existing, RunDir};
+use crate::resume::Resume;
+use crate::run_dir::RunDir;
 use crate::stop::Stop;
 use crate::train_loop::{RateSchedules, TrainLoop};
 use crate::validate::{Split, Validator};
 use crate::world::Alone;
-
-/// Keys that decide the shape of the state: a checkpoint with other values cannot be continued.
-const SHAPE_KEYS: [&str; 11] = [
-    "SSL_METHOD",
-    "MODEL.BACKBONE_ARCH",
-    "DINOHead.OUTPUT_DIM",
-    "DINOHead.HIDDEN_SIZE",
-    "DINOHead.BOTTLENECK_DIM",
-    "DINOHead.NUM_LAYERS",
-    "DINOHead.USE_BN_IN_HEAD",
-    "DINOHead.NORM_LAST_YEAR",
-    "SOLVER.OPTIMIZING_METHOD",
-    "TRAIN.JOINT_LINEAR_PROBE",
-    "TRAIN.BATCH_SIZE",
-];
-
-/// Keys that a continued run may change without a word.
-const FREE_KEYS: [&str; 6] = [
-    "OUTPUT_DIR",
-    "LOADER.SOCKET",
-    "LOADER.SLOTS",
-    "LOADER.TIMEOUT_S",
-    "TRAIN.MAX_STEPS",
-    "LOG_STEP",
-];
-
-/// A checkpoint to continue from.
-struct Resume {
-    path: PathBuf,
-    state: State,
-}
 
 /// Runs what the command line asks for.
 ///
@@ -75,17 +45,13 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Resolved::Unavailable(what) => Err(Failure::Usage(format!(
             "not available in this version: {}; {}; this version trains in one process, in single precision",
             what.join(", "),
-            config_path(cli).display()
+            cli.config_path().display()
         ))),
     }
 }
 
-fn config_path(cli: &Cli) -> PathBuf {
-    cli.cfg.clone().unwrap_or_default()
-}
-
 fn read_config(cli: &Cli) -> Result<RawConfig, Failure> {
-    let path = config_path(cli);
+    let path = cli.config_path();
     let shown = path.display();
     let text = std::fs::read_to_string(&path).map_err(|error| {
         Failure::Usage(format!(
@@ -125,23 +91,27 @@ fn checked(raw: &RawConfig, resolved: &Resolved) -> String {
 }
 
 fn train(cli: &Cli, raw: &RawConfig, settings: Settings) -> Result<(), Failure> {
+    limits::check(device::num_threads())?;
     // Before the device: loading CUDA must find no other thread, and signals must find their handlers.
     device::keep_freed_memory();
     let chosen = device::choose(settings.device)?;
     let stop = Stop::install()?;
-    let dir = RunDir::open(&settings.output_dir, existing(cli))?;
+    let dir = RunDir::open(&settings.output_dir, cli.existing())?;
     output::log_to(dir.path());
     for note in raw.notes(raw.method()) {
         show!("note: {note}");
     }
     show!("{}, {}", chosen.reason, device::limit_threads());
     save_recipe(&settings, dir.path())?;
-    let resume = find_resume(cli, raw, &dir)?;
+    let resume = match cli.resume {
+        true => Some(Resume::find(&dir.checkpoints(), raw)?),
+        false => None,
+    };
     let loader = Loader::find(&settings)?;
     show!("{}", loader.line);
     let position = resume
         .as_ref()
-        .map_or(Position::default(), |it| it.state.position);
+        .map_or(Position::default(), Resume::position);
     if position.epoch >= settings.schedules.total_epochs {
         show!("the run is complete; {}", settings.output_dir.display());
         draw_curves(dir.path());
@@ -158,7 +128,7 @@ fn train(cli: &Cli, raw: &RawConfig, settings: Settings) -> Result<(), Failure> 
     let probe_classes = probe_classes(&settings, &info)?;
     let mut model = make_model(&settings, probe_classes, &chosen);
     if let Some(resume) = &resume {
-        restore(model.as_mut(), resume, info.steps_per_epoch)?;
+        resume.restore(model.as_mut(), info.steps_per_epoch)?;
     }
     let mut training = TrainLoop {
         validator: make_validator(&settings, &loader, &info, &stop)?,
@@ -174,10 +144,10 @@ fn train(cli: &Cli, raw: &RawConfig, settings: Settings) -> Result<(), Failure> 
             position,
             steps_per_epoch: info.steps_per_epoch,
             probe_classes,
-            settings: owned_lines(raw),
+            settings: raw.to_map(),
         },
         checkpoints: dir.checkpoints(),
-        resume_command: resume_command(cli),
+        resume_command: cli.resume_command(),
         settings,
         model,
         batches,
@@ -194,62 +164,6 @@ fn save_recipe(settings: &Settings, dir: &Path) -> Result<(), Failure> {
     let path = dir.join("recipe.json");
     let text = serde_json::to_string_pretty(&settings.views).expect("a recipe is plain data");
     std::fs::write(&path, text + "\n").map_err(Failure::io("writing the recipe", &path))
-}
-
-fn existing(cli: &Cli) -> Existing {
-    match (cli.resume, cli.overwrite) {
-        (true, _) => Existing::Resume,
-        (_, true) => Existing::Overwrite,
-        _ => Existing::Refuse,
-    }
-}
-
-fn find_resume(cli: &Cli, raw: &RawConfig, dir: &RunDir) -> Result<Option<Resume>, Failure> {
-    if !cli.resume {
-        return Ok(None);
-    }
-    let (path, state) = checkpoint::latest(&dir.checkpoints())?;
-    compare_settings(&path, &state.settings, &owned_lines(raw))?;
-    show!("continuing from {}", path.display());
-    Ok(Some(Resume { path, state }))
-}
-
-fn owned_lines(raw: &RawConfig) -> BTreeMap<String, String> {
-    let lines = raw.lines().into_iter();
-    lines.map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-/// Differences in keys that shape the state are refused as a table; the others are told.
-fn compare_settings(
-    path: &Path,
-    then: &BTreeMap<String, String>,
-    now: &BTreeMap<String, String>,
-) -> Result<(), Failure> {
-    let differs = |key: &&String| then.get(*key) != now.get(*key);
-    let row = |key: &String| {
-        let value = |side: &BTreeMap<String, String>| side.get(key).cloned().unwrap_or_default();
-        format!("  {key}: saved {}, now {}", value(then), value(now))
-    };
-    let changed: Vec<&String> = now.keys().filter(differs).collect();
-    let is_shape = |key: &str| SHAPE_KEYS.contains(&key);
-    let fatal: Vec<String> = changed
-        .iter()
-        .filter(|key| is_shape(key))
-        .map(|key| row(key))
-        .collect();
-    if !fatal.is_empty() {
-        return Err(Failure::Usage(format!(
-            "the checkpoint is of another run; {}; set these back or choose another OUTPUT_DIR:\n{}",
-            path.display(),
-            fatal.join("\n")
-        )));
-    }
-    for key in changed {
-        if !FREE_KEYS.contains(&key.as_str()) {
-            show!("note: changed since the checkpoint:{}", &row(key)[1..]);
-        }
-    }
-    Ok(())
 }
 
 fn open_batches(
@@ -317,23 +231,6 @@ fn make_model(settings: &Settings, probe_classes: Option<i64>, chosen: &Chosen) 
     model
 }
 
-fn restore(model: &mut dyn Method, resume: &Resume, steps_per_epoch: u64) -> Result<(), Failure> {
-    let Resume { path, state } = resume;
-    if state.steps_per_epoch != steps_per_epoch {
-        return Err(Failure::Usage(format!(
-            "the checkpoint counts {} steps per epoch, the data set gives {steps_per_epoch}; {}; use the data set the run began with",
-            state.steps_per_epoch,
-            path.display()
-        )));
-    }
-    let tensors = checkpoint::load(path)?;
-    let restored = model.restore(&checkpoint::finder(&tensors));
-    restored.map_err(|what| {
-        let path = path.clone();
-        CheckpointError::Damaged { path, what }.into()
-    })
-}
-
 fn make_validator(
     settings: &Settings,
     loader: &Loader,
@@ -367,27 +264,6 @@ fn rates(settings: &Settings, steps_per_epoch: u64) -> RateSchedules {
         weight_decay: schedules.weight_decay(steps_per_epoch),
         momentum: schedules.momentum(steps_per_epoch),
     }
-}
-
-/// The command line of this run with `--resume`.
-fn resume_command(cli: &Cli) -> String {
-    let program = std::env::args().next().unwrap_or("trainer".to_owned());
-    let mut words = vec![
-        program,
-        "--cfg".to_owned(),
-        config_path(cli).display().to_string(),
-    ];
-    words.push("--resume".to_owned());
-    words.extend(cli.pairs.iter().cloned());
-    let quoted = words.iter().map(|word| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:+,".contains(c);
-        if !word.is_empty() && word.chars().all(is_plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
 }
 
 /// The run is done and saved: a picture that cannot be drawn is told and ends nothing.

@@ -46,10 +46,7 @@ impl RunDir {
             dir.clear()?;
         }
         if existing == Existing::Refuse && dir.holds_a_run() {
-            return Err(Failure::Usage(format!(
-                "OUTPUT_DIR holds a run already; {}; continue it with --resume, replace it with --overwrite, or choose another folder",
-                path.display()
-            )));
+            return Err(Failure::RunExists(path.to_owned()));
         }
         Ok(dir)
     }
@@ -125,7 +122,7 @@ mod tests {
         fs::write(&file, "{}\n").unwrap();
         let refused = RunDir::open(dir.path(), Existing::Refuse).unwrap_err();
         assert_eq!(refused.exit_code(), 2);
-        assert!(refused.to_string().contains("--overwrite"), "{refused}");
+        assert!(matches!(refused, Failure::RunExists(_)), "{refused}");
         drop(RunDir::open(dir.path(), Existing::Resume).unwrap());
         assert!(file.exists());
         drop(RunDir::open(dir.path(), Existing::Overwrite).unwrap());

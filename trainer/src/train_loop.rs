@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Normalizer};
 use crate::batch_stream::{BatchStream, Next};
-use crate::checkpoint::{self, CheckpointError, Position, State};
+use crate::checkpoint::{self, Position, State};
 use crate::config::Settings;
 use crate::failure::Failure;
 use crate::method::{Method, Scalars, StepRates};
@@ -281,7 +281,7 @@ impl TrainLoop {
     fn ended_early(&self) -> Failure {
         let Position { step, epoch, .. } = self.state.position;
         Failure::Data(format!(
-            "the loader had no more batches than {step}; epoch {}; --resume continues",
+            "the loader had no more batches than {step}; epoch {}; continue the run",
             epoch + 1
         ))
     }
@@ -292,15 +292,6 @@ impl TrainLoop {
             step: line.step,
             sample_ids: batch.sample_ids.clone(),
             checkpoint: checkpoint::list(&self.checkpoints).pop(),
-        }
-    }
-}
-
-impl From<CheckpointError> for Failure {
-    fn from(error: CheckpointError) -> Failure {
-        match error {
-            CheckpointError::Write { .. } => Failure::Resources(error.to_string()),
-            _ => Failure::Usage(error.to_string()),
         }
     }
 }

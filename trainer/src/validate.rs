@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use loader_ipc::{IpcError, Order, Recipe, Subscription};
+use loader_ipc::{ErrorKind, IpcError, Order, Recipe, Subscription};
 
 use crate::batch::Normalizer;
 use crate::batch_stream::{BatchStream, Next};
@@ -73,10 +73,9 @@ impl Validator {
     pub fn choose_split(&mut self, stop: &Stop) -> Result<Option<String>, Failure> {
         match self.open(stop) {
             Ok(_) => Ok(None),
-            Err(IpcError::Refused {
-                reason,
-                exit_code: 2 | 3,
-            }) => {
+            Err(IpcError::Refused(reason))
+                if matches!(reason.kind, ErrorKind::Usage | ErrorKind::Data) =>
+            {
                 self.split = Split::Train;
                 self.open(stop)?;
                 let used = self.num_train.min(MAX_STAND_IN);

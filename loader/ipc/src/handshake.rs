@@ -8,24 +8,31 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use ipc_channel::ipc::{self, IpcOneShotServer, IpcReceiver, IpcSender};
+use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::PROTOCOL_VERSION;
 use crate::error::IpcError;
+use crate::limits;
 use crate::message::{Reply, Request};
+use crate::reason::{ErrorKind, Reason};
 
+/// Version of the protocol; both sides must have the same.
+pub const PROTOCOL_VERSION: u32 = 2;
 const MAGIC: [u8; 8] = *b"sslight\n";
-const MAX_NAME: usize = 4096;
+/// Longest name or reason that is read.
+const MAX_TEXT: usize = 4096;
 /// How long a peer may take for its part of the handshake.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may take to be turned away; whoever comes next waits for it.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The subscriber's channel ends, sent to the daemon.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,10 +49,16 @@ pub(crate) fn connect(
     socket: &Path,
     timeout: Duration,
 ) -> Result<(UnixStream, Channels), IpcError> {
+    limits::check_socket_path(socket)?;
     let mut stream = UnixStream::connect(socket).map_err(|error| no_daemon(socket, error))?;
+    limits::check_descriptors(&stream)?;
     set_timeouts(&stream, timeout)?;
     exchange_hello(&mut stream)?;
-    let name = read_name(&mut stream)?;
+    let name = read_text(&mut stream)?;
+    if name.is_empty() {
+        let reason = read_text(&mut stream)?;
+        return Err(IpcError::Refused(Reason::new(ErrorKind::Resources, reason)));
+    }
     let channels =
         offer_endpoints(name).map_err(IpcError::io("cannot open the control channel"))?;
     Ok((stream, channels))
@@ -57,11 +70,30 @@ pub(crate) fn accept(
 ) -> Result<(IpcSender<Reply>, IpcReceiver<Request>), IpcError> {
     set_timeouts(stream, HANDSHAKE_TIMEOUT)?;
     exchange_hello(stream)?;
-    let (server, name) = IpcOneShotServer::<Endpoints>::new()
-        .map_err(IpcError::io("cannot open the control channel"))?;
-    write_name(stream, &name).map_err(broken)?;
-    let endpoints = accept_endpoints(server, name)?;
-    Ok((endpoints.replies, endpoints.requests))
+    let (name, coming) = match expect_endpoints(stream) {
+        Ok(expected) => expected,
+        Err(error) => {
+            // A peer that is gone needs no reason.
+            let _ = write_refusal(stream, &error);
+            return Err(error);
+        }
+    };
+    let sent = write_text(stream, &name).map_err(broken);
+    let endpoints = sent.and_then(|()| wait_for(&coming));
+    if endpoints.is_err() {
+        // Ends the thread that still waits.
+        drop(IpcSender::<Endpoints>::connect(name));
+    }
+    endpoints.map(|endpoints| (endpoints.replies, endpoints.requests))
+}
+
+/// Daemon: tells a subscriber that has just connected why there is no place for it.
+pub(crate) fn turn_away(mut stream: UnixStream, error: &IpcError) {
+    let told = set_timeouts(&stream, REFUSAL_TIMEOUT)
+        .and_then(|()| exchange_hello(&mut stream))
+        .and_then(|()| write_refusal(&mut stream, error).map_err(broken));
+    // It may be gone, or no subscriber at all; it is turned away in any case.
+    drop(told);
 }
 
 /// Daemon: passes the segments' descriptors.
@@ -88,13 +120,17 @@ pub(crate) fn receive_descriptors(stream: &UnixStream) -> Result<[OwnedFd; 2], I
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
-    recvmsg(
+    let failed = |errno: Errno| IpcError::io("the loader did not pass its segments")(errno.into());
+    let received = recvmsg(
         stream,
         &mut [io::IoSliceMut::new(&mut byte)],
         &mut control,
         RecvFlags::CMSG_CLOEXEC,
     )
-    .map_err(|e| IpcError::io("the loader did not pass its segments")(e.into()))?;
+    .map_err(failed)?;
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(failed(Errno::MFILE));
+    }
     let mut fds = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(received) = message {
@@ -128,23 +164,28 @@ fn exchange_hello(stream: &mut UnixStream) -> Result<(), IpcError> {
     Ok(())
 }
 
-fn write_name(stream: &mut UnixStream, name: &str) -> io::Result<()> {
-    stream.write_all(&(name.len() as u32).to_le_bytes())?;
-    stream.write_all(name.as_bytes())
+fn write_text(stream: &mut UnixStream, text: &str) -> io::Result<()> {
+    stream.write_all(&(text.len() as u32).to_le_bytes())?;
+    stream.write_all(text.as_bytes())
 }
 
-fn read_name(stream: &mut UnixStream) -> Result<String, IpcError> {
+fn write_refusal(stream: &mut UnixStream, error: &IpcError) -> io::Result<()> {
+    write_text(stream, "")?;
+    write_text(stream, &error.to_string())
+}
+
+fn read_text(stream: &mut UnixStream) -> Result<String, IpcError> {
     let mut len = [0; 4];
     stream.read_exact(&mut len).map_err(broken)?;
     let len = u32::from_le_bytes(len) as usize;
-    if len > MAX_NAME {
+    if len > MAX_TEXT {
         return Err(IpcError::NotAPeer {
             what: format!("a channel name of {len} bytes"),
         });
     }
-    let mut name = vec![0; len];
-    stream.read_exact(&mut name).map_err(broken)?;
-    String::from_utf8(name).map_err(|_| IpcError::NotAPeer {
+    let mut text = vec![0; len];
+    stream.read_exact(&mut text).map_err(broken)?;
+    String::from_utf8(text).map_err(|_| IpcError::NotAPeer {
         what: "a channel name that is no text".into(),
     })
 }
@@ -159,33 +200,35 @@ fn offer_endpoints(name: String) -> io::Result<Channels> {
     Ok((request_sender, reply_receiver))
 }
 
-/// Waits for the subscriber's endpoints. ipc-channel's `accept` has no deadline, so it runs on a thread of its own; when the
-/// subscriber never comes, connecting to the server ourselves ends that thread.
-fn accept_endpoints(
-    server: IpcOneShotServer<Endpoints>,
-    name: String,
-) -> Result<Endpoints, IpcError> {
-    let (sender, receiver) = mpsc::channel();
+/// The name of a server for the subscriber's endpoints, and where they will come. ipc-channel's `accept` has no deadline, so it runs on a
+/// thread of its own.
+fn expect_endpoints(
+    stream: &UnixStream,
+) -> Result<(String, Receiver<io::Result<Endpoints>>), IpcError> {
+    limits::check_channel_folder(&tempfile::env::temp_dir())?;
+    limits::check_descriptors(stream)?;
+    let (server, name) = IpcOneShotServer::<Endpoints>::new()
+        .map_err(IpcError::io("cannot open the control channel"))?;
+    let (sender, coming) = mpsc::channel();
     let accepting = move || {
+        let accepted = server.accept().map(|(_, endpoints)| endpoints);
         // The receiver may have given up; then nobody wants the answer.
-        let _ = sender.send(server.accept().map(|(_, endpoints)| endpoints));
+        let _ = sender.send(accepted.map_err(io::Error::other));
     };
     std::thread::Builder::new()
         .name("handshake".into())
         .spawn(accepting)
-        .map_err(IpcError::io("cannot start a thread"))?;
-    match receiver.recv_timeout(HANDSHAKE_TIMEOUT) {
-        Ok(Ok(endpoints)) => Ok(endpoints),
-        Ok(Err(error)) => Err(IpcError::NotAPeer {
-            what: format!("no control channel: {error}"),
-        }),
-        Err(_) => {
-            drop(IpcSender::<Endpoints>::connect(name));
-            Err(IpcError::NotAPeer {
-                what: format!("no control channel within {HANDSHAKE_TIMEOUT:?}"),
-            })
-        }
-    }
+        .map_err(IpcError::no_thread("a handshake"))?;
+    Ok((name, coming))
+}
+
+fn wait_for(coming: &Receiver<io::Result<Endpoints>>) -> Result<Endpoints, IpcError> {
+    let what = match coming.recv_timeout(HANDSHAKE_TIMEOUT) {
+        Ok(Ok(endpoints)) => return Ok(endpoints),
+        Ok(Err(error)) => format!("no control channel: {error}"),
+        Err(_) => format!("no control channel within {HANDSHAKE_TIMEOUT:?}"),
+    };
+    Err(IpcError::NotAPeer { what })
 }
 
 fn set_timeouts(stream: &UnixStream, timeout: Duration) -> Result<(), IpcError> {

@@ -8,9 +8,11 @@
 //!
 //! 1. Both sides send 12 bytes on the socket: `b"sslight\n"` and the protocol version (`u32`, little endian).
 //! 2. The daemon sends the name of a one-shot ipc-channel server (`u32` length, UTF-8); the subscriber connects to it and sends
-//!    its channel ends. From here on [`Request`]s and [`Reply`]s travel over ipc-channel.
+//!    its channel ends. A daemon that lacks descriptors, threads or memory for that sends an empty name and the reason (`u32`
+//!    length, UTF-8) instead, and hangs up. From here on [`Request`]s and [`Reply`]s travel over ipc-channel.
 //! 3. [`Request::Subscribe`] is answered by [`Reply::Subscribed`], and the daemon passes two descriptors over the socket
-//!    (`SCM_RIGHTS`): the control segment and the views, the latter read-only.
+//!    (`SCM_RIGHTS`): the control segment and the views, both `memfd`s sealed against shrinking; the views are sealed against
+//!    writing as well. A subscriber must refuse descriptors without the seal `F_SEAL_SHRINK`.
 //! 4. Batches then need no messages at all: a turn word per slot, waited for with a futex, says whose turn it is (module
 //!    `ring`, which holds the state table).
 //! 5. The socket stays open as the sign of life. A daemon that ends a stream early sends [`Reply::Closed`] first.
@@ -20,28 +22,32 @@
 //! How images are found, decoded or augmented, and what tensors are. It starts no thread but one during a handshake, and leans
 //! on few crates, so that other projects can subscribe without building the daemon.
 
+mod default_socket;
 mod error;
 mod handshake;
 mod layout;
+mod limits;
 mod listener;
 mod liveness;
+mod memory;
 mod message;
 mod publisher;
+mod reason;
 pub mod recipe;
 mod ring;
 mod segment;
 mod subscriber;
 mod sync;
 
+pub use default_socket::default_socket;
 pub use error::IpcError;
+pub use handshake::PROTOCOL_VERSION;
 pub use layout::{CHANNELS, Geometry, Layout, MAX_BATCH, MAX_SLOTS, TensorLayout};
-pub use listener::{Closer, Connection, Listener, default_socket};
+pub use listener::{Closer, Connection, Listener};
 pub use message::{
     DaemonStatus, FailureCount, Order, Reply, Request, StreamInfo, SubscriberStatus, Subscription,
 };
 pub use publisher::{BatchHead, NO_LABEL, NO_SAMPLE, Publisher, SampleWriter, SlotWriter};
+pub use reason::{ErrorKind, Reason};
 pub use recipe::Recipe;
 pub use subscriber::{Client, GroupBytes, LIVENESS_INTERVAL, Lease, Subscriber};
-
-/// Version of the protocol; both sides must have the same.
-pub const PROTOCOL_VERSION: u32 = 1;

@@ -9,17 +9,17 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use ipc_channel::ipc::{IpcReceiver, IpcSender};
+use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use crate::error::IpcError;
 use crate::handshake;
+use crate::limits;
 use crate::liveness;
 use crate::message::{Reply, Request};
 use crate::publisher::Publisher;
-
-/// Longest path that a Unix socket address holds.
-const MAX_SOCKET_PATH: usize = 107;
+use crate::reason::Reason;
 
 /// A bound socket; dropping it unlinks socket and lock.
 #[derive(Debug)]
@@ -48,16 +48,6 @@ pub struct Closer {
     replies: IpcSender<Reply>,
 }
 
-/// The default meeting place: one per user and data set.
-///
-/// `$XDG_RUNTIME_DIR/sslight/<id>/loader.sock`, else `/tmp/sslight-<uid>/<id>/loader.sock`, where `<id>` is a hash of the data
-/// set's canonical path.
-pub fn default_socket(shards: &Path) -> PathBuf {
-    let canonical = fs::canonicalize(shards).unwrap_or_else(|_| shards.to_owned());
-    let id = fnv1a(canonical.as_os_str().as_encoded_bytes());
-    runtime_dir().join(format!("{id:016x}")).join("loader.sock")
-}
-
 impl Listener {
     /// Binds `path`, creating its folder (0700) where it is missing. `owner` is what a second daemon is told about this one.
     ///
@@ -66,18 +56,18 @@ impl Listener {
     pub fn bind(path: &Path, owner: &str) -> Result<Listener, IpcError> {
         let path = std::path::absolute(path)
             .map_err(IpcError::io(format!("bad path {}", path.display())))?;
-        if path.as_os_str().len() > MAX_SOCKET_PATH {
-            let what = format!("the path has more than {MAX_SOCKET_PATH} bytes");
-            return Err(IpcError::BadSocket { socket: path, what });
-        }
+        limits::check_socket_path(&path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
-        create_private(folder).map_err(|error| bad_socket(&path, &error))?;
+        create_private(folder).map_err(|error| bad_socket(&path, error))?;
+        limits::check_channel_folder(folder)?;
         let lock_path = PathBuf::from(format!("{}.lock", path.display()));
         let lock = lock(&path, &lock_path, owner)?;
         let removed_stale = remove_stale(&path)?;
-        let socket = UnixListener::bind(&path).map_err(|error| bad_socket(&path, &error))?;
+        let socket = UnixListener::bind(&path).map_err(|error| bad_socket(&path, error))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
-            .map_err(|error| bad_socket(&path, &error))?;
+            .map_err(|error| bad_socket(&path, error))?;
+        limits::check_descriptors(&socket)?;
+        try_channel().map_err(IpcError::io("cannot open a control channel"))?;
         Ok(Listener {
             socket,
             path,
@@ -100,27 +90,33 @@ impl Listener {
         self.removed_stale
     }
 
-    /// Where it listens.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Waits for the next subscriber to connect. [`Listener::greet`] then shakes hands, on whatever thread.
     ///
     /// # Errors
-    /// When the socket is shut down or descriptors run out.
+    /// When the socket is shut down, or descriptors run out; a subscriber for whom there are not enough is told so.
     pub fn accept(&self) -> Result<UnixStream, IpcError> {
         let (stream, _) = self
             .socket
             .accept()
             .map_err(IpcError::io("cannot accept a subscriber"))?;
-        Ok(stream)
+        match limits::check_descriptors(&stream) {
+            Ok(()) => Ok(stream),
+            Err(error) => {
+                handshake::turn_away(stream, &error);
+                Err(error)
+            }
+        }
     }
 
-    /// Makes a waiting [`Listener::accept`] return, by connecting to ourselves.
-    pub fn wake(path: &Path) {
-        // A failure means that the listener is gone already, which is what was wanted.
-        let _ = UnixStream::connect(path);
+    /// Tells a connected subscriber why it cannot be served, and hangs up.
+    pub fn turn_away(stream: UnixStream, error: &IpcError) {
+        handshake::turn_away(stream, error);
+    }
+
+    /// Makes a waiting [`Listener::accept`] and every later one fail. Takes no descriptor, so it works when there is none left.
+    pub fn shut(&self) {
+        // A socket that listens can always be shut down.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
     }
 
     /// Shakes hands with a connected subscriber of the same user.
@@ -198,30 +194,11 @@ impl Connection {
 
 impl Closer {
     /// Tells the subscriber why its stream ends, then hangs up.
-    pub fn close(&self, reason: String, exit_code: i32) {
+    pub fn close(&self, reason: Reason) {
         // It may be gone already, which is as good.
-        let _ = self.replies.send(Reply::Closed { reason, exit_code });
+        let _ = self.replies.send(Reply::Closed(reason));
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
-}
-
-fn runtime_dir() -> PathBuf {
-    let named = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_dir());
-    match named {
-        Some(dir) => dir.join("sslight"),
-        None => PathBuf::from(format!(
-            "/tmp/sslight-{}",
-            rustix::process::geteuid().as_raw()
-        )),
-    }
-}
-
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 fn create_private(folder: &Path) -> std::io::Result<()> {
@@ -231,11 +208,23 @@ fn create_private(folder: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn bad_socket(path: &Path, error: &std::io::Error) -> IpcError {
-    IpcError::BadSocket {
-        socket: path.to_owned(),
-        what: error.to_string(),
+/// What is wrong with the path; but no path is better when descriptors run out.
+fn bad_socket(path: &Path, error: std::io::Error) -> IpcError {
+    match Errno::from_io_error(&error) {
+        Some(Errno::MFILE | Errno::NFILE) => {
+            IpcError::io(format!("cannot listen at {}", path.display()))(error)
+        }
+        _ => IpcError::BadSocket {
+            socket: path.to_owned(),
+            what: error.to_string(),
+        },
     }
+}
+
+/// ipc-channel measures a socket when it is first used, and is of no more use if that fails. So it is used once while there are descriptors.
+fn try_channel() -> std::io::Result<()> {
+    let (sender, _receiver) = ipc::channel::<()>()?;
+    sender.send(()).map_err(std::io::Error::other)
 }
 
 fn lock(path: &Path, lock_path: &Path, owner: &str) -> Result<File, IpcError> {
@@ -247,8 +236,9 @@ fn lock(path: &Path, lock_path: &Path, owner: &str) -> Result<File, IpcError> {
             .truncate(false)
             .mode(0o600)
             .open(lock_path)
-            .map_err(|error| bad_socket(path, &error))?;
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            .map_err(|error| bad_socket(path, error))?;
+        let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(Errno::WOULDBLOCK) {
             let mut owner = String::new();
             let _ = file.read_to_string(&mut owner);
             return Err(IpcError::SocketInUse {
@@ -256,8 +246,9 @@ fn lock(path: &Path, lock_path: &Path, owner: &str) -> Result<File, IpcError> {
                 owner: owner.trim().to_owned(),
             });
         }
+        locked.map_err(|errno| bad_socket(path, errno.into()))?;
         if is_current(&file, lock_path) {
-            write_owner(&mut file, owner).map_err(|error| bad_socket(path, &error))?;
+            write_owner(&mut file, owner).map_err(|error| bad_socket(path, error))?;
             return Ok(file);
         }
     }
@@ -283,7 +274,7 @@ fn remove_stale(path: &Path) -> Result<bool, IpcError> {
         Err(_) => Ok(false),
         Ok(meta) if meta.file_type().is_socket() => fs::remove_file(path)
             .map(|()| true)
-            .map_err(|error| bad_socket(path, &error)),
+            .map_err(|error| bad_socket(path, error)),
         Ok(_) => Err(IpcError::BadSocket {
             socket: path.to_owned(),
             what: "a file that is no socket stands there".into(),
@@ -294,6 +285,9 @@ fn remove_stale(path: &Path) -> Result<bool, IpcError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reason::ErrorKind;
+    use crate::subscriber::Client;
+    use std::time::Duration;
 
     #[test]
     fn a_second_daemon_is_told_who_the_first_is() {
@@ -305,7 +299,7 @@ mod tests {
             matches!(&error, IpcError::SocketInUse { owner, .. } if owner.contains("pid 42")),
             "{error}"
         );
-        assert_eq!(error.exit_code(), 4);
+        assert_eq!(error.kind(), ErrorKind::Resources);
         drop(first);
         assert_eq!(
             fs::read_dir(path.parent().unwrap()).unwrap().count(),
@@ -341,19 +335,18 @@ mod tests {
     #[test]
     fn a_path_too_long_for_a_socket_is_an_error_that_says_so() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Listener::bind(&dir.path().join("x".repeat(120)), "pid 1").unwrap_err();
-        assert!(error.to_string().contains("107"), "{error}");
-    }
-
-    #[test]
-    fn each_data_set_has_its_own_socket() {
-        assert_ne!(
-            default_socket(Path::new("/data/a")),
-            default_socket(Path::new("/data/b"))
-        );
-        assert_eq!(
-            default_socket(Path::new("/data/a")),
-            default_socket(Path::new("/data/a"))
+        let path = dir.path().join("x".repeat(120));
+        let error = Listener::bind(&path, "pid 1").unwrap_err();
+        let told = error.to_string();
+        let len = format!("{} bytes", path.as_os_str().len());
+        for words in [path.to_str().unwrap(), &len, "107"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        assert!(
+            Client::connect(&path, Duration::from_secs(1))
+                .unwrap_err()
+                .to_string()
+                .contains(&len)
         );
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Geometry;
+use crate::reason::Reason;
 use crate::recipe::Recipe;
 
 /// What a subscriber asks for.
@@ -89,21 +90,11 @@ pub enum Reply {
     /// The stream starts; the segments follow on the socket.
     Subscribed(StreamInfo),
     /// The subscription is refused.
-    Refused {
-        /// What, where, what to do.
-        reason: String,
-        /// Exit code of this case.
-        exit_code: i32,
-    },
+    Refused(Reason),
     /// Answer to [`Request::Status`].
     Status(DaemonStatus),
     /// The stream ends before its last batch.
-    Closed {
-        /// What, where, what to do.
-        reason: String,
-        /// Exit code of this case.
-        exit_code: i32,
-    },
+    Closed(Reason),
 }
 
 /// What `loader status` shows.

@@ -69,7 +69,7 @@ impl Publisher {
     /// Creates both segments, every page reserved.
     ///
     /// # Errors
-    /// [`IpcError::SharedMemory`] when `/dev/shm` cannot hold the ring.
+    /// [`IpcError::SharedMemory`] when there is too little memory for the ring.
     pub fn create(geometry: &Geometry) -> Result<Publisher, IpcError> {
         let layout = geometry.layout()?;
         let views = Segment::create_views(&layout)?;
@@ -85,12 +85,12 @@ impl Publisher {
         })
     }
 
-    /// Descriptors for the subscriber: the control segment, and the views read-only.
+    /// Descriptors for the subscriber: the control segment and the views.
     ///
     /// # Errors
     /// [`IpcError::Io`] when descriptors run out.
     pub fn descriptors(&self) -> Result<[OwnedFd; 2], IpcError> {
-        Ok([self.shared.ring.fd()?, self.shared.views.read_only_fd()?])
+        Ok([self.shared.ring.fd()?, self.shared.views.fd()?])
     }
 
     /// Waits for the slot of batch number `sequence` to be free; `None` when `timeout` passed first.
@@ -140,9 +140,6 @@ impl SlotWriter {
         for row in head.num_valid..batch_size {
             self.shared.write_label(self.turn, row, NO_LABEL, NO_SAMPLE);
         }
-        if head.num_valid == 0 {
-            self.shared.ring.publish(self.turn);
-        }
         let unfinished = AtomicUsize::new(head.num_valid);
         let filling = Arc::new(Filling {
             shared: self.shared,
@@ -181,7 +178,7 @@ impl SampleWriter {
         let at = shared.bytes(*turn, offset, len);
         // SAFETY: the range lies inside the mapping and belongs to this row alone (`Layout::view_range` gives disjoint
         // ranges, proven by a property test); `&mut self` makes it unique in this process until the row is finished; the
-        // subscriber has no writable mapping of the views (`Segment::read_only_fd`).
+        // subscriber cannot write the views (they are sealed, `Segment::create_views`).
         unsafe { std::slice::from_raw_parts_mut(at, len) }
     }
 

@@ -63,7 +63,8 @@ pub struct Lease {
 
 /// One tensor of a lease: `u8 [num_views, batch_size, size, size, 3]` in shared memory.
 ///
-/// The daemon may write this memory once the lease is dropped, so it is reached through a pointer, never a slice.
+/// A sound daemon leaves this memory alone until the lease is dropped; another may write it at any time. So it is reached through a pointer
+/// and never a slice.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupBytes<'a> {
     lease: &'a Lease,
@@ -105,13 +106,12 @@ impl Client {
     /// Starts a stream. One connection carries one stream.
     ///
     /// # Errors
-    /// [`IpcError::Refused`] with the daemon's reason and exit code.
+    /// [`IpcError::Refused`] with the daemon's reason.
     pub fn subscribe(self, subscription: &Subscription) -> Result<Subscriber, IpcError> {
         let info = match self.ask(Request::Subscribe(subscription.clone()))? {
             Reply::Subscribed(info) => info,
-            Reply::Refused { reason, exit_code } => {
-                return Err(IpcError::Refused { reason, exit_code });
-            }
+            Reply::Refused(reason) => return Err(IpcError::Refused(reason)),
+            Reply::Closed(reason) => return Err(IpcError::Stopped(reason)),
             other => return Err(unexpected(&other)),
         };
         check_promise(subscription, &info)?;
@@ -213,8 +213,8 @@ impl Subscriber {
         if self.shared.ring.wait_ready(turn, Duration::ZERO)? {
             return Ok(());
         }
-        if let Ok(Reply::Closed { reason, exit_code }) = self.client.replies.try_recv() {
-            return Err(IpcError::Stopped { reason, exit_code });
+        if let Ok(Reply::Closed(reason)) = self.client.replies.try_recv() {
+            return Err(IpcError::Stopped(reason));
         }
         let (epoch, step) = self.info.position(self.next);
         Err(IpcError::PeerGone {
@@ -264,14 +264,18 @@ impl Lease {
 
     /// Labels `[batch_size]`, -1 where there is none.
     pub fn labels(&self) -> Vec<i64> {
-        self.shared
-            .read_rows::<i64>(self.turn, self.shared.layout.labels_offset)
+        let rows = self
+            .shared
+            .read_rows(self.turn, self.shared.layout.labels_offset);
+        rows.map(u64::cast_signed).collect()
     }
 
     /// Sample ids `[batch_size]` within the split.
     pub fn sample_ids(&self) -> Vec<u64> {
-        self.shared
-            .read_rows::<u64>(self.turn, self.shared.layout.ids_offset)
+        let rows = self
+            .shared
+            .read_rows(self.turn, self.shared.layout.ids_offset);
+        rows.collect()
     }
 
     /// The tensor of view group `index`; panics when the recipe has fewer groups.
@@ -295,7 +299,7 @@ impl Drop for Lease {
 }
 
 impl GroupBytes<'_> {
-    /// First byte; valid for [`GroupBytes::len`] bytes while the lease lives.
+    /// First byte; valid for reads of [`GroupBytes::len`] bytes while the lease lives. Make no slice of it: the daemon may write there.
     pub fn as_ptr(&self) -> *const u8 {
         let Lease { shared, turn, .. } = self.lease;
         shared.bytes(*turn, self.tensor.offset, self.tensor.bytes)
@@ -324,11 +328,16 @@ impl GroupBytes<'_> {
     }
 
     /// A private copy of the bytes.
-    #[allow(unsafe_code)]
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut copy = vec![0; self.len()];
-        // SAFETY: both ranges are valid for `len` bytes; the publisher leaves the slot alone while the lease lives.
-        unsafe { std::ptr::copy_nonoverlapping(self.as_ptr(), copy.as_mut_ptr(), copy.len()) };
+        let Lease { shared, turn, .. } = self.lease;
+        // Tensors begin at whole pages and end before the end of a page, so the last word is all inside of the slot.
+        let word = |number: usize| {
+            shared
+                .word(*turn, self.tensor.offset + 8 * number)
+                .to_ne_bytes()
+        };
+        let mut copy: Vec<u8> = (0..self.len().div_ceil(8)).flat_map(word).collect();
+        copy.truncate(self.len());
         copy
     }
 }
@@ -343,23 +352,23 @@ impl Shared {
             .bytes(turn.slot * self.layout.slot_bytes + offset, len)
     }
 
-    #[allow(unsafe_code)]
-    fn read_head(&self, turn: Turn) -> [u64; 3] {
-        // SAFETY: inside the slot, 4096-aligned, published (acquire load of the turn word came first).
-        unsafe {
-            self.bytes(turn, 0, size_of::<[u64; 3]>())
-                .cast::<[u64; 3]>()
-                .read()
-        }
+    /// Eight bytes of a published slot (the acquiring load of its turn word came first).
+    fn word(&self, turn: Turn, offset: usize) -> u64 {
+        assert!(
+            offset + 8 <= self.layout.slot_bytes,
+            "range inside the slot"
+        );
+        let at = turn.slot * self.layout.slot_bytes + offset;
+        self.views.counter(at).load(Ordering::Relaxed)
     }
 
-    #[allow(unsafe_code)]
-    fn read_rows<T: Copy + Default>(&self, turn: Turn, offset: usize) -> Vec<T> {
-        let mut rows = vec![T::default(); self.layout.batch_size];
-        let at = self.bytes(turn, offset, size_of_val(&rows[..])).cast::<T>();
-        // SAFETY: inside the slot, 8-aligned, plain integers, published and leased.
-        unsafe { std::ptr::copy_nonoverlapping(at, rows.as_mut_ptr(), rows.len()) };
-        rows
+    /// Epoch, step, and number of valid rows.
+    fn read_head(&self, turn: Turn) -> [u64; 3] {
+        [0, 8, 16].map(|offset| self.word(turn, offset))
+    }
+
+    fn read_rows(&self, turn: Turn, offset: usize) -> impl Iterator<Item = u64> {
+        (0..self.layout.batch_size).map(move |row| self.word(turn, offset + 8 * row))
     }
 }
 
@@ -378,3 +387,6 @@ fn check_promise(asked: &Subscription, info: &StreamInfo) -> Result<(), IpcError
         what: format!("the daemon promises {geometry:?} for another recipe"),
     })
 }
+
+#[cfg(test)]
+mod tests;

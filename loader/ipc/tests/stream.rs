@@ -5,8 +5,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use loader_ipc::{
-    BatchHead, Client, Connection, Geometry, IpcError, Lease, Listener, NO_LABEL, NO_SAMPLE, Order,
-    Publisher, Recipe, Reply, Request, StreamInfo, Subscription,
+    BatchHead, Client, Connection, ErrorKind, Geometry, IpcError, Lease, Listener, NO_LABEL,
+    NO_SAMPLE, Order, Publisher, Reason, Recipe, Reply, Request, StreamInfo, Subscription,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -211,7 +211,7 @@ fn a_daemon_that_vanishes_is_an_error_naming_the_step_never_a_hang() {
         ),
         "{error}"
     );
-    assert_eq!(error.exit_code(), 6);
+    assert_eq!(error.kind(), ErrorKind::PeerLost);
 }
 
 #[test]
@@ -219,7 +219,10 @@ fn a_daemon_that_stops_on_purpose_says_why() {
     let dir = tempfile::tempdir().unwrap();
     let path = socket(&dir);
     let daemon = daemon(&path, |connection, _, _| {
-        connection.closer().unwrap().close("over budget".into(), 3)
+        connection
+            .closer()
+            .unwrap()
+            .close(Reason::new(ErrorKind::Data, "over budget"))
     });
     let mut subscriber = Client::connect(&path, PATIENCE)
         .unwrap()
@@ -228,7 +231,7 @@ fn a_daemon_that_stops_on_purpose_says_why() {
     daemon.join().unwrap();
     let error = subscriber.receive(PATIENCE).unwrap_err();
     assert!(error.to_string().contains("over budget"), "{error}");
-    assert_eq!(error.exit_code(), 3);
+    assert_eq!(error.kind(), ErrorKind::Data);
 }
 
 #[test]
@@ -281,7 +284,7 @@ fn nobody_at_the_socket_is_an_error_that_says_what_to_start() {
     let dir = tempfile::tempdir().unwrap();
     let error = Client::connect(&socket(&dir), PATIENCE).unwrap_err();
     assert!(matches!(error, IpcError::NoDaemon { .. }));
-    assert!(error.to_string().contains("loader serve"), "{error}");
+    assert!(error.to_string().contains("start one"), "{error}");
 }
 
 #[test]
@@ -315,6 +318,6 @@ fn another_protocol_version_is_refused_naming_both() {
     });
     let error = Client::connect(&path, PATIENCE).unwrap_err();
     assert!(error.to_string().contains("77"), "{error}");
-    assert_eq!(error.exit_code(), 2);
+    assert_eq!(error.kind(), ErrorKind::Usage);
     talk.join().unwrap().unwrap();
 }

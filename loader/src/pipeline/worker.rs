@@ -1,8 +1,8 @@
 //! One worker: decode a sample once, make all its views, write them where the subscriber reads them.
 //!
-//! A sample that cannot be used is replaced by the next id that can (id + 1, modulo the split), with that sample's views and
-//! label: a rule that every rank computes alike. What is no fault of the sample, as a full disk, stops the daemon. Each worker
-//! belongs to one thread.
+//! In place of a bad sample comes the next good one: ids count up, and begin anew at the end of the split. Its row then has the views and the
+//! label of the other sample. Every rank finds the same one. Trouble that is no sample's fault, such as a full disk, stops the daemon instead.
+//! Each worker belongs to one thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use image_decode::{DecodeError, Decoder, Outcome, RgbImage};
 use loader_ipc::recipe::ViewSpec;
 use loader_ipc::{NO_LABEL, Recipe, SampleWriter};
-use shard_format::{Sample, ShardSet};
+use shard_format::{ErrorKind, Sample, ShardSet};
 
 use crate::augment::{CpuAugmenter, ViewKey, draw};
 use crate::failures::{BadSample, Failures, Verdict};
@@ -32,11 +32,11 @@ pub struct StreamContext {
     pub seed: u64,
     /// Where bad samples are reported.
     pub failures: Arc<Failures>,
-    /// Pulled when the budget is spent.
+    /// Stops the daemon.
     pub shutdown: Shutdown,
     /// Batches published so far.
     pub num_published: AtomicU64,
-    /// Set when the subscriber is gone: its rows are not worth any work.
+    /// Set when the subscriber is gone: no work is done for it any more.
     pub cancelled: AtomicBool,
 }
 
@@ -71,7 +71,7 @@ impl Worker {
         }
     }
 
-    /// Fills one row. Leaves it unfinished, which aborts the ring, only when no sample can be used or nobody waits for it.
+    /// Fills one row. Where nobody waits for it any more, or no sample is good, the row stays unfinished, and that aborts the ring.
     pub fn run(&mut self, job: Job) {
         let Job {
             stream,
@@ -130,7 +130,7 @@ impl Worker {
             }
         }
         let reason = format!(
-            "no usable sample; split `{}`: {MAX_REPLACEMENTS} samples after id {sample_id} are bad too; check the data set",
+            "no good sample near a bad one; split `{}`: sample {sample_id} and the {MAX_REPLACEMENTS} after it are bad; check the data set",
             stream.split
         );
         stream.shutdown.trigger(Stop::bad_data(reason));
@@ -142,7 +142,7 @@ impl Worker {
         let found = found.and_then(|sample| Ok((sample, sample.image()?)));
         let (sample, image) = match found {
             Ok(found) => found,
-            Err(error) if error.exit_code() == 4 => {
+            Err(error) if error.kind() == ErrorKind::Resources => {
                 stream
                     .shutdown
                     .trigger(Stop::no_resources(error.to_string()));
@@ -189,7 +189,7 @@ fn report(stream: &StreamContext, id: u64, cause: &'static str, place: String) {
     match stream.failures.report(bad) {
         Verdict::Known => {}
         Verdict::New => tracing::warn!("sample {id} is replaced by its neighbour: {place}"),
-        Verdict::OverBudget(reason) => stream.shutdown.trigger(Stop::bad_data(reason)),
+        Verdict::OverBudget(reason) => stream.shutdown.trigger(Stop::OverBudget(reason)),
     }
 }
 

@@ -31,7 +31,7 @@ pub enum PlanError {
     /// A shuffled epoch would have no step at all.
     #[error(
         "too few samples for one global batch; split `{split}`: {needed} needed ({batch_size} x {world_size} ranks), \
-         {num_samples} found; lower the batch size (TRAIN.BATCH_SIZE) or use fewer ranks"
+         {num_samples} found; lower the batch size or use fewer ranks"
     )]
     TooFewSamples {
         /// Name of the split.

@@ -16,10 +16,10 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Opens the set in `dir`, checking every split's shards against the manifest. What `options` bear is warned of.
+    /// Opens the set in `dir` and checks that the shards of every split are those of the manifest. Damage that `options` allow is logged.
     ///
     /// # Errors
-    /// When `dir` is no packed set, its files are not those that were packed, or there is no room to unpack all of them.
+    /// When `dir` is no packed set, when its files have changed, or when there is no room to unpack those that are compressed.
     pub fn open(dir: &Path, options: ReadOptions) -> Result<Shards, FormatError> {
         let manifest = Manifest::load(dir)?;
         let shards = Shards {
@@ -62,7 +62,7 @@ impl Shards {
     }
 }
 
-/// What is worth knowing of a split that was opened.
+/// Logs what a user should know of a split that was just opened.
 fn tell(set: &ShardSet) {
     let split = set.split();
     let num_mib = set.num_bytes_to_unpack().div_ceil(1 << 20);
@@ -93,7 +93,7 @@ fn loss(cut: &[&CutShard], num_left: u64) -> String {
         num_untold => format!("; and {num_untold} more shards"),
     };
     format!(
-        "{num_lost} of {} samples are lost and left out (--allow-damaged), since shards were cut short: {}{untold}",
+        "{num_lost} of {} samples are lost, since shards were cut short; the others are served, as was asked: {}{untold}",
         num_left + num_lost,
         told.join("; ")
     )

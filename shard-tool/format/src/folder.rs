@@ -10,8 +10,9 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::manifest::{MANIFEST_FILE, Manifest, ShardManifest};
-use crate::{FormatError, name};
+use crate::error::{Fault, FormatError};
+use crate::manifest::{Manifest, ShardManifest};
+use crate::name::{self, MANIFEST_FILE};
 
 /// Shards without a manifest may be someone else's; they are not overwritten unasked.
 pub(crate) fn check_holds_no_set(dir: &Path, ours: &[String]) -> Result<(), FormatError> {
@@ -20,27 +21,39 @@ pub(crate) fn check_holds_no_set(dir: &Path, ours: &[String]) -> Result<(), Form
     if found.iter().all(|file| ours.contains(file)) {
         return Ok(());
     }
-    Err(FormatError::Exists {
-        dir: dir.to_owned(),
-    })
+    Err(FormatError::new(
+        Fault::Exists,
+        "the folder holds shards already",
+        dir.display(),
+        "use another folder, or let them be replaced",
+    ))
 }
 
 /// What the manifest in `dir` names; nothing if there is none.
 ///
 /// # Errors
-/// [`FormatError::IndexedInPlace`] if the shards were only indexed: they are someone's originals. [`FormatError::UnknownSet`] if
+/// [`Fault::IndexedInPlace`] if the shards were only indexed: they are someone's originals. [`Fault::UnknownSet`] if
 /// that cannot be told.
 pub(crate) fn files_of_old_set(dir: &Path) -> Result<Vec<String>, FormatError> {
     let path = dir.join(MANIFEST_FILE);
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let unknown = |_| FormatError::UnknownSet { path };
-    let manifest = Manifest::load(dir).map_err(unknown)?;
+    let manifest = Manifest::load(dir).map_err(|_| {
+        FormatError::new(
+            Fault::UnknownSet,
+            "the manifest cannot be read, so that nobody knows whether the shards beside it may be replaced",
+            path.display(),
+            "move it and them away, or use another folder",
+        )
+    })?;
     if manifest.indexed_in_place.is_some() {
-        return Err(FormatError::IndexedInPlace {
-            dir: dir.to_owned(),
-        });
+        return Err(FormatError::new(
+            Fault::IndexedInPlace,
+            "the shards of this set were there before it was indexed and are not removed",
+            dir.display(),
+            "use another folder",
+        ));
     }
     let shards = manifest.splits.into_values().flat_map(|split| split.shards);
     Ok(shards
@@ -72,18 +85,18 @@ fn parent_of(dir: &Path) -> &Path {
 /// Takes the folder for writing, until what is given back is dropped.
 ///
 /// # Errors
-/// [`FormatError::Locked`] if another process writes there, or the system's refusal.
+/// [`Fault::Locked`] if another process writes there, or the system's refusal.
 pub fn lock_folder(dir: &Path) -> Result<File, FormatError> {
     let folder = File::open(dir).map_err(FormatError::read(dir))?;
     match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(folder),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(FormatError::Locked {
-            dir: dir.to_owned(),
-        }),
-        Err(errno) => Err(FormatError::Write {
-            path: dir.to_owned(),
-            source: errno.into(),
-        }),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(FormatError::new(
+            Fault::Locked,
+            "another process writes into this folder",
+            dir.display(),
+            "wait for it, or use another folder",
+        )),
+        Err(errno) => Err(FormatError::write(dir)(errno.into())),
     }
 }
 
@@ -121,7 +134,7 @@ pub fn write_partial(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), FormatE
     });
     written.map_err(|source| {
         drop(fs::remove_file(&path));
-        FormatError::Write { path, source }
+        FormatError::write(&path)(source)
     })
 }
 
@@ -131,7 +144,7 @@ pub fn write_partial(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), FormatE
 /// The system's refusal.
 pub fn publish(dir: &Path, file: &str) -> Result<(), FormatError> {
     let path = dir.join(file);
-    fs::rename(dir.join(name::partial_file(file)), &path).map_err(FormatError::write(path))
+    fs::rename(dir.join(name::partial_file(file)), &path).map_err(FormatError::write(&path))
 }
 
 /// Waits until the names in the folder are on disk.

@@ -1,7 +1,7 @@
 //! How WebDataset readers make samples of the members of a tar.
 //!
 //! Pure. The rules are those of the Python library `webdataset` 1.0: consecutive members with the
-//! same key are one sample, and what is behind the key names the field.
+//! same key are one sample, and what follows the key names the field.
 
 /// Key and extension of a member: its name, split at the first dot after its last slash.
 /// `None` if it has no dot there, or nothing before it: such a member belongs to no sample.

@@ -25,8 +25,7 @@
 //! Headers are GNU tar with mode 0644, owner 0 and time 0; names over 100 bytes use
 //! the GNU long-name member, so that stock `tar` and WebDataset readers see them whole.
 //! What is in a set is what its indexes list: a member of a shard that no entry names is not part of
-//! the set. So samples are dropped by writing a new index and manifest, shards untouched
-//! (`shard-tool verify --repair`); the digests in the manifest tell such an index from a damaged one.
+//! the set. So samples are dropped by writing a new index and manifest, shards untouched; the digests in the manifest tell such an index from a damaged one.
 //!
 //! A member name is split at the first dot after its last slash, hence keys have no dot there
 //! ([`name`] states how keys are made and how to get the source name back).
@@ -89,23 +88,17 @@ pub mod members;
 pub mod name;
 pub mod pattern;
 mod reader;
-mod remedy;
 mod sample;
 mod unpacked;
-pub mod walk;
 mod writer;
 
-pub use error::FormatError;
-pub use index::{
-    ENTRY_BYTES, Entry, HEADER_BYTES, Index, IndexBuilder, UNLABELLED, VERSION, check_index,
-};
+pub use error::{ErrorKind, Fault, FormatError, Remedy};
+pub use index::{ENTRY_BYTES, Entry, HEADER_BYTES, Index, IndexBuilder, UNLABELLED, VERSION};
 pub use indexer::{FoundSample, SetIndexer, ShardIndexer, WalkedTar};
-pub use manifest::{
-    IndexedInPlace, MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, modified_ns,
-};
+pub use manifest::{IndexedInPlace, Manifest, ShardManifest, SplitManifest, modified_ns};
 pub use mapping::MappedFile;
-pub use reader::{CutShard, ReadOptions, ShardSet};
-pub use remedy::Remedy;
-pub use sample::{ColourModel, ImageHeader, ImageKind, Sample};
-pub use unpacked::check_room_to_unpack;
+pub use name::MANIFEST_FILE;
+pub use reader::{CutShard, ReadOptions, Sample, ShardSet};
+pub use sample::{ColourModel, ImageHeader, ImageKind};
+pub use unpacked::{check_room_to_unpack, map_shard};
 pub use writer::{FinishedShard, NewSample, SetWriter, TAR_END_BYTES, WriterOptions};

@@ -8,10 +8,7 @@ use std::path::Path;
 use memmap2::{Mmap, UncheckedAdvice};
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::FormatError;
-use crate::manifest::ShardManifest;
-use crate::remedy::Remedy;
-use crate::unpacked::CompressedTar;
+use crate::error::{Fault, FormatError, Remedy};
 
 /// A whole file, mapped for reading, for those who look at a shard without its index.
 ///
@@ -23,20 +20,29 @@ impl MappedFile {
     /// Maps the file at `path`.
     ///
     /// # Errors
-    /// [`FormatError::MissingFile`], or [`FormatError::Read`] if it cannot be opened or mapped.
+    /// [`Fault::MissingFile`], [`Fault::TooManyMappings`], or the system's refusal.
     pub fn open(path: &Path) -> Result<Self, FormatError> {
-        map(path).map(Self)
+        Self::of(&open(path)?, path)
     }
 
-    /// Maps the tar of this shard of the set in `dir`; a compressed one is decompressed into an unnamed file first.
+    /// Maps an open file, whole; `path` is what an error names. The mapping outlives the file handle, and also the file's name.
     ///
     /// # Errors
-    /// As for [`MappedFile::open`], and what is wrong with a compressed shard.
-    pub fn of_shard(dir: &Path, shard: &ShardManifest) -> Result<Self, FormatError> {
-        match shard.zstd_bytes {
-            None => Self::open(&dir.join(&shard.file)),
-            Some(_) => CompressedTar::open(dir, shard)?.into_map().map(Self),
-        }
+    /// [`Fault::TooManyMappings`], or the system's refusal.
+    pub fn of(file: &File, path: &Path) -> Result<Self, FormatError> {
+        map_whole(file)
+            .map(Self)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::OutOfMemory => too_many_mappings(path),
+                _ => FormatError::read(path)(error),
+            })
+    }
+
+    /// Maps bytes that are in no file: a file in memory, without a name, takes them.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> io::Result<Self> {
+        let mut file = File::from(memfd_create("index", MemfdFlags::CLOEXEC)?);
+        file.write_all(bytes)?;
+        map_whole(&file).map(Self)
     }
 
     /// Gives the memory of these bytes back to the system, for those who read more than fits into memory. Nothing is lost: who
@@ -54,25 +60,19 @@ impl Deref for MappedFile {
     }
 }
 
-/// Maps a whole file. The mapping outlives the file handle, and also the file's name.
-///
-/// # Errors
-/// [`FormatError::MissingFile`], or as [`map_file`].
-pub(crate) fn map(path: &Path) -> Result<Mmap, FormatError> {
-    map_file(&open(path)?, path)
-}
-
 /// Opens a file of a set.
 ///
 /// # Errors
-/// [`FormatError::MissingFile`], or [`FormatError::Read`].
+/// [`Fault::MissingFile`], or the system's refusal.
 pub(crate) fn open(path: &Path) -> Result<File, FormatError> {
-    let file = File::open(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => FormatError::MissingFile {
-            path: path.to_owned(),
-            remedy: Remedy::default(),
-        },
-        _ => FormatError::read(path)(source),
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => FormatError::new(
+            Fault::MissingFile,
+            "a file of the set is missing",
+            path.display(),
+            Remedy::CopyOrPack,
+        ),
+        _ => FormatError::read(path)(error),
     })?;
     // Mapping a folder would fail with a word about devices.
     match file.metadata() {
@@ -83,31 +83,22 @@ pub(crate) fn open(path: &Path) -> Result<File, FormatError> {
     }
 }
 
-/// Maps an open file; `path` is what an error names.
-///
-/// # Errors
-/// [`FormatError::TooManyMappings`], or [`FormatError::Read`].
-pub(crate) fn map_file(file: &File, path: &Path) -> Result<Mmap, FormatError> {
-    map_whole(file).map_err(|source| match source.kind() {
-        io::ErrorKind::OutOfMemory => FormatError::TooManyMappings {
-            path: path.to_owned(),
-            limit: max_mappings(),
-        },
-        _ => FormatError::read(path)(source),
-    })
-}
-
-/// How many mappings the system grants a process; 0 if it does not say.
-fn max_mappings() -> u64 {
+/// Tells how many mappings the system grants a process.
+fn too_many_mappings(path: &Path) -> FormatError {
     let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
-    limit.trim().parse().unwrap_or(0)
-}
-
-/// Maps bytes that are in no file: a file in memory, without a name, takes them.
-pub(crate) fn map_copy(bytes: &[u8]) -> std::io::Result<Mmap> {
-    let mut file = File::from(memfd_create("index", MemfdFlags::CLOEXEC)?);
-    file.write_all(bytes)?;
-    map_whole(&file)
+    let limit: u64 = limit.trim().parse().unwrap_or(0);
+    let (refused, more) = (
+        "the system maps no more files into this process",
+        limit.saturating_mul(4),
+    );
+    FormatError::new(
+        Fault::TooManyMappings,
+        format_args!("{refused} (vm.max_map_count is {limit}, a shard takes 2)"),
+        path.display(),
+        Remedy::Do(format!(
+            "raise the limit (sysctl -w vm.max_map_count={more}), or pack larger shards"
+        )),
+    )
 }
 
 #[expect(
@@ -129,10 +120,10 @@ fn map_whole(file: &File) -> io::Result<Mmap> {
     unsafe_code,
     reason = "giving back memory is unsafe by nature; see the note"
 )]
-pub(crate) fn release(map: &Mmap, range: Range<usize>) {
+fn release(map: &Mmap, range: Range<usize>) {
     let end = range.end.min(map.len());
     let start = range.start.min(end);
-    // SAFETY: the advice would lose the bytes of memory that no file is behind, or that was written to. Every mapping of this
+    // SAFETY: the advice would lose the bytes of memory that is not that of a file, or that was written to. Every mapping of this
     // crate is made by `map_whole`, shared and for reading only, of a file on disk or of one in memory that the mapping keeps, so
     // that a later access finds the same bytes in the file.
     let advised =

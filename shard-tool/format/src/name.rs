@@ -12,7 +12,8 @@
 //!   the same stem (`a.jpg`, `a.JPEG`), each of them keeps its extension: `a%2Ejpg`, `a%2EJPEG`.
 //! - Folders inside of a class folder belong to the stem: `x/b.jpg` becomes `x%2Fb`.
 
-use xxhash_rust::xxh3::xxh3_64;
+/// File name of the manifest in a packed set.
+pub const MANIFEST_FILE: &str = "manifest.json";
 
 /// Longest key in bytes that the index can hold.
 pub const MAX_KEY_BYTES: usize = u16::MAX as usize;
@@ -66,15 +67,6 @@ pub fn stem(path: &[u8], keeps_extension: bool) -> String {
     }
 }
 
-/// Which of the files of one class must keep their extension in [`stem`] so that all stems differ.
-/// `paths` are relative to the class folder and must differ.
-pub fn keeping_extension<P: AsRef<[u8]>>(paths: &[P]) -> Vec<bool> {
-    let mut keeping = vec![false; paths.len()];
-    // Whole names differ, so keeping one more extension in each clash comes to an end.
-    while keep_where_clashing(paths, &mut keeping) {}
-    keeping
-}
-
 /// File name of a shard: `train-000000.tar`.
 pub fn shard_file(split: &str, number: usize) -> String {
     format!("{split}-{number:06}.tar")
@@ -107,7 +99,7 @@ pub fn is_plain_file(file: &str) -> bool {
     !file.is_empty()
         && !file.starts_with('.')
         && !file.contains(['/', '\0'])
-        && file != crate::MANIFEST_FILE
+        && file != MANIFEST_FILE
 }
 
 /// Lists the files of a set that is being replaced; it is called `.replaced.json`.
@@ -125,14 +117,13 @@ pub(crate) fn hidden_file(file: &str) -> String {
 
 /// Whether this is a name made by [`partial_file`] for a file that belongs to a packed set.
 pub fn is_partial(file: &str) -> bool {
-    whole_file(file).is_some_and(|whole| {
-        whole == crate::MANIFEST_FILE || whole == REPLACED || is_set_file(whole)
-    })
+    whole_file(file)
+        .is_some_and(|whole| whole == MANIFEST_FILE || whole == REPLACED || is_set_file(whole))
 }
 
 /// Whether this is a name made by [`partial_file`] for what indexing writes: a manifest, or an index of any name.
 pub(crate) fn is_partial_of_indexing(file: &str) -> bool {
-    whole_file(file).is_some_and(|whole| whole == crate::MANIFEST_FILE || whole.ends_with(".idx"))
+    whole_file(file).is_some_and(|whole| whole == MANIFEST_FILE || whole.ends_with(".idx"))
 }
 
 /// The file of which this is the partial name.
@@ -190,49 +181,21 @@ fn hex_pair(digits: Option<&[u8]>) -> Option<u8> {
     Some((value(high)? * 16 + value(low)?) as u8)
 }
 
-/// Marks every file whose stem is shared; says whether a mark was added. Equal digests count as equal stems: should two stems
-/// ever only seem equal, they keep extensions that they could have lost.
-fn keep_where_clashing<P: AsRef<[u8]>>(paths: &[P], keeping: &mut [bool]) -> bool {
-    let digest = |(path, keep): (&P, &bool)| xxh3_64(stem(path.as_ref(), *keep).as_bytes());
-    let digests = paths.iter().zip(&*keeping).map(digest);
-    let mut by_digest: Vec<(u64, u32)> = digests.zip(0..).collect();
-    by_digest.sort_unstable();
-    let mut added = false;
-    for clash in by_digest
-        .chunk_by(|a, b| a.0 == b.0)
-        .filter(|chunk| chunk.len() > 1)
-    {
-        for (_, position) in clash {
-            added |= !std::mem::replace(&mut keeping[*position as usize], true);
-        }
-    }
-    added
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn unique_stems<P: AsRef<[u8]>>(paths: &[P]) -> Vec<String> {
-        let keeping = keeping_extension(paths);
-        let stem_of = |(path, keep): (&P, bool)| stem(path.as_ref(), keep);
-        paths.iter().zip(keeping).map(stem_of).collect()
-    }
-
     #[test]
     fn a_plain_name_is_left_alone() {
         assert_eq!(escape_class(b"n01440764"), "n01440764");
-        assert_eq!(
-            unique_stems(&["ILSVRC2012_val_1.JPEG"]),
-            ["ILSVRC2012_val_1"]
-        );
+        assert_eq!(stem(b"ILSVRC2012_val_1.JPEG", false), "ILSVRC2012_val_1");
     }
 
     #[test]
     fn a_class_keeps_its_dots_and_a_stem_does_not() {
         assert_eq!(escape_class(b"v1.2 cats"), "v1.2 cats");
-        assert_eq!(unique_stems(&["img.final.v2.jpg"]), ["img%2Efinal%2Ev2"]);
+        assert_eq!(stem(b"img.final.v2.jpg", false), "img%2Efinal%2Ev2");
     }
 
     #[test]
@@ -248,20 +211,8 @@ mod tests {
     }
 
     #[test]
-    fn files_that_share_a_stem_keep_their_extensions() {
-        let stems = unique_stems(&["a.jpg", "b.jpg", "a.JPEG"]);
-        assert_eq!(stems, ["a%2Ejpg", "b", "a%2EJPEG"]);
-    }
-
-    #[test]
-    fn a_kept_extension_that_clashes_with_a_third_file_is_resolved() {
-        let stems = unique_stems(&["a.jpg", "a.JPEG", "a.jpg.png"]);
-        assert_eq!(stems, ["a%2Ejpg", "a%2EJPEG", "a%2Ejpg%2Epng"]);
-    }
-
-    #[test]
     fn a_hidden_file_has_a_stem() {
-        assert_eq!(unique_stems(&["sub/.jpg"]), ["sub%2F%2Ejpg"]);
+        assert_eq!(stem(b"sub/.jpg", false), "sub%2F%2Ejpg");
     }
 
     #[test]
@@ -280,14 +231,8 @@ mod tests {
         }
 
         #[test]
-        fn stems_are_unique_and_hold_neither_dot_nor_slash(
-            paths in prop::collection::hash_set("[ab/.]{1,5}", 1..30)
-        ) {
-            let paths: Vec<String> = paths.into_iter().collect();
-            let stems = unique_stems(&paths);
-            prop_assert!(stems.iter().all(|stem| !stem.contains(['.', '/'])));
-            let distinct: std::collections::HashSet<_> = stems.iter().collect();
-            prop_assert_eq!(distinct.len(), paths.len());
+        fn a_stem_holds_neither_dot_nor_slash(path in "[ab/.]{1,5}", keeps_extension in any::<bool>()) {
+            prop_assert!(!stem(path.as_bytes(), keeps_extension).contains(['.', '/']));
         }
     }
 }

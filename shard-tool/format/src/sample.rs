@@ -1,7 +1,4 @@
-//! One sample, and what is known of its image without decoding it.
-
-use crate::FormatError;
-use crate::reader::Source;
+//! What is known of an image without decoding it.
 
 /// How an image is coded. The numbers are those in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -140,58 +137,4 @@ pub struct ImageHeader {
     pub width: u32,
     /// Height in pixels, at least 1.
     pub height: u32,
-}
-
-/// One sample of a packed set: what the index knows of it, and the way to its image.
-#[derive(Debug, Clone, Copy)]
-pub struct Sample<'a> {
-    /// `<class>/<stem>`, see [`crate::name`].
-    pub key: &'a str,
-    /// Position in [`crate::ShardSet::classes`]; `None` where unlabelled.
-    pub label: Option<u32>,
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// How the image is coded.
-    pub kind: ImageKind,
-    /// What its channels mean.
-    pub colour: ColourModel,
-    /// Bits per channel.
-    pub bits: u8,
-    /// File name of the shard.
-    pub shard: &'a str,
-    /// Offset of the image in the shard, bytes.
-    pub offset: u64,
-    /// Size of the image in the shard, bytes.
-    pub num_bytes: u32,
-    /// CRC-32 of the image when it was packed.
-    pub crc: u32,
-    pub(crate) source: Source<'a>,
-}
-
-impl<'a> Sample<'a> {
-    /// The image file as it was packed. Mapped: reading it may touch the disk. The first image of a compressed shard has that
-    /// unpacked.
-    ///
-    /// # Errors
-    /// If the index points outside of the shard, or that cannot be unpacked.
-    pub fn image(&self) -> Result<&'a [u8], FormatError> {
-        self.source.bytes(self.offset, self.num_bytes)
-    }
-
-    /// Reads the whole image once and compares its checksum.
-    ///
-    /// # Errors
-    /// [`FormatError::ImageChecksum`] if a byte has changed since packing; else as [`Sample::image`].
-    pub fn check(&self) -> Result<(), FormatError> {
-        if crc32fast::hash(self.image()?) == self.crc {
-            return Ok(());
-        }
-        Err(FormatError::ImageChecksum {
-            shard: self.shard.to_owned(),
-            key: self.key.to_owned(),
-            offset: self.offset,
-        })
-    }
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use shard_format::{FormatError, MappedFile};
+use shard_format::{ErrorKind, Fault, MappedFile};
 
 #[test]
 fn one_mapping_too_many_is_a_lack_of_resources_and_says_how_to_get_more() {
@@ -23,12 +23,15 @@ fn one_mapping_too_many_is_a_lack_of_resources_and_says_how_to_get_more() {
         }
     };
     drop(held);
-    assert!(
-        matches!(&error, FormatError::TooManyMappings { limit: told, .. } if *told as usize == limit),
-        "{error}"
-    );
-    assert_eq!(error.exit_code(), 4);
-    for words in ["Cargo.toml", "--shard-size", "sysctl -w vm.max_map_count="] {
+    assert_eq!(error.fault(), Fault::TooManyMappings);
+    assert_eq!(error.kind(), ErrorKind::Resources);
+    let limit = format!("vm.max_map_count is {limit},");
+    for words in [
+        "Cargo.toml",
+        "larger shards",
+        "sysctl -w vm.max_map_count=",
+        &limit,
+    ] {
         assert!(error.to_string().contains(words), "{error}");
     }
 }

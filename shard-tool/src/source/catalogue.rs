@@ -1,12 +1,9 @@
 //! All candidates of a source, by number. It knows names and places, and opens nothing but archives, once.
 //!
-//! Names lie in arrays that go to disk as they grow, and what is asked of them is asked in one pass over all candidates, or of
-//! one candidate: a data set of any size takes the same memory.
+//! Names lie one after another in one array; with its record a candidate takes about 24 bytes and its name.
 
-use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -14,26 +11,23 @@ use fixedbitset::FixedBitSet;
 use shard_format::name;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::alike;
+use super::by_hash;
+use super::lines::is_image_name;
+use super::location::{Archive, Location, Span};
 use crate::error::ToolError;
-use crate::feed::Stamp;
-use crate::progress::Count;
-use crate::set::UNLABELLED;
-use crate::spill::Spill;
+use crate::report::progress::Count;
 
-/// Memory for names, and as much for the records of the candidates: a million of them, about.
-const MAX_BYTES_IN_MEMORY: usize = 32 << 20;
-/// Candidates that are read at once.
-const BLOCK: u64 = 16_384;
+/// The class part of the key of a sample without label.
+pub(crate) const UNLABELLED: &str = "unlabelled";
 
 /// The candidates, numbered from 0.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     groups: Vec<Group>,
     archives: Vec<Archive>,
     /// All names, one after another.
-    names: Spill,
-    records: Spill,
+    names: Vec<u8>,
+    records: Vec<Record>,
     /// Which names keep their extension in the key; none until [`Catalogue::make_keys_unique`].
     keeping_extension: FixedBitSet,
     /// Tells how many there are while they are added.
@@ -58,80 +52,33 @@ pub(crate) enum Place {
     Archive { number: u32, shown: String },
 }
 
-/// An archive, open.
-#[derive(Debug)]
-pub(crate) struct Archive {
-    pub(crate) file: File,
-    /// Its state when it was listed.
-    pub(crate) listed: Stamp,
-    /// What tells its content from another, also in a later run.
-    pub(crate) identity: Stamp,
-}
-
-/// A range of bytes of an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) offset: u64,
-    pub(crate) num_bytes: u64,
-}
-
-/// Where the bytes of a candidate are.
-#[derive(Debug, Clone)]
-pub(crate) enum Location<'a> {
-    File(PathBuf),
-    Member { archive: &'a Archive, span: Span },
-}
-
 /// One candidate.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate<'a> {
     pub(crate) number: u32,
     pub(crate) group: &'a Group,
     pub(crate) group_number: usize,
     /// The name as the source has it, below its folder.
-    pub(crate) name: Cow<'a, [u8]>,
+    pub(crate) name: &'a [u8],
     span: Span,
     keeps_extension: bool,
     archives: &'a [Archive],
 }
 
 /// What is kept of a candidate beside its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Record {
-    name_at: u64,
-    name_bytes: u32,
+    name_end: u64,
+    /// Of a member of an archive, and its size; what is larger than an image may be is never read.
+    offset: u64,
+    num_bytes: u32,
     group: u32,
-    /// Meaningless for files of folders.
-    span: Span,
 }
 
 impl Catalogue {
-    /// An empty one, which makes its files in `dir` if it needs any.
-    pub(crate) fn new(dir: &Path) -> Self {
-        Self {
-            groups: Vec::new(),
-            archives: Vec::new(),
-            names: Spill::new(dir, MAX_BYTES_IN_MEMORY),
-            records: Spill::new(dir, MAX_BYTES_IN_MEMORY),
-            keeping_extension: FixedBitSet::new(),
-            count: Some(Count::new("listing", "files")),
-        }
-    }
-
-    /// Adds an archive. One whose time of change tells nothing, such as a copied stream, has a digest instead.
-    pub(crate) fn add_archive(&mut self, file: File, digest: Option<u64>) -> io::Result<u32> {
-        let listed = Stamp::of(&file.metadata()?);
-        let changed_ns = digest.map_or(listed.changed_ns, u64::cast_signed);
-        let identity = Stamp {
-            changed_ns,
-            ..listed
-        };
-        self.archives.push(Archive {
-            file,
-            listed,
-            identity,
-        });
-        Ok(self.archives.len() as u32 - 1)
+    pub(crate) fn add_archive(&mut self, archive: Archive) -> u32 {
+        self.archives.push(archive);
+        self.archives.len() as u32 - 1
     }
 
     pub(crate) fn add_group(&mut self, group: Group) -> u32 {
@@ -141,11 +88,7 @@ impl Catalogue {
 
     /// Adds a file of a folder; `name` is its path below the folder of the group.
     pub(crate) fn add_file(&mut self, group: u32, name: &[u8]) -> Result<(), ToolError> {
-        let nowhere = Span {
-            offset: 0,
-            num_bytes: 0,
-        };
-        self.add_member(group, name, nowhere)
+        self.add_member(group, name, Span::default())
     }
 
     /// Adds a member of an archive.
@@ -156,32 +99,30 @@ impl Catalogue {
         span: Span,
     ) -> Result<(), ToolError> {
         if self.len() >= u32::MAX as usize {
-            return Err(ToolError::TooManyFiles);
+            return Err(ToolError::data(
+                "the source has more files than can be numbered, 4,294,967,295",
+                "the command line",
+                "pack parts of it into sets of their own",
+            ));
         }
-        let record = Record {
-            name_at: self.names.len(),
-            name_bytes: name.len() as u32,
+        self.names.extend_from_slice(name);
+        self.records.push(Record {
+            name_end: self.names.len() as u64,
+            offset: span.offset,
+            num_bytes: u32::try_from(span.num_bytes).unwrap_or(u32::MAX),
             group,
-            span,
-        };
-        self.names.push(name)?;
-        self.records.push(&record.to_bytes())?;
-        let num_candidates = self.len() as u64;
-        if num_candidates.is_multiple_of(BLOCK)
-            && let Some(count) = &mut self.count
-        {
-            count.tell(num_candidates);
+        });
+        if self.len().is_multiple_of(16_384) {
+            let count = self
+                .count
+                .get_or_insert_with(|| Count::new("listing", "files"));
+            count.tell(self.records.len() as u64);
         }
         Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {
-        (self.records.len() / Record::BYTES) as usize
-    }
-
-    #[cfg(test)]
-    pub(crate) fn archives(&self) -> &[Archive] {
-        &self.archives
+        self.records.len()
     }
 
     pub(crate) fn groups(&self) -> &[Group] {
@@ -189,73 +130,82 @@ impl Catalogue {
     }
 
     /// Gives all candidates of a group another class.
-    pub(crate) fn set_class(&mut self, group: u32, class: String) {
+    pub(super) fn set_class(&mut self, group: u32, class: String) {
         self.groups[group as usize].class = Some(class);
     }
 
     /// The candidate of this number, which must be there.
-    pub(crate) fn candidate(&self, number: u32) -> Result<Candidate<'_>, ToolError> {
-        let start = u64::from(number) * Record::BYTES;
-        let record = Record::from_bytes(&self.records.get(start..start + Record::BYTES)?);
-        let end = record.name_at + u64::from(record.name_bytes);
-        let name = self.names.get(record.name_at..end)?;
-        Ok(self.described(number, &record, name))
-    }
-
-    /// Calls `visit` for all candidates, by number.
-    ///
-    /// # Errors
-    /// Those of `visit`, and of reading what lies on disk.
-    pub(crate) fn each(
-        &self,
-        mut visit: impl FnMut(Candidate<'_>) -> Result<(), ToolError>,
-    ) -> Result<(), ToolError> {
-        let num_candidates = self.len() as u64;
-        for start in (0..num_candidates).step_by(BLOCK as usize) {
-            let end = num_candidates.min(start + BLOCK);
-            let records = self
-                .records
-                .get(start * Record::BYTES..end * Record::BYTES)?;
-            let records = records
-                .chunks_exact(Record::BYTES as usize)
-                .map(Record::from_bytes);
-            let Some((first, last)) = records.clone().next().zip(records.clone().next_back())
-            else {
-                continue;
-            };
-            let names_end = last.name_at + u64::from(last.name_bytes);
-            let names = self.names.get(first.name_at..names_end)?;
-            for (number, record) in (start as u32..).zip(records) {
-                let at = (record.name_at - first.name_at) as usize;
-                let name = &names[at..at + record.name_bytes as usize];
-                visit(self.described(number, &record, Cow::Borrowed(name)))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn described<'a>(&'a self, number: u32, record: &Record, name: Cow<'a, [u8]>) -> Candidate<'a> {
+    pub(crate) fn candidate(&self, number: u32) -> Candidate<'_> {
+        let at = number as usize;
+        let record = &self.records[at];
+        let before = at.checked_sub(1).map(|before| &self.records[before]);
+        let name_start = before.map_or(0, |before| before.name_end);
         Candidate {
             number,
             group: &self.groups[record.group as usize],
             group_number: record.group as usize,
-            name,
-            span: record.span,
-            keeps_extension: self.keeping_extension.contains(number as usize),
+            name: &self.names[name_start as usize..record.name_end as usize],
+            span: Span {
+                offset: record.offset,
+                num_bytes: record.num_bytes.into(),
+            },
+            keeps_extension: self.keeping_extension.contains(at),
             archives: &self.archives,
         }
     }
 
-    /// Ends the listing: lets keys keep the extensions they need to differ. Returns a name that occurs twice in a class, if there is one:
-    /// nothing can make those keys differ.
-    pub(crate) fn make_keys_unique(&mut self) -> Result<Option<PathBuf>, ToolError> {
+    /// All candidates, by number.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
+        (0..self.records.len() as u32).map(|number| self.candidate(number))
+    }
+
+    /// The key of a candidate, see [`Candidate::key`].
+    pub(crate) fn key(&self, number: u32) -> String {
+        self.candidate(number).key()
+    }
+
+    /// For each group the first one that has its class.
+    pub(super) fn classes(&self) -> Vec<usize> {
+        let mut known = BTreeMap::new();
+        let groups = self.groups.iter().enumerate();
+        let first_of = |(number, group): (usize, &'_ Group)| {
+            *known.entry(group.class.clone()).or_insert(number)
+        };
+        groups.map(first_of).collect()
+    }
+
+    /// Those of these candidates that a draw counts, with the class of each group: what is named like an image, or every file of a
+    /// class in which nothing is.
+    pub(crate) fn countable(&self, wanted: &FixedBitSet) -> (Vec<u32>, Vec<usize>) {
+        let classes = self.classes();
+        let wanted = || wanted.ones().map(|number| self.candidate(number as u32));
+        let is_named = |candidate: &Candidate<'_>| is_image_name(candidate.name);
+        let with_images: HashSet<usize> = wanted()
+            .filter(is_named)
+            .map(|candidate| classes[candidate.group_number])
+            .collect();
+        let is_countable = |candidate: &Candidate<'_>| {
+            is_named(candidate) || !with_images.contains(&classes[candidate.group_number])
+        };
+        let countable = wanted().filter(is_countable);
+        (
+            countable.map(|candidate| candidate.number).collect(),
+            classes,
+        )
+    }
+
+    /// Ends the listing: lets keys keep the extensions they need to differ.
+    ///
+    /// # Errors
+    /// If a name occurs twice in a class: nothing can make those keys differ.
+    pub(super) fn make_keys_unique(&mut self) -> Result<(), ToolError> {
         self.count = None;
         self.keeping_extension.grow(self.len());
         // Whole names differ, so keeping one more extension in each clash comes to an end.
         loop {
-            let clashing = self.clashing()?;
+            let clashing = self.clashing();
             if clashing.is_subset(&self.keeping_extension) {
-                return self.key_that_occurs_twice(&clashing);
+                return self.check_differ(&clashing);
             }
             self.keeping_extension.union_with(&clashing);
         }
@@ -263,35 +213,30 @@ impl Catalogue {
 
     /// Candidates whose key others of their split have too. Equal digests count as equal keys: should two keys ever only seem
     /// equal, they keep extensions that they could have lost.
-    fn clashing(&self) -> Result<FixedBitSet, ToolError> {
-        let mut clashing = FixedBitSet::with_capacity(self.len());
-        let scan = |offer: &mut dyn FnMut(u64, u32)| {
-            self.each(|candidate| {
-                let split = u64::from(candidate.group.split.as_bytes()[0]);
-                let digest = xxh3_64_with_seed(candidate.key().as_bytes(), split);
-                offer(digest, candidate.number);
-                Ok(())
-            })
+    fn clashing(&self) -> FixedBitSet {
+        let digest = |candidate: Candidate<'_>| {
+            let split = u64::from(candidate.group.split.as_bytes()[0]);
+            let digest = xxh3_64_with_seed(candidate.key().as_bytes(), split);
+            (digest, candidate.number)
         };
-        alike::in_hash_order(self.len() as u64, scan, |run| {
-            for (_, number) in alike::several(run).flatten() {
-                clashing.insert(*number as usize);
-            }
-            Ok(())
-        })?;
-        Ok(clashing)
+        let mut digests: Vec<(u64, u32)> = self.candidates().map(digest).collect();
+        let clashing = by_hash::several(&mut digests).flatten();
+        clashing.map(|(_, number)| *number as usize).collect()
     }
 
-    /// How the last of two candidates with the same key is shown, if there are such.
-    fn key_that_occurs_twice(&self, clashing: &FixedBitSet) -> Result<Option<PathBuf>, ToolError> {
-        let mut known = std::collections::HashSet::new();
-        for number in clashing.ones() {
-            let candidate = self.candidate(number as u32)?;
+    fn check_differ(&self, clashing: &FixedBitSet) -> Result<(), ToolError> {
+        let mut known = HashSet::new();
+        let candidates = clashing.ones().map(|number| self.candidate(number as u32));
+        for candidate in candidates {
             if !known.insert((candidate.group.split, candidate.key())) {
-                return Ok(Some(candidate.shown()));
+                return Err(ToolError::data(
+                    "a file of this name is there twice for the same class",
+                    candidate.shown().display(),
+                    "leave one out",
+                ));
             }
         }
-        Ok(None)
+        Ok(())
     }
 }
 
@@ -299,14 +244,14 @@ impl<'a> Candidate<'a> {
     /// `<class>/<stem>`, unique in its split.
     pub(crate) fn key(&self) -> String {
         let class = self.group.class.as_deref().unwrap_or(UNLABELLED);
-        let stem = name::stem(&self.name, self.keeps_extension);
+        let stem = name::stem(self.name, self.keeps_extension);
         format!("{class}/{stem}")
     }
 
     /// Where to read it.
     pub(crate) fn location(&self) -> Location<'a> {
         match &self.group.place {
-            Place::Folder(dir) => Location::File(dir.join(OsStr::from_bytes(&self.name))),
+            Place::Folder(dir) => Location::File(dir.join(OsStr::from_bytes(self.name))),
             Place::Archive { number, .. } => Location::Member {
                 archive: &self.archives[*number as usize],
                 span: self.span,
@@ -316,7 +261,7 @@ impl<'a> Candidate<'a> {
 
     /// How a message names it.
     pub(crate) fn shown(&self) -> PathBuf {
-        let name = Path::new(OsStr::from_bytes(&self.name));
+        let name = Path::new(OsStr::from_bytes(self.name));
         match &self.group.place {
             Place::Folder(dir) => dir.join(name),
             Place::Archive { shown, .. } => PathBuf::from(format!("{shown}:{}", name.display())),
@@ -324,32 +269,39 @@ impl<'a> Candidate<'a> {
     }
 }
 
-impl Record {
-    const BYTES: u64 = 32;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
-    fn to_bytes(self) -> [u8; Self::BYTES as usize] {
-        let mut bytes = [0; Self::BYTES as usize];
-        bytes[0..8].copy_from_slice(&self.name_at.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.name_bytes.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.group.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.span.offset.to_le_bytes());
-        bytes[24..32].copy_from_slice(&self.span.num_bytes.to_le_bytes());
-        bytes
+    fn keys(names: &[&str]) -> Vec<String> {
+        let mut catalogue = Catalogue::default();
+        let group = catalogue.add_group(Group {
+            split: "train",
+            class: Some("c".to_owned()),
+            place: Place::Folder("c".into()),
+        });
+        for name in names {
+            catalogue.add_file(group, name.as_bytes()).expect("added");
+        }
+        catalogue.make_keys_unique().expect("they differ");
+        catalogue.candidates().map(|one| one.key()).collect()
     }
 
-    fn from_bytes(bytes: &[u8]) -> Self {
-        let u32_at =
-            |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-        let u64_at =
-            |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-        Self {
-            name_at: u64_at(0),
-            name_bytes: u32_at(8),
-            group: u32_at(12),
-            span: Span {
-                offset: u64_at(16),
-                num_bytes: u64_at(24),
-            },
+    #[test]
+    fn files_that_share_a_stem_keep_their_extensions() {
+        let expected = ["c/a%2Ejpg", "c/b", "c/a%2EJPEG"];
+        assert_eq!(keys(&["a.jpg", "b.jpg", "a.JPEG"]), expected);
+        let expected = ["c/a%2Ejpg", "c/a%2EJPEG", "c/a%2Ejpg%2Epng"];
+        assert_eq!(keys(&["a.jpg", "a.JPEG", "a.jpg.png"]), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_unique(names in prop::collection::hash_set("[ab/.]{1,5}", 1..30)) {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let distinct: HashSet<String> = keys(&names).into_iter().collect();
+            prop_assert_eq!(distinct.len(), names.len());
         }
     }
 }

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeSet;
 
+use super::catalogue::Catalogue;
+use super::contents::Source;
 use super::labels::Labels;
 use super::lines::is_image_name;
-use super::{Catalogue, Source, TRAIN, VAL};
+use super::splits::{TRAIN, VAL};
 use crate::error::ToolError;
-use crate::output::tell;
-use crate::report::counted;
+use crate::report::counts::counted;
+use crate::report::output::tell;
 
 /// How many classes a message names.
 const NUM_NAMED: usize = 3;
@@ -21,9 +23,9 @@ const NUM_NAMED: usize = 3;
 /// If train has classes, and none of those that the labels give to val is among them.
 pub(super) fn match_val_to_train(labels: &Labels, source: &mut Source) -> Result<(), ToolError> {
     if labels.are_numbers() && !source.by_label.is_empty() {
-        name_numbers(source)?;
+        name_numbers(source);
     }
-    let used = used_groups(&source.catalogue)?;
+    let used = used_groups(&source.catalogue);
     let groups = || {
         (0..)
             .zip(source.catalogue.groups())
@@ -43,10 +45,13 @@ pub(super) fn match_val_to_train(labels: &Labels, source: &mut Source) -> Result
     let mut val_groups = groups().filter(|(_, group)| group.split == VAL);
     let is_by_label = val_groups.all(|(number, _)| source.by_label.contains(&number));
     if is_by_label && lacking.len() == val.len() {
-        return Err(ToolError::ForeignVal {
-            val: examples(&lacking),
-            train: examples(&train.into_iter().collect::<Vec<_>>()),
-        });
+        let train: Vec<&str> = train.into_iter().collect();
+        let (val, train) = (examples(&lacking), examples(&train));
+        return Err(ToolError::usage(
+            "no class of val is among those of train",
+            format_args!("val has {val}, train has {train}"),
+            "give val labels that are class names of train, or their positions, from 0, in order of name",
+        ));
     }
     tell!(
         "warning: val has {} that train lacks: {}",
@@ -57,10 +62,10 @@ pub(super) fn match_val_to_train(labels: &Labels, source: &mut Source) -> Result
 }
 
 /// Gives the groups that are labelled with numbers the class names of train at these positions, if train has names.
-fn name_numbers(source: &mut Source) -> Result<(), ToolError> {
-    let names: Vec<String> = names_of_train(source)?.into_iter().collect();
+fn name_numbers(source: &mut Source) {
+    let names: Vec<String> = names_of_train(source).into_iter().collect();
     if names.iter().all(|name| position(name).is_some()) {
-        return Ok(());
+        return;
     }
     let class_of = |class: &str| names.get(position(class)?).cloned();
     let mut numbered = Vec::new();
@@ -68,7 +73,7 @@ fn name_numbers(source: &mut Source) -> Result<(), ToolError> {
         let class = source.catalogue.groups()[*group as usize].class.as_deref();
         match class.and_then(class_of) {
             Some(name) => numbered.push((*group, name)),
-            None => return Ok(()),
+            None => return,
         }
     }
     for (group, name) in numbered {
@@ -81,7 +86,6 @@ fn name_numbers(source: &mut Source) -> Result<(), ToolError> {
         names[names.len() - 1]
     );
     source.notes.push(note);
-    Ok(())
 }
 
 fn position(label: &str) -> Option<usize> {
@@ -91,40 +95,35 @@ fn position(label: &str) -> Option<usize> {
 
 /// The names of the class folders of train. A folder that holds other files, but no file with the name of an image, is no
 /// class, unless all are so.
-fn names_of_train(source: &Source) -> Result<BTreeSet<String>, ToolError> {
+fn names_of_train(source: &Source) -> BTreeSet<String> {
     let catalogue = &source.catalogue;
-    let (mut with_images, mut all) = (BTreeSet::new(), BTreeSet::new());
-    catalogue.each(|candidate| {
-        let group_number = candidate.group_number as u32;
-        let is_of_a_folder = !source.by_label.contains(&group_number);
-        if let Some(class) = &candidate.group.class
-            && candidate.group.split == TRAIN
-            && is_of_a_folder
-        {
-            if !all.contains(class) {
-                all.insert(class.clone());
-            }
-            if !with_images.contains(class) && is_image_name(&candidate.name) {
-                with_images.insert(class.clone());
-            }
-        }
-        Ok(())
-    })?;
-    Ok(if with_images.is_empty() {
-        all
-    } else {
-        with_images
-    })
+    let mut has_images = vec![None; catalogue.groups().len()];
+    for candidate in catalogue.candidates() {
+        let has_images: &mut Option<bool> = &mut has_images[candidate.group_number];
+        *has_images = Some(*has_images == Some(true) || is_image_name(candidate.name));
+    }
+    let names = |wanted: fn(Option<bool>) -> bool| -> BTreeSet<String> {
+        let groups = (0u32..).zip(catalogue.groups()).zip(&has_images);
+        groups
+            .filter(|((number, group), has_images)| {
+                let is_of_a_folder = !source.by_label.contains(number);
+                group.split == TRAIN && is_of_a_folder && wanted(**has_images)
+            })
+            .filter_map(|((_, group), _)| group.class.clone())
+            .collect()
+    };
+    match names(|has_images| has_images == Some(true)) {
+        none if none.is_empty() => names(|has_images| has_images.is_some()),
+        with_images => with_images,
+    }
 }
 
 /// Which groups have candidates.
-fn used_groups(catalogue: &Catalogue) -> Result<Vec<bool>, ToolError> {
+fn used_groups(catalogue: &Catalogue) -> Vec<bool> {
     let mut used = vec![false; catalogue.groups().len()];
-    catalogue.each(|candidate| {
-        used[candidate.group_number] = true;
-        Ok(())
-    })?;
-    Ok(used)
+    let candidates = catalogue.candidates();
+    candidates.for_each(|candidate| used[candidate.group_number] = true);
+    used
 }
 
 fn examples(classes: &[&str]) -> String {

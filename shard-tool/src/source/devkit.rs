@@ -33,30 +33,27 @@ pub(crate) fn load(path: &Path) -> Result<Vec<String>, ToolError> {
     let (truth, meta) = if path.is_dir() {
         let read = |file: &str| {
             let file = path.join("data").join(file);
-            fs::read(&file).map_err(ToolError::read(file))
+            fs::read(&file).map_err(ToolError::read(&file))
         };
         (read(GROUND_TRUTH)?, read(META)?)
     } else {
         unpack(path)?
     };
-    classes_of(&truth, &meta).map_err(|problem| ToolError::Devkit {
-        path: path.to_owned(),
-        problem,
-    })
+    classes_of(&truth, &meta).map_err(|problem| unusable(path, &problem))
 }
 
 /// The class of each image for a file of ids that lies beside `meta.mat`, as in an unpacked devkit.
 pub(crate) fn load_beside(file: &Path, truth: &[u8]) -> Result<Vec<String>, ToolError> {
-    let problem = |problem: &str| ToolError::Devkit {
-        path: file.to_owned(),
-        problem: problem.to_owned(),
-    };
     let Ok(meta) = fs::read(file.with_file_name(META)) else {
-        return Err(problem(
-            "the ids of classes have no meaning without meta.mat beside this file",
-        ));
+        let problem = "the ids of classes have no meaning without meta.mat beside this file";
+        return Err(unusable(file, problem));
     };
-    classes_of(truth, &meta).map_err(|text| problem(&text))
+    classes_of(truth, &meta).map_err(|problem| unusable(file, &problem))
+}
+
+fn unusable(path: &Path, problem: &str) -> ToolError {
+    let what = format_args!("the devkit cannot be used: {problem}");
+    ToolError::data(what, path.display(), "download it again")
 }
 
 /// The two files in a `.tar.gz`.
@@ -83,10 +80,10 @@ fn unpack(path: &Path) -> Result<(Vec<u8>, Vec<u8>), ToolError> {
     }
     match (truth, meta) {
         (Some(truth), Some(meta)) => Ok((truth, meta)),
-        _ => Err(ToolError::Devkit {
-            path: path.to_owned(),
-            problem: format!("it lacks {GROUND_TRUTH} or {META}"),
-        }),
+        _ => Err(unusable(
+            path,
+            &format!("it lacks {GROUND_TRUTH} or {META}"),
+        )),
     }
 }
 

@@ -5,10 +5,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::archives::is_archive;
+use super::devkit;
 use super::lines::is_image_name;
-use super::{BESIDE_SPLITS, HIDDEN, TRAIN, VAL, devkit, is_archive};
+use super::skipped::{BESIDE_SPLITS, why_hidden};
+use super::splits::{TRAIN, VAL};
 use crate::error::ToolError;
-use crate::report::Skips;
+use crate::report::counts::Reasons;
 
 /// What else lies in a folder of archives.
 const BESIDE_ARCHIVES: &str = "beside archives, and neither a .tar nor the devkit";
@@ -17,14 +20,17 @@ const BESIDE_ARCHIVES: &str = "beside archives, and neither a .tar nor the devki
 ///
 /// # Errors
 /// If such a folder cannot be listed.
-pub(super) fn expanded(paths: &[PathBuf], skips: &mut Skips) -> Result<Vec<PathBuf>, ToolError> {
+pub(super) fn expanded(paths: &[PathBuf], skips: &mut Reasons) -> Result<Vec<PathBuf>, ToolError> {
     let mut all = Vec::new();
     for path in paths {
         if path.is_dir() && is_of_archives(path)? {
             all.extend(archives_in(path, skips)?);
         } else if let Some(archive) = half_unpacked(path) {
-            let (dir, archive) = (path.clone(), archive.to_owned());
-            return Err(ToolError::HalfUnpacked { dir, archive });
+            return Err(ToolError::data(
+                format_args!("one split is in {archive}, the other in a folder beside it"),
+                path.display(),
+                "move the folder elsewhere and give both, as several sources, or unpack the archive",
+            ));
         } else {
             all.push(path.clone());
         }
@@ -50,7 +56,7 @@ fn is_of_archives(dir: &Path) -> Result<bool, ToolError> {
     let mut has_archives = false;
     for entry in fs::read_dir(dir).map_err(ToolError::read(dir))? {
         let path = entry.map_err(ToolError::read(dir))?.path();
-        if is_hidden(&path) || devkit::is_devkit(&path) {
+        if why_hidden(name_of(&path)).is_some() || devkit::is_devkit(&path) {
             continue;
         }
         if path.is_dir() || is_image_name(name_of(&path)) {
@@ -61,18 +67,18 @@ fn is_of_archives(dir: &Path) -> Result<bool, ToolError> {
     Ok(has_archives)
 }
 
-fn archives_in(dir: &Path, skips: &mut Skips) -> Result<Vec<PathBuf>, ToolError> {
+fn archives_in(dir: &Path, skips: &mut Reasons) -> Result<Vec<PathBuf>, ToolError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(ToolError::read(dir))? {
         let path = entry.map_err(ToolError::read(dir))?.path();
-        if is_hidden(&path) {
-            skips.add(HIDDEN, &path);
+        if let Some(why) = why_hidden(name_of(&path)) {
+            skips.add(why, path.display());
         } else if name_of(&path).starts_with(b"ILSVRC2012_img_test") {
-            skips.add(BESIDE_SPLITS, &path);
+            skips.add(BESIDE_SPLITS, path.display());
         } else if is_archive(&path) || devkit::is_devkit(&path) {
             found.push(path);
         } else {
-            skips.add(BESIDE_ARCHIVES, &path);
+            skips.add(BESIDE_ARCHIVES, path.display());
         }
     }
     found.sort();
@@ -81,8 +87,4 @@ fn archives_in(dir: &Path, skips: &mut Skips) -> Result<Vec<PathBuf>, ToolError>
 
 fn name_of(path: &Path) -> &[u8] {
     path.file_name().map(OsStr::as_bytes).unwrap_or_default()
-}
-
-fn is_hidden(path: &Path) -> bool {
-    name_of(path).starts_with(b".")
 }

@@ -2,6 +2,7 @@
 //! devkit (a number per image, in order of name), or a list `file,label`. It knows nothing of the classes of train, so that
 //! a label that is a number is a name like any other here.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -29,8 +30,8 @@ pub(crate) enum Labels {
 #[derive(Debug, Default)]
 pub(crate) struct ByName {
     classes: Vec<String>,
-    /// Position of the class by digest of the name.
-    by_name: HashMap<u128, u32>,
+    /// Position of the class, and whether it was asked for, by digest of the name.
+    by_name: HashMap<u128, (u32, Cell<bool>)>,
 }
 
 /// What the labels say of an image.
@@ -71,21 +72,25 @@ impl Labels {
                 return Ok(());
             }
             let pair = image_and_class(line).filter(|_| ids.is_empty());
-            let (image, class) = pair.ok_or_else(|| ToolError::LabelLine {
-                path: file.to_owned(),
-                line: number,
+            let place = || format!("{} line {number}", file.display());
+            let (image, class) = pair.ok_or_else(|| {
+                ToolError::data("this line is not `file,class`", place(), "correct it")
             })?;
             let next = list.classes.len() as u32;
             let class = *numbers.entry(class.to_vec()).or_insert_with(|| {
                 list.classes.push(name::escape_class(class));
                 next
             });
-            match list.by_name.insert(xxh3_128(image), class) {
-                Some(before) if before != class => Err(ToolError::TwoLabels {
-                    path: file.to_owned(),
-                    line: number,
-                    image: String::from_utf8_lossy(image).into_owned(),
-                }),
+            let known = (class, Cell::new(false));
+            match list.by_name.insert(xxh3_128(image), known) {
+                Some((before, _)) if before != class => Err(ToolError::data(
+                    format_args!(
+                        "an image gets another class than in a line before: `{}`",
+                        String::from_utf8_lossy(image)
+                    ),
+                    place(),
+                    "keep one of the lines (images are known by name, without folder and extension)",
+                )),
                 _ => Ok(()),
             }
         })?;
@@ -103,6 +108,17 @@ impl Labels {
         }
     }
 
+    /// How many names of a list were never asked for.
+    pub(crate) fn num_unused(&self) -> u64 {
+        match self {
+            Self::ByName(list) => {
+                let labels = list.by_name.values();
+                labels.filter(|(_, is_used)| !is_used.get()).count() as u64
+            }
+            _ => 0,
+        }
+    }
+
     /// What they say of the image of this name.
     pub(crate) fn say(&self, image: &[u8]) -> Said<'_> {
         match self {
@@ -116,8 +132,9 @@ impl Labels {
         match self {
             Self::None => None,
             Self::ByName(list) => {
-                let class = *list.by_name.get(&xxh3_128(stem))?;
-                list.classes.get(class as usize).map(String::as_str)
+                let (class, is_used) = list.by_name.get(&xxh3_128(stem))?;
+                is_used.set(true);
+                list.classes.get(*class as usize).map(String::as_str)
             }
             Self::ByNumber(classes) => {
                 let digits = stem
@@ -188,7 +205,8 @@ mod tests {
         for (text, bad) in [("7\n8\na.JPEG,cat\n", 3), ("a.JPEG,cat\n7\n", 2)] {
             fs::write(&file, text).expect("written");
             let error = Labels::load(Some(&file), &[]).expect_err("refused");
-            assert!(matches!(error, ToolError::LabelLine { line, .. } if line == bad));
+            let told = format!("labels line {bad}; correct it");
+            assert!(error.to_string().ends_with(&told), "{error}");
         }
     }
 

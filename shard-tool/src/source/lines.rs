@@ -9,7 +9,7 @@ pub(crate) fn path_and_class(line: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     Some((path, class.filter(|class| !class.is_empty())))
 }
 
-/// Image, without folders and extension, and class of a line `file,class`, also with a tab or blanks between; numbers behind the
+/// Image, without folders and extension, and class of a line `file,class`, also with a tab or blanks between; numbers after the
 /// class are left out (boxes, in Kaggle's list).
 pub(crate) fn image_and_class(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let is_separator = |byte: &u8| matches!(byte, b',' | b'\t');
@@ -22,7 +22,7 @@ pub(crate) fn image_and_class(line: &[u8]) -> Option<(&[u8], &[u8])> {
     (!image.is_empty() && !class.is_empty()).then_some((image, class))
 }
 
-/// The first word, if there are only numbers behind it.
+/// The first word, if there are only numbers after it.
 fn without_boxes(field: &[u8]) -> &[u8] {
     let mut words = field.split(|byte| *byte == b' ');
     let first = words.next().unwrap_or(field);

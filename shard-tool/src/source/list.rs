@@ -5,9 +5,11 @@ use std::path::Path;
 
 use shard_format::name;
 
+use super::catalogue::{Group, Place};
+use super::contents::Source;
 use super::lines::path_and_class;
+use super::splits::TRAIN;
 use super::text_file::each_line;
-use super::{Group, Place, Source, TRAIN};
 use crate::error::ToolError;
 
 /// Adds the files of a list.
@@ -39,7 +41,9 @@ pub(super) fn add(list: &Path, source: &mut Source) -> Result<(), ToolError> {
         Ok(())
     })?;
     if groups.is_empty() {
-        return Err(ToolError::EmptyList(list.to_owned()));
+        let remedy = "write a line `path[<tab>class]` for each image";
+        let what = "the list names no file";
+        return Err(ToolError::data(what, list.display(), remedy));
     }
     Ok(())
 }

@@ -4,94 +4,45 @@
 //! It reads names, and labels where they stand in files of their own; it opens no image.
 
 mod archives;
-mod catalogue;
+pub(crate) mod by_hash;
+pub(crate) mod catalogue;
 mod classes;
+pub(crate) mod contents;
 mod devkit;
 mod downloads;
 mod folders;
 mod image_folder;
 mod labels;
+mod layout;
 mod lines;
 mod list;
+mod listing;
+pub(crate) mod location;
 mod mat;
-mod selection;
+mod skipped;
+pub(crate) mod splits;
 mod subset;
 mod text_file;
+mod unicode;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-pub(crate) use catalogue::{Archive, Candidate, Catalogue, Group, Location, Place, Span};
-use fixedbitset::FixedBitSet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-pub(crate) use selection::Selection;
 
-use crate::cli::PackOptions;
+use crate::commands::pack::options::PackOptions;
 use crate::error::ToolError;
-use crate::report::{Skips, counted};
+use crate::report::counts::counted;
+use archives::is_archive;
+use contents::Source;
+pub(crate) use folders::missing;
 use labels::Labels;
 
-/// The split of a source without split folders.
-pub(crate) const TRAIN: &str = "train";
-/// The split for validation.
-pub(crate) const VAL: &str = "val";
-/// What may lie beside them, and is not packed.
-const TEST: &str = "test";
-/// What stands for standard input.
-const STDIN: &str = "-";
-
-const HIDDEN: &str = "hidden (the name starts with a dot)";
-const NOT_A_FILE: &str = "neither a file nor a folder";
-const LINK_IN_ARCHIVE: &str =
-    "a link in an archive, which is not followed: unpack the archive to pack what it leads to";
-const NOT_IN_CLASS: &str = "not in a class folder";
-const BESIDE_SPLITS: &str = "beside train and val";
-const NOT_IN_LABELS: &str = "not in the file of labels";
-
-/// Everything that was found.
-#[derive(Debug)]
-pub(crate) struct Source {
-    pub(crate) catalogue: Catalogue,
-    /// Which of the candidates are wanted, by number.
-    pub(crate) selected: FixedBitSet,
-    /// What was found and is no candidate.
-    pub(crate) skips: Skips,
-    /// What a person should know of how the source was understood.
-    pub(crate) notes: Vec<String>,
-    /// Images that lie in no class folder, so that labels are asked for them.
-    num_flat: u64,
-    /// The groups whose class is from the labels.
-    by_label: BTreeSet<u32>,
-}
-
-impl Source {
-    /// Nothing yet; what does not fit into memory will lie in `spool_dir`.
-    fn new(spool_dir: &Path) -> Self {
-        Self {
-            catalogue: Catalogue::new(spool_dir),
-            selected: FixedBitSet::new(),
-            skips: Skips::default(),
-            notes: Vec::new(),
-            num_flat: 0,
-            by_label: BTreeSet::new(),
-        }
-    }
-
-    /// Whether there are candidates for validation.
-    pub(crate) fn has_val(&self) -> bool {
-        self.catalogue
-            .groups()
-            .iter()
-            .any(|group| group.split == VAL)
-    }
-}
-
-/// Lists what the command line names. Streams, and lists that are larger than memory, are kept in `spool_dir`.
+/// Lists what the command line names. A stream is kept in `spool_dir`.
 ///
 /// # Errors
 /// If something is missing, empty, damaged, or without the labels it needs.
 pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, ToolError> {
-    let mut source = Source::new(spool_dir);
+    let mut source = Source::default();
     let paths = downloads::expanded(&options.src, &mut source.skips)?;
     let (archives, rest): (Vec<PathBuf>, Vec<PathBuf>) =
         paths.into_iter().partition(|path| is_archive(path));
@@ -113,11 +64,10 @@ pub(crate) fn open(options: &PackOptions, spool_dir: &Path) -> Result<Source, To
         archives::add(path, reading, &mut source)?;
     }
     check_labels_fit(options, &rest, &source)?;
-    note_unused_labels(options, &rest, &mut source);
+    note_unused_labels(options, &rest, &labels, &mut source);
     classes::match_val_to_train(&labels, &mut source)?;
-    if let Some(twice) = source.catalogue.make_keys_unique()? {
-        return Err(ToolError::NameTwice(twice));
-    }
+    source.catalogue.make_keys_unique()?;
+    unicode::warn(&source.catalogue);
     source.selected = subset::select(&source.catalogue, options)?;
     Ok(source)
 }
@@ -137,45 +87,38 @@ fn check_labels_fit(
 ) -> Result<(), ToolError> {
     let devkit = paths.iter().find(|path| devkit::is_devkit(path));
     match options.labels.as_ref().or(devkit) {
-        Some(labels) if source.num_flat > 0 && source.by_label.is_empty() => {
-            Err(ToolError::NoLabelFits {
-                path: labels.clone(),
-                num_images: source.num_flat,
-            })
-        }
+        Some(labels) if source.num_flat > 0 && source.by_label.is_empty() => Err(ToolError::data(
+            format_args!(
+                "none of the {} images that need a label has one in this file",
+                source.num_flat
+            ),
+            labels.display(),
+            "check that it belongs to this source: lines `file,class`",
+        )),
         _ => Ok(()),
     }
 }
 
-fn note_unused_labels(options: &PackOptions, paths: &[PathBuf], source: &mut Source) {
-    let Some(file) = &options.labels else {
+fn note_unused_labels(
+    options: &PackOptions,
+    paths: &[PathBuf],
+    labels: &Labels,
+    source: &mut Source,
+) {
+    let Some(file) = options.labels.as_ref().map(|file| file.display()) else {
         return;
     };
     for path in paths.iter().filter(|path| devkit::is_devkit(path)) {
         let note = format!("{} has no effect: --labels has the classes", path.display());
         source.notes.push(note);
     }
-    if source.num_flat == 0 {
-        let why = if options.list {
-            "a list has its classes in its lines"
-        } else {
-            "every image lies in a class folder"
-        };
-        let note = format!("--labels {} has no effect: {why}", file.display());
-        source.notes.push(note);
-    }
-}
-
-/// Told where images lie in no class folder and nothing gives their classes.
-fn without_labels(place: &Path, num_files: u64) -> String {
-    format!(
-        "no class folders in {}: {} without labels",
-        place.display(),
-        counted(num_files, "file")
-    )
-}
-
-fn is_archive(path: &Path) -> bool {
-    let is_tar = path.extension().is_some_and(|extension| extension == "tar");
-    path.as_os_str() == STDIN || (is_tar && !path.is_dir())
+    let note = match (source.num_flat, labels.num_unused()) {
+        (0, _) if options.list => {
+            format!("--labels {file} has no effect: a list has its classes in its lines")
+        }
+        (0, _) => format!("--labels {file} has no effect: every image lies in a class folder"),
+        (_, 0) => return,
+        (_, unused) => format!("{} of {file} belong to no image", counted(unused, "label")),
+    };
+    source.notes.push(note);
 }

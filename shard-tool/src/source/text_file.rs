@@ -10,7 +10,7 @@ use crate::error::ToolError;
 const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// How some editors begin a file in UTF-8.
-pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Calls `take` with the number, from 1, and the bytes of each line of a file, without the line end.
 ///
@@ -32,8 +32,9 @@ pub(crate) fn each_line(
             break;
         }
         if num_read as u64 == MAX_LINE_BYTES && !line.ends_with(b"\n") {
-            let path = path.to_owned();
-            return Err(ToolError::LongLine { path, line: number });
+            let place = format!("{} line {number}", path.display());
+            let what = "a line is longer than 1 MiB";
+            return Err(ToolError::data(what, place, "give a file of lines"));
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         take(number, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))?;

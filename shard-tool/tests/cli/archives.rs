@@ -214,7 +214,7 @@ fn refused_as_no_tar(archive: &Path, out: &Path) {
     .expect("written");
     let outcome = pack(archive, out, &[], 3);
     assert!(
-        outcome.stderr.contains("does not begin as a tar does"),
+        outcome.stderr.contains("it is compressed with gzip"),
         "{outcome:?}"
     );
 }
@@ -280,6 +280,15 @@ fn a_stream_whose_producer_died_between_two_members_is_refused() {
         told.contains("it ends without the end marker; - at offset"),
         "{told}"
     );
+    let compressed = [b"\x1f\x8b\x08".as_slice(), &[0x9d; 2_000]].concat();
+    let whole = fs::read(&cut).expect("reads");
+    put(&cut, &compressed);
+    let told = String::from_utf8_lossy(&stream(&[]).stderr).into_owned();
+    assert!(
+        told.contains("it is compressed with gzip; - at offset 0"),
+        "{told}"
+    );
+    put(&cut, &whole);
     assert!(stream(&["--allow-damaged"]).status.success());
     assert_eq!(classes_and_keys(&dir.path().join("out"), "train").len(), 2);
 }

@@ -292,3 +292,67 @@ fn shards_of_somebody_else_are_pointed_to_the_command_that_takes_their_labels() 
         "{outcome:?}"
     );
 }
+
+#[test]
+fn what_other_systems_leave_in_folders_is_skipped_as_what_it_is() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    for name in [
+        "cat/@eaDir/0.JPEG",
+        "cat/.AppleDouble/0.JPEG",
+        "cat/._0.JPEG",
+    ] {
+        put(src.join(name), &jpeg(9));
+    }
+    let outcome = pack(&src, &out, &[], 0);
+    assert_skipped(&outcome, 1, "an index of a Synology disk station (@eaDir)");
+    let told = "a folder of resource forks of macOS (.AppleDouble)";
+    assert_skipped(&outcome, 1, told);
+    assert_skipped(&outcome, 1, "a resource fork of macOS (._*)");
+    assert_eq!(classes_and_keys(&out, "train").len(), 6);
+    let archive = dir.path().join("src.tar");
+    crate::harness::tar(&archive, &src, &["."]);
+    let of_archive = dir.path().join("of-archive");
+    pack(&archive, &of_archive, &[], 0);
+    assert!(tree(&out) == tree(&of_archive));
+}
+
+#[test]
+fn names_that_differ_in_their_unicode_form_alone_are_told() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    put(src.join("caf\u{e9}/1.JPEG"), &jpeg(1));
+    put(src.join("cafe\u{301}/2.JPEG"), &jpeg(2));
+    put(src.join("tea/\u{e9}t\u{e9}.JPEG"), &jpeg(3));
+    put(src.join("tea/e\u{301}te\u{301}.JPEG"), &jpeg(4));
+    let outcome = pack(&src, &out, &[], 0);
+    for told in [
+        "warning: 1 class called as another but",
+        "warning: 1 image called as another but",
+    ] {
+        assert!(outcome.stderr.contains(told), "{outcome:#?}");
+    }
+    assert_eq!(classes_and_keys(&out, "train").len(), 4);
+}
+
+#[test]
+fn images_of_other_kinds_are_skipped_with_what_packs_them() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    put(src.join("cat/a.ppm"), b"P6\n1 1\n255\nabc");
+    put(src.join("cat/b.tiff"), b"II*\0\x08\0\0\0");
+    let outcome = pack(&src, &out, &[], 0);
+    let help = "--transcode packs it as a JPEG";
+    assert_skipped(
+        &outcome,
+        1,
+        &format!("not a JPEG or PNG (detected: pnm; {help})"),
+    );
+    let told = "not a JPEG or PNG (detected: tiff; convert it first)";
+    assert_skipped(&outcome, 1, told);
+    let outcome = pack(&src, &out, &["--transcode", "--overwrite"], 0);
+    assert_skipped(&outcome, 1, told);
+    assert_eq!(classes_and_keys(&out, "train").len(), 7);
+}

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use shard_format::{FormatError, Manifest, ShardSet};
+use shard_format::{Fault, Manifest, ShardSet};
 
 use crate::harness::{
     cats_and_dogs, folder, index, jpeg, keys_and_labels, names_in, pack, put, shard_tool, tar_of,
@@ -37,7 +37,7 @@ fn shards_of_any_name_become_a_set_and_stay_as_they_are() {
     assert!(
         outcome
             .stdout
-            .starts_with("indexed 3 images (train 3), 0 of them unlabelled, 11 classes, 2 shards,"),
+            .starts_with("indexed 3 images (train 3), 11 classes, 2 shards,"),
         "{outcome:?}"
     );
     assert_eq!(
@@ -302,7 +302,7 @@ fn a_shard_that_changed_its_size_is_refused_when_the_set_is_opened() {
     index(dir.path(), "in1k-{00..01}.tar", &[], 0);
     put(dir.path().join("in1k-00.tar"), &tar_of(&[]));
     let error = ShardSet::open(dir.path(), "train").expect_err("refused");
-    assert!(matches!(error, FormatError::ShardCut { .. }), "{error}");
+    assert!(error.fault() == Fault::ShardCut, "{error}");
 }
 
 #[test]

@@ -261,6 +261,15 @@ for path, label in dataset.samples:
 }
 
 #[test]
+fn labels_without_an_image_are_told() {
+    let dir = folder();
+    let (src, labels) = flat_val(dir.path(), "v1,cat\nv2,cat\nv3,dog\nv4,dog\nv5,dog\n");
+    let outcome = pack(&src, &dir.path().join("out"), &["--labels", &labels], 0);
+    let told = format!("note: 2 labels of {labels} belong to no image");
+    assert!(outcome.stderr.contains(&told), "{outcome:?}");
+}
+
+#[test]
 fn labels_that_contradict_each_other_are_refused() {
     let dir = folder();
     let (src, labels) = flat_val(

@@ -8,6 +8,7 @@ mod index;
 mod index_changed;
 mod index_damage;
 mod interop;
+mod limits;
 mod lists;
 mod look;
 mod pack;

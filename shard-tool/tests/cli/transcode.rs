@@ -26,7 +26,11 @@ fn transcoding_changes_what_is_no_ordinary_jpeg_and_nothing_else() {
     for id in 0..set.num_samples() {
         let sample = set.sample(id).expect("the sample");
         assert_eq!(
-            (sample.kind, sample.width, sample.height),
+            (
+                sample.header.kind,
+                sample.header.width,
+                sample.header.height
+            ),
             (ImageKind::JpegBaseline, 6, 4)
         );
     }

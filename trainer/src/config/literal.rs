@@ -268,6 +268,24 @@ mod tests {
     }
 
     #[test]
+    fn every_short_text_is_read_or_refused() {
+        const LETTERS: &[u8] = b"[]()',1_.ex+-: N";
+        let num_texts = LETTERS.len().pow(5);
+        let texts = (0..num_texts).map(|mut number| -> String {
+            let letter = |_| {
+                let letter = LETTERS[number % LETTERS.len()];
+                number /= LETTERS.len();
+                letter as char
+            };
+            (0..5).map(letter).collect()
+        });
+        let num_read = texts
+            .filter(|text| python(text).is_some() || yaml(text).is_some())
+            .count();
+        assert!(num_read > 1_000 && num_read < num_texts / 10, "{num_read}");
+    }
+
+    #[test]
     fn tuples_need_a_comma_and_nest() {
         let int = Literal::Int;
         assert_eq!(python("(5)"), Some(int(5)));

@@ -6,6 +6,7 @@
 //!
 //! Both stages collect every problem before they give up. Nothing here touches tensors, sockets or the data set.
 
+mod access;
 pub mod keys;
 mod literal;
 mod node;
@@ -15,6 +16,7 @@ mod resolve;
 mod rules;
 mod settings;
 mod value;
+mod views;
 mod yaml;
 
 pub use problem::{ConfigError, Origin, Problem};

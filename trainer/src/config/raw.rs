@@ -67,6 +67,12 @@ impl RawConfig {
             .collect()
     }
 
+    /// The same lines by key, as a checkpoint keeps them.
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        let lines = self.lines().into_iter();
+        lines.map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
     /// Keys whose value is not the default, in the order of the table.
     pub(super) fn changed(&self) -> impl Iterator<Item = (&'static Key, &Setting)> {
         KEYS.iter()
@@ -139,7 +145,7 @@ fn unknown(key: &str, origin: Origin, node: &Node) -> Result<(), Problem> {
     }
     let hint = match keys::nearest(key) {
         Some(near) => format!("; did you mean {near}?"),
-        None => "; --keys lists all keys".to_owned(),
+        None => String::new(),
     };
     Err(Problem::new(origin, format!("unknown key {key}{hint}")))
 }

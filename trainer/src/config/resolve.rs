@@ -13,7 +13,7 @@ use super::settings::{
     CheckpointSettings, DeviceChoice, LoaderSettings, ScheduleShape, Schedules, Settings,
     SolverSchedule,
 };
-use super::value::Value;
+use super::views;
 use crate::batch::Normalization;
 use crate::loss::dino::LossConfig;
 use crate::loss::info_nce::InfoNce;
@@ -29,7 +29,6 @@ use crate::model::head::dino::HeadConfig;
 use crate::model::mlp::MlpConfig;
 use crate::optim::groups::GroupRules;
 use crate::optim::{OptimizerConfig, OptimizerKind};
-use crate::recipe;
 use crate::schedule::TeacherTemperature;
 
 /// Batch size that `SOLVER.BASE_LR` is given for.
@@ -44,73 +43,14 @@ pub enum Resolved {
     Unavailable(Vec<String>),
 }
 
-/// Typed access to checked values. A key read as another kind than the table's is a mistake in this program.
-impl RawConfig {
-    pub(crate) fn bool(&self, path: &str) -> bool {
-        match &self.get(path).value {
-            Value::Bool(value) => *value,
-            other => panic!("{path} is not a truth value: {other}"),
-        }
-    }
-
-    pub(crate) fn int(&self, path: &str) -> i64 {
-        match &self.get(path).value {
-            Value::Int(value) => *value,
-            other => panic!("{path} is not a whole number: {other}"),
-        }
-    }
-
-    pub(crate) fn float(&self, path: &str) -> f64 {
-        match &self.get(path).value {
-            Value::Float(value) => *value,
-            other => panic!("{path} is not a number: {other}"),
-        }
-    }
-
-    pub(crate) fn text(&self, path: &str) -> &str {
-        match &self.get(path).value {
-            Value::Text(value) => value,
-            other => panic!("{path} is not text: {other}"),
-        }
-    }
-
-    pub(crate) fn ints(&self, path: &str) -> &[i64] {
-        match &self.get(path).value {
-            Value::Ints(values) => values,
-            other => panic!("{path} is not a list of whole numbers: {other}"),
-        }
-    }
-
-    pub(crate) fn floats(&self, path: &str) -> &[f64] {
-        match &self.get(path).value {
-            Value::Floats(values) => values,
-            other => panic!("{path} is not a list of numbers: {other}"),
-        }
-    }
-
-    fn count(&self, path: &str) -> u64 {
-        self.int(path).unsigned_abs()
-    }
-
-    /// `SSL_METHOD`.
-    pub fn method(&self) -> &str {
-        self.text("SSL_METHOD")
-    }
-
-    /// The folder that the run writes to.
-    pub fn output_dir(&self) -> PathBuf {
-        PathBuf::from(self.text("OUTPUT_DIR"))
-    }
-}
-
 /// Checks the rules between keys and makes typed settings.
 ///
 /// # Errors
 /// Every rule that is broken.
 pub fn resolve(raw: &RawConfig) -> Result<Resolved, ConfigError> {
     let mut problems = rules::broken(raw);
-    let views = recipe::training(raw);
-    let evaluation = recipe::evaluation(raw);
+    let views = views::training(raw);
+    let evaluation = views::evaluation(raw);
     for recipe in [&views, &evaluation] {
         let origin = raw.get("MULTI_VIEWS_TRANSFORMS.NMB_CROPS").origin.clone();
         let broken = recipe.violations().into_iter();
@@ -154,7 +94,7 @@ fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
     let positive = |key: &str| Some(raw.count(key)).filter(|count| *count > 0);
     Settings {
         data_dir: PathBuf::from(raw.text("DATA.PATH_TO_DATA_DIR")),
-        output_dir: raw.output_dir(),
+        output_dir: PathBuf::from(raw.text("OUTPUT_DIR")),
         seed: raw.count("SEED"),
         device: device(raw),
         log_step: raw.count("LOG_STEP"),

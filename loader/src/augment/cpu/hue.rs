@@ -3,7 +3,7 @@
 //! Source: `rgb2hsv_row` and `hsv2rgb` in Pillow's `Convert.c`, whose mixture of single and double precision decides the last digit. The forms
 //! here have no branch and no double and still round alike: the tests hold them against the original ones for every colour there is.
 
-use super::color::{LANES, Pixels, truncated};
+use super::pixels::{LANES, Pixels, truncated};
 
 /// The shift in 256ths of the 8-bit hue: `turns * 255` truncated, modulo 256.
 pub(super) fn shift(turns: f32) -> u8 {

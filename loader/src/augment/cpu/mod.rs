@@ -6,6 +6,7 @@
 mod blur;
 mod color;
 mod hue;
+mod pixels;
 mod resize;
 mod taps;
 mod transpose;

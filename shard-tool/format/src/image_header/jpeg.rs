@@ -68,7 +68,7 @@ fn is_alone(marker: u8) -> bool {
     matches!(marker, 0x01 | 0xd0..=0xd7 | SOI)
 }
 
-/// The segment that follows a marker, without its length, and what is behind it.
+/// The segment that follows a marker, without its length, and what follows it.
 ///
 /// # Errors
 /// What is wrong with its length.

@@ -25,7 +25,7 @@ pub enum Content {
 }
 
 /// Recognises `bytes`, which start at the beginning of the file.
-/// The header of a JPEG may lie behind megabytes of metadata: give the whole file.
+/// The header of a JPEG may come after megabytes of metadata: give the whole file.
 pub fn identify(bytes: &[u8]) -> Content {
     let (detected, header) = if bytes.starts_with(jpeg::MAGIC) {
         ("jpeg", jpeg::header(bytes))

@@ -1,6 +1,6 @@
 //! Writes the index of one shard.
 
-use super::{ENTRY_BYTES, Entry, HEADER_BYTES, MAGIC, VERSION};
+use super::entry::{ENTRY_BYTES, Entry, HEADER_BYTES, MAGIC, VERSION};
 
 /// Collects the entries of one shard and turns them into the bytes of its index.
 #[derive(Debug, Default)]

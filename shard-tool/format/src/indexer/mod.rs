@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::error::{Fault, FormatError};
 use crate::folder;
-use crate::index::{Entry, IndexBuilder, MAGIC, UNLABELLED};
-use crate::manifest::{
-    IndexedInPlace, MANIFEST_FILE, Manifest, ShardManifest, SplitManifest, count,
-};
-use crate::{FormatError, ImageHeader, VERSION, name};
+use crate::index::{Entry, IndexBuilder, MAGIC, UNLABELLED, VERSION};
+use crate::manifest::{IndexedInPlace, Manifest, ShardManifest, SplitManifest};
+use crate::name::{self, MANIFEST_FILE};
+use crate::sample::ImageHeader;
 
 /// An image found in a tar.
 #[derive(Debug, Clone, Copy)]
@@ -61,13 +61,16 @@ impl ShardIndexer {
     /// Adds a sample, in the order of the tar.
     ///
     /// # Errors
-    /// [`FormatError::Unstorable`] if the key, or all keys together, are too long for an index.
+    /// [`Fault::Unstorable`] if the key, or all keys together, are too long for an index.
     pub fn append(&mut self, sample: &FoundSample<'_>) -> Result<(), FormatError> {
         if sample.key.len() > name::MAX_KEY_BYTES || !self.index.has_room_for(sample.key) {
-            return Err(FormatError::Unstorable {
-                key: sample.key.to_owned(),
-                problem: "the key is longer than 65,535 bytes, or all keys than 4 GiB".to_owned(),
-            });
+            let problem = "the key is longer than 65,535 bytes, or all keys than 4 GiB";
+            return Err(FormatError::new(
+                Fault::Unstorable,
+                format_args!("the sample cannot be stored: {problem}"),
+                format_args!("key {}", sample.key),
+                "leave it out",
+            ));
         }
         let entry = Entry {
             offset: sample.offset,
@@ -77,15 +80,8 @@ impl ShardIndexer {
             header: sample.header,
         };
         self.index.push(&entry, sample.key);
-        self.count(sample);
+        self.counts.count(&sample.header, sample.label.is_some());
         Ok(())
-    }
-
-    fn count(&mut self, sample: &FoundSample<'_>) {
-        let counts = &mut self.counts;
-        counts.num_unlabelled += u64::from(sample.label.is_none());
-        count(&mut counts.kinds, sample.header.kind.name(), 1);
-        count(&mut counts.colours, sample.header.colour.name(), 1);
     }
 }
 
@@ -106,14 +102,17 @@ impl SetIndexer {
     /// come.
     ///
     /// # Errors
-    /// [`FormatError::Indexed`] if there is a manifest that is not to be overwritten,
-    /// [`FormatError::Locked`] if another process writes there, or the system's refusal.
+    /// [`Fault::Indexed`] if there is a manifest that is not to be overwritten,
+    /// [`Fault::Locked`] if another process writes there, or the system's refusal.
     pub fn create(dir: &Path, how: IndexedInPlace, overwrite: bool) -> Result<Self, FormatError> {
         let lock = folder::lock_folder(dir)?;
         if !overwrite && dir.join(MANIFEST_FILE).exists() {
-            return Err(FormatError::Indexed {
-                dir: dir.to_owned(),
-            });
+            return Err(FormatError::new(
+                Fault::Indexed,
+                "the folder has a manifest.json already",
+                dir.display(),
+                "let it be replaced",
+            ));
         }
         remove_what_was_left(dir)?;
         Ok(Self {
@@ -133,7 +132,7 @@ impl SetIndexer {
     /// Adds a shard to a split, after those that were added before.
     ///
     /// # Errors
-    /// [`FormatError::NotOurIndex`] if a file of the name of the index is there that is none and is
+    /// [`Fault::NotOurIndex`] if a file of the name of the index is there that is none and is
     /// not to be overwritten, or the system's refusal.
     pub fn add_shard(
         &mut self,
@@ -159,21 +158,17 @@ impl SetIndexer {
         let in_place = self.manifest.indexed_in_place.as_mut();
         let times = &mut in_place.expect("was given").modified_ns;
         times.insert(tar.file.to_owned(), tar.modified_ns);
-        let (splits, counts) = (&mut self.manifest.splits, found.counts);
-        let split = splits.entry(split.to_owned()).or_default();
-        split.add(
-            &shard,
-            counts.num_unlabelled,
-            &counts.kinds,
-            &counts.colours,
-        );
+        let mut part = found.counts;
+        part.push(shard);
+        let splits = &mut self.manifest.splits;
+        splits.entry(split.to_owned()).or_default().append(part);
         Ok(())
     }
 
     /// Gives all indexes their names and writes the manifest last.
     ///
     /// # Errors
-    /// [`FormatError::ManifestInvalid`] if a name of a class, shard or split cannot be, or is there
+    /// [`Fault::Manifest`] if a name of a class, shard or split cannot be, or is there
     /// twice, or the system's refusal. Then no manifest is in the folder, or still the old one.
     pub fn finish(mut self, classes: Vec<String>) -> Result<Manifest, FormatError> {
         self.manifest.classes = classes;
@@ -202,7 +197,12 @@ impl SetIndexer {
         if self.overwrite || is_absent_or_index(&path).map_err(FormatError::read(&path))? {
             return Ok(());
         }
-        Err(FormatError::NotOurIndex { path })
+        Err(FormatError::new(
+            Fault::NotOurIndex,
+            "there is another file where the index goes",
+            path.display(),
+            "move it away, or let it be replaced",
+        ))
     }
 
     fn write_partial(&mut self, file: &str, bytes: &[u8]) -> Result<(), FormatError> {

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::MANIFEST_FILE;
-use crate::FormatError;
+use crate::error::{Fault, FormatError};
+use crate::name::MANIFEST_FILE;
 
 /// What is in the manifest of the set in `dir`, or why there is none.
 pub(super) fn text_of(dir: &Path) -> Result<Vec<u8>, FormatError> {
@@ -13,7 +13,7 @@ pub(super) fn text_of(dir: &Path) -> Result<Vec<u8>, FormatError> {
     match fs::read(&path) {
         Ok(text) => Ok(text),
         Err(source) if is_absent(&source) => Err(explain_absence(dir)),
-        Err(source) => Err(FormatError::Read { path, source }),
+        Err(error) => Err(FormatError::read(&path)(error)),
     }
 }
 
@@ -26,20 +26,25 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// Why there is no manifest in `dir`.
 fn explain_absence(dir: &Path) -> FormatError {
-    let dir = dir.to_owned();
-    if !dir.exists() {
-        return FormatError::MissingFolder { dir };
-    }
-    if !dir.is_dir() {
-        return FormatError::NotAFolder { path: dir };
-    }
-    if holds_images(&dir, 3, &mut 5_000) {
-        return FormatError::NotPacked { dir };
-    }
-    if holds_tars(&dir) {
-        return FormatError::NotIndexed { dir };
-    }
-    FormatError::NoManifest { dir }
+    let (fault, what, remedy) = if !dir.exists() {
+        let what = "the folder does not exist";
+        (Fault::NoSet, what, "check the path")
+    } else if !dir.is_dir() {
+        let remedy = "give the folder that holds manifest.json";
+        (Fault::NoSet, "this is not a folder", remedy)
+    } else if holds_images(dir, 3, &mut 5_000) {
+        let what = "the folder holds images that are not packed";
+        (Fault::NotPacked, what, "pack it")
+    } else if holds_tars(dir) {
+        let what = "the folder holds tars without a manifest.json";
+        let remedy = "index them, with the range of their numbers";
+        (Fault::NotIndexed, what, remedy)
+    } else {
+        let what = "there is no manifest.json and no image";
+        let remedy = "give the folder of a packed set, or pack one";
+        (Fault::NoSet, what, remedy)
+    };
+    FormatError::new(fault, what, dir.display(), remedy)
 }
 
 /// Looks for a file named like an image, at most `depth` folders down and `budget` names in all.

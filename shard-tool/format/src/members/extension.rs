@@ -2,7 +2,7 @@
 
 use tar::EntryType;
 
-use super::Fault;
+use super::fault::Fault;
 
 /// What was said of the member to come.
 #[derive(Debug, Default)]

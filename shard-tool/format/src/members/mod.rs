@@ -10,6 +10,7 @@
 //! links, folders and devices have none, whatever their header says.
 
 mod extension;
+mod fault;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ use tar::{EntryType, Header};
 
 use extension::Extensions;
 pub use extension::pax_records;
+pub use fault::{Damage, Fault};
 
 /// Unit of tar: headers and padded contents are multiples of it.
 const BLOCK: usize = 512;
@@ -51,83 +53,53 @@ pub struct Member<'a> {
     pub data: &'a [u8],
 }
 
-/// One way in which a tar can be broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Fault {
-    /// It begins like a gzip, zstd, bzip2 or xz file.
-    #[error("it is compressed")]
-    Compressed,
-    /// The bytes end where a header should be.
-    #[error("it is cut short: it ends without the end marker")]
-    NoEndMarker,
-    /// The checksum in a header is not that of the header.
-    #[error("the checksum of a header differs")]
-    HeaderChecksum,
-    /// The size in a header is no number.
-    #[error("the size in a header is not a number")]
-    Size,
-    /// A content goes beyond the end.
-    #[error("it is cut short: {found} of {expected} bytes of a member are there")]
-    CutShort {
-        /// Bytes from the start of the content to the end of the tar.
-        found: u64,
-        /// Size of the content that the header states.
-        expected: u64,
-    },
-    /// A PAX header is not a list of records.
-    #[error("a PAX header is malformed")]
-    Pax,
-    /// Two long names or two PAX headers before one member.
-    #[error("a member has two extended headers of one type")]
-    TwoExtensions,
-    /// A PAX header for all members names or measures them.
-    #[error("a global PAX header sets the name or size of every member")]
-    GlobalName,
-    /// The end marker follows a header that describes a member to come.
-    #[error("it is cut short: it ends after the extended header of a member")]
-    MissingMember,
-}
-
-/// Where and why a walk had to stop. Everything before it was whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// What is wrong.
-    pub fault: Fault,
-    /// Offset of the header concerned in the tar, bytes.
-    pub offset: u64,
-    /// Name and header offset of the last member that is whole; none if there is none.
-    pub last_good: Option<(String, u64)>,
-}
-
-/// Iterates over the members of a tar. After an error it gives nothing more.
+/// Iterates over the members of a tar, up to its end mark.
 #[derive(Debug, Clone)]
 pub struct Members<'a> {
     tar: &'a [u8],
     at: usize,
     ended: bool,
+    goes_on: bool,
     last_good: Option<(Cow<'a, [u8]>, u64)>,
+    cut: Option<Member<'a>>,
 }
 
 impl<'a> Members<'a> {
-    /// The members of this tar, from its first byte on.
+    /// The members of this tar up to its first damage.
     pub fn new(tar: &'a [u8]) -> Self {
-        Self::starting_at(tar, 0)
-    }
-
-    /// The members of this tar from the header at this offset on.
-    pub(crate) fn starting_at(tar: &'a [u8], at: usize) -> Self {
         Self {
             tar,
-            at,
+            at: 0,
             ended: false,
+            goes_on: false,
             last_good: None,
+            cut: None,
+        }
+    }
+
+    /// The members of this tar, also after damage: from the next block on that is a header by its magic and checksum. For those
+    /// who compare a shard with its index, or look into a tar that somebody else has written.
+    pub fn going_on(tar: &'a [u8]) -> Self {
+        Self {
+            goes_on: true,
+            ..Self::new(tar)
         }
     }
 
     /// Offset up to which the tar has been read, bytes; with the end marker once that is reached.
     pub fn position(&self) -> u64 {
         self.at.min(self.tar.len()) as u64
+    }
+
+    /// After [`Fault::CutShort`] the member that goes beyond the end, with what is there of its content.
+    pub fn cut_member(&self) -> Option<Member<'a>> {
+        self.cut.clone()
+    }
+
+    /// The damage to tell if something follows the end mark, so that it was none: a hole of zeros over a header.
+    pub fn damage_at_end(&self) -> Damage {
+        let offset = (self.position() as usize).saturating_sub(BLOCK);
+        self.damage_at(Fault::EmptyHeader, offset)
     }
 
     fn next_member(&mut self) -> Result<Option<Member<'a>>, Fault> {
@@ -165,24 +137,30 @@ impl<'a> Members<'a> {
         } else {
             0
         };
-        let data_offset = self.at as u64;
         let name = match extensions.name() {
             Some(name) => Cow::Borrowed(name),
             None => header.path_bytes(),
         };
-        Ok(Member {
+        let member = Member {
             kind: kind_of(kind, &name, extensions),
             name,
             header_offset: first_header as u64,
-            data_offset,
-            data: self.content(size)?,
-        })
+            data_offset: self.at as u64,
+            data: self.tar.get(self.at..).unwrap_or_default(),
+        };
+        match self.content(size) {
+            Ok(data) => Ok(Member { data, ..member }),
+            Err(fault) => {
+                self.cut = Some(member);
+                Err(fault)
+            }
+        }
     }
 
     /// The header here, or `None` at the end marker.
     fn header(&mut self) -> Result<Option<&'a Header>, Fault> {
-        if self.at == 0 && is_compressed(self.tar) {
-            return Err(Fault::Compressed);
+        if let Some(with) = compression(self.tar).filter(|_| self.at == 0) {
+            return Err(Fault::Compressed(with));
         }
         let block = self.block()?;
         if block.iter().all(|byte| *byte == 0) {
@@ -225,13 +203,22 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
+    /// Tells of damage, and ends there, or goes on after it.
     fn damage(&mut self, fault: Fault, offset: usize) -> Damage {
-        let last_good = self.last_good.take();
+        match next_header(self.tar, offset).filter(|_| self.goes_on) {
+            Some(next) => self.at = next,
+            None => self.ended = true,
+        }
+        self.damage_at(fault, offset)
+    }
+
+    fn damage_at(&self, fault: Fault, offset: usize) -> Damage {
+        let last_good = self.last_good.as_ref();
         Damage {
             fault,
             offset: offset.min(self.tar.len()) as u64,
             last_good: last_good
-                .map(|(name, offset)| (String::from_utf8_lossy(&name).into_owned(), offset)),
+                .map(|(name, offset)| (String::from_utf8_lossy(name).into_owned(), *offset)),
         }
     }
 }
@@ -249,14 +236,14 @@ impl<'a> Iterator for Members<'a> {
                 self.last_good = Some((member.name.clone(), member.header_offset));
                 Some(Ok(member))
             }
+            Ok(None) if self.goes_on && !is_end_mark(&self.tar[start..]) => {
+                Some(Err(self.damage(Fault::EmptyHeader, start)))
+            }
             Ok(None) => {
                 self.ended = true;
                 None
             }
-            Err(fault) => {
-                self.ended = true;
-                Some(Err(self.damage(fault, start)))
-            }
+            Err(fault) => Some(Err(self.damage(fault, start))),
         }
     }
 }
@@ -289,8 +276,24 @@ fn kind_of(kind: EntryType, name: &[u8], extensions: &Extensions<'_>) -> MemberK
     }
 }
 
+/// Whether only the end mark is left: two blocks of zeros, or what is left of them.
+fn is_end_mark(rest: &[u8]) -> bool {
+    rest[..rest.len().min(2 * BLOCK)]
+        .iter()
+        .all(|byte| *byte == 0)
+}
+
+/// The first header after `at`. Contents may look like one by chance, but hardly with the magic too.
+fn next_header(tar: &[u8], at: usize) -> Option<usize> {
+    let mut starts = (at + BLOCK..(tar.len() + 1).saturating_sub(BLOCK)).step_by(BLOCK);
+    starts.find(|start| {
+        let block = &tar[*start..*start + BLOCK];
+        block[257..].starts_with(b"ustar") && is_header(block)
+    })
+}
+
 /// Whether the checksum of a header holds.
-pub(crate) fn is_header(block: &[u8]) -> bool {
+fn is_header(block: &[u8]) -> bool {
     Header::from_byte_slice(block).cksum().ok() == Some(checksum(block))
 }
 
@@ -300,11 +303,18 @@ fn checksum(block: &[u8]) -> u32 {
     sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..])
 }
 
-fn is_compressed(bytes: &[u8]) -> bool {
-    let magics: [&[u8]; 4] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\0"];
+/// By what the bytes are compressed, if they begin so.
+fn compression(bytes: &[u8]) -> Option<&'static str> {
+    let magics: [(&[u8], &str); 4] = [
+        (b"\x1f\x8b", "gzip"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"BZh", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+    ];
     // A tar could begin with a member that is called like one of these; its header has a checksum.
     let is_header = bytes.get(..BLOCK).is_some_and(is_header);
-    !is_header && magics.iter().any(|magic| bytes.starts_with(magic))
+    let found = magics.iter().find(|(magic, _)| bytes.starts_with(magic));
+    found.filter(|_| !is_header).map(|(_, name)| *name)
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ fn each_way_to_be_broken_is_told() {
     flipped[1024] ^= 1;
     assert_eq!(fault(&flipped), Fault::HeaderChecksum);
     assert_eq!(walk(&flipped).expect_err("damaged").offset, 1024);
-    assert_eq!(fault(b"\x1f\x8b\x08\0"), Fault::Compressed);
+    assert_eq!(fault(b"\x1f\x8b\x08\0"), Fault::Compressed("gzip"));
     assert_eq!(fault(b""), Fault::NoEndMarker);
     let name = raw(b'L', b"", b"name\0");
     assert_eq!(
@@ -176,7 +176,59 @@ fn a_size_that_lies_allocates_nothing() {
     assert!(matches!(fault(&ended(&[huge])), Fault::CutShort { .. }));
 }
 
+/// A tar of three members, at 0, 1536 and 2560.
+fn three() -> Vec<u8> {
+    tar_of(&[("a.jpg", &[1; 700]), ("b.jpg", &[2; 10]), ("c.jpg", b"")])
+}
+
+/// The names of the members, and what is told of damage between them.
+fn going_on(tar: &[u8]) -> Vec<String> {
+    let told = |member: Result<Member<'_>, Damage>| match member {
+        Ok(member) => String::from_utf8(member.name.into_owned()).expect("UTF-8"),
+        Err(Damage {
+            fault,
+            offset,
+            last_good,
+        }) => {
+            let last_good = last_good.map_or("none".to_owned(), |(name, _)| name);
+            format!("{offset}: {fault}, after {last_good}")
+        }
+    };
+    Members::going_on(tar).map(told).collect()
+}
+
+#[test]
+fn the_walk_may_go_on_behind_damage() {
+    let mut bytes = three();
+    assert_eq!(going_on(&bytes), ["a.jpg", "b.jpg", "c.jpg"]);
+    bytes[1536] ^= 1;
+    let told = "1536: the checksum of a header differs, after a.jpg";
+    assert_eq!(going_on(&bytes), ["a.jpg", told, "c.jpg"]);
+    bytes[1536..2048].fill(0);
+    let told = "1536: zeros stand where a header should be, after a.jpg";
+    assert_eq!(going_on(&bytes), ["a.jpg", told, "c.jpg"]);
+    bytes[0] ^= 1;
+    let told = "0: the checksum of a header differs, after none";
+    assert_eq!(going_on(&bytes), [told, "c.jpg"]);
+    let cut = "1536: it is cut short: 2 of 10 bytes of a member are there, after a.jpg";
+    assert_eq!(going_on(&three()[..2050]), ["a.jpg", cut]);
+    let cut = "1536: it is cut short: it ends without the end marker, after a.jpg";
+    assert_eq!(going_on(&three()[..1536]), ["a.jpg", cut]);
+}
+
 proptest! {
+    #[test]
+    fn going_on_over_any_bytes_ends(
+        at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<prop::sample::Index>()
+    ) {
+        let mut bytes = three();
+        let at = at.index(bytes.len());
+        bytes[at] = value;
+        let length = cut.index(bytes.len());
+        prop_assert!(going_on(&bytes[..length]).len() < 20);
+        prop_assert!(going_on(&bytes).len() < 20);
+    }
+
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
         let _ = walk(&bytes);

@@ -6,31 +6,13 @@
 
 mod range;
 
+pub use range::{MAX_NAMES, PatternError};
 use range::{letter_range, number_range};
 
-/// Most names that a pattern may stand for.
-pub const MAX_NAMES: usize = 1_000_000;
 /// Most braces inside of each other.
 const MAX_DEPTH: usize = 32;
 /// Most bytes of all names together.
 const MAX_BYTES: usize = 128 << 20;
-
-/// Why a pattern stands for nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PatternError {
-    /// A brace has no partner.
-    #[error("a brace is not closed or not opened")]
-    Unbalanced,
-    /// It stands for more names than [`MAX_NAMES`], or they are too long.
-    #[error("it stands for more than 1,000,000 names, or more than 128 MiB of names")]
-    TooMany,
-    /// Too many braces inside of each other.
-    #[error("it has more than 32 braces inside of each other")]
-    TooDeep,
-    /// A number in a range does not fit into 64 bits.
-    #[error("a number of a range is too large")]
-    Number,
-}
 
 /// The names that a pattern stands for, in order.
 ///

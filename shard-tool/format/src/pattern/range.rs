@@ -1,6 +1,23 @@
 //! Ranges in braces, of numbers and of letters.
 
-use super::{MAX_NAMES, PatternError};
+/// Most names that a pattern may stand for.
+pub const MAX_NAMES: usize = 1_000_000;
+/// Why a pattern stands for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// A brace has no partner.
+    #[error("a brace is not closed or not opened")]
+    Unbalanced,
+    /// It stands for more names than [`MAX_NAMES`], or they are too long.
+    #[error("it stands for more than 1,000,000 names, or more than 128 MiB of names")]
+    TooMany,
+    /// Too many braces inside of each other.
+    #[error("it has more than 32 braces inside of each other")]
+    TooDeep,
+    /// A number in a range does not fit into 64 bits.
+    #[error("a number of a range is too large")]
+    Number,
+}
 
 /// What a range stands for; `None` if it is no range.
 type Range = Option<Result<Vec<String>, PatternError>>;

@@ -4,15 +4,20 @@ use std::fmt;
 use std::fs::Metadata;
 use std::path::Path;
 
-use memmap2::Mmap;
-
-use super::ReadOptions;
 use super::cut::CutShard;
-use crate::index::{Index, byte_range};
+use crate::error::{Fault, FormatError, Remedy};
+use crate::index::{Index, byte_range, inconsistent};
 use crate::manifest::{IndexedInPlace, ShardManifest};
-use crate::remedy::Remedy;
-use crate::unpacked::CompressedTar;
-use crate::{FormatError, mapping};
+use crate::mapping::{self, MappedFile};
+use crate::unpacked::{CompressedTar, size_differs};
+
+/// What to accept when a set is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Use the samples of a shard that was cut short which are still whole. The samples of the split are numbered without
+    /// gaps then: those after the lost ones have smaller numbers than the manifest gives them.
+    pub allow_damaged: bool,
+}
 
 /// What opening the shards of a set needs.
 pub(super) struct Opening<'a> {
@@ -29,14 +34,14 @@ pub(super) struct Shard {
     pub(super) first: u64,
     pub(super) index: Index,
     num_samples: u64,
-    /// What is left of it, if it was cut short and that is borne.
+    /// What is left of it, if it was cut short and that is accepted.
     pub(super) cut: Option<CutShard>,
     tar: Tar,
 }
 
 #[derive(Debug)]
 enum Tar {
-    Mapped(Mmap),
+    Mapped(MappedFile),
     Compressed(CompressedTar),
 }
 
@@ -76,22 +81,15 @@ impl Opening<'_> {
         let path = self.dir.join(&shard.index_file);
         let index = Index::open(&path)?;
         if index.file_bytes() != shard.index_bytes {
-            return Err(FormatError::SizeDiffers {
-                path,
-                expected: shard.index_bytes,
-                found: index.file_bytes(),
-                remedy: Remedy::default(),
-            });
+            let (found, expected) = (index.file_bytes(), shard.index_bytes);
+            return Err(size_differs(&path, found, expected, Remedy::CopyOrPack));
         }
         let agrees = index.num_entries() == shard.num_samples
             && index.shard_bytes() == shard.num_bytes
             && format!("{:016x}", index.shard_digest()) == shard.xxh3;
         if !agrees {
-            return Err(FormatError::IndexInvalid {
-                path,
-                problem: "it describes another shard than the manifest".to_owned(),
-                remedy: Remedy::default(),
-            });
+            let problem = "it describes another shard than the manifest";
+            return Err(inconsistent(&path, problem));
         }
         Ok(index)
     }
@@ -111,10 +109,10 @@ impl Opening<'_> {
         let path = self.dir.join(&shard.file);
         let file = mapping::open(&path).map_err(|error| self.advise_on_tar(error))?;
         let metadata = file.metadata().map_err(FormatError::read(&path))?;
-        let map = mapping::map_file(&file, &path)?;
+        let map = MappedFile::of(&file, &path)?;
         if (map.len() as u64) < shard.num_bytes {
             index.check().map_err(|error| error.advise(self.remedy))?;
-            let cut = self.bear(CutShard::examine(&shard.file, index, &map))?;
+            let cut = self.accept(CutShard::examine(&shard.file, index, &map))?;
             return Ok((Tar::Mapped(map), Some(cut)));
         }
         self.check_is_unchanged(shard, &path, &map, &metadata)?;
@@ -130,55 +128,58 @@ impl Opening<'_> {
     }
 
     /// Goes on with what is whole, if that was asked for.
-    fn bear(&self, cut: CutShard) -> Result<CutShard, FormatError> {
+    fn accept(&self, cut: CutShard) -> Result<CutShard, FormatError> {
         if self.options.allow_damaged {
             return Ok(cut);
         }
         Err(self.refuse(cut))
     }
 
-    pub(super) fn refuse(&self, cut: CutShard) -> FormatError {
-        FormatError::ShardCut {
-            path: self.dir.join(&cut.file),
-            cut: Box::new(cut),
-            remedy: self.remedy.clone(),
-        }
+    fn refuse(&self, cut: CutShard) -> FormatError {
+        FormatError::new(
+            Fault::ShardCut,
+            format_args!("the shard was cut short or changed: {cut}"),
+            self.dir.join(&cut.file).display(),
+            self.remedy.clone(),
+        )
     }
 
     fn check_is_unchanged(
         &self,
         shard: &ShardManifest,
         path: &Path,
-        tar: &Mmap,
+        tar: &[u8],
         metadata: &Metadata,
     ) -> Result<(), FormatError> {
-        let (path, remedy) = (path.to_owned(), self.remedy.clone());
         let (found, expected) = (tar.len() as u64, shard.num_bytes);
         if found != expected {
-            return Err(FormatError::SizeDiffers {
-                path,
-                expected,
-                found,
-                remedy,
-            });
+            return Err(size_differs(path, found, expected, self.remedy.clone()));
         }
         let times = self
             .in_place
             .and_then(|in_place| in_place.differing_times(&shard.file, metadata));
-        match times {
-            None => Ok(()),
-            Some((expected_ns, found_ns)) => Err(FormatError::TimeDiffers {
-                path,
-                expected_ns,
-                found_ns,
-                remedy,
-            }),
-        }
+        let Some(times) = times else { return Ok(()) };
+        let [expected, found] = times.map(seconds);
+        Err(FormatError::new(
+            Fault::Changed,
+            format_args!(
+                "the shard was changed since it was indexed: modified at {found}, then at {expected} (seconds since 1970; a copy \
+                 must keep the time: cp -p)"
+            ),
+            path.display(),
+            self.remedy.clone(),
+        ))
     }
 }
 
+/// As `stat -c %.9Y` prints it.
+fn seconds(ns: i64) -> String {
+    let (whole, rest) = (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000));
+    format!("{whole}.{rest:09}")
+}
+
 impl Shard {
-    /// Number of the first sample behind it.
+    /// Number of the first sample after it.
     pub(super) fn end(&self) -> u64 {
         self.first + self.num_samples
     }
@@ -186,25 +187,30 @@ impl Shard {
 
 /// Where the bytes of a sample come from.
 #[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
+pub(super) struct Source<'a> {
     pub(super) shard: &'a Shard,
     pub(super) dir: &'a Path,
     pub(super) remedy: &'a Remedy,
 }
 
 impl<'a> Source<'a> {
-    pub(crate) fn bytes(&self, offset: u64, num_bytes: u32) -> Result<&'a [u8], FormatError> {
+    pub(super) fn bytes(&self, offset: u64, num_bytes: u32) -> Result<&'a [u8], FormatError> {
         let tar: &[u8] = match &self.shard.tar {
             Tar::Mapped(map) => map,
             Tar::Compressed(tar) => tar.map()?,
         };
         let image = byte_range(offset, num_bytes).and_then(|range| tar.get(range));
-        image.ok_or_else(|| FormatError::OutOfShard {
-            path: self.dir.join(&self.shard.file),
-            offset,
-            length: u64::from(num_bytes),
-            shard_bytes: tar.len() as u64,
-            remedy: self.remedy.clone(),
+        image.ok_or_else(|| {
+            let (path, of) = (self.dir.join(&self.shard.file), tar.len());
+            FormatError::new(
+                Fault::OutOfShard,
+                "the image lies outside of its shard",
+                format_args!(
+                    "{} at offset {offset}, {num_bytes} bytes of {of}",
+                    path.display()
+                ),
+                self.remedy.clone(),
+            )
         })
     }
 }

@@ -8,8 +8,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::error::FormatError;
 use crate::folder::{self, files_of_old_set, remove, write_partial};
-use crate::{FormatError, name};
+use crate::name;
 
 /// Files to be removed once the new set is complete.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl Replaced {
         write_partial(dir, name::REPLACED, &text)?;
         let path = dir.join(name::hidden_file(name::REPLACED));
         fs::rename(dir.join(name::partial_file(name::REPLACED)), &path)
-            .map_err(FormatError::write(path))?;
+            .map_err(FormatError::write(&path))?;
         folder::sync(dir)
     }
 
@@ -60,7 +61,7 @@ fn noted(dir: &Path) -> Result<Vec<String>, FormatError> {
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(FormatError::read(path)(error)),
+        Err(error) => return Err(FormatError::read(&path)(error)),
     };
     let files: Vec<String> = serde_json::from_slice(&text).unwrap_or_default();
     Ok(files

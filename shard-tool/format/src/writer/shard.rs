@@ -6,40 +6,21 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::sample::{NewSample, TAR_END_BYTES, padded};
 use super::write_behind::WriteBehind;
-use super::{NewSample, UNLABELLED};
-use crate::index::{Entry, IndexBuilder};
+use crate::error::FormatError;
+use crate::index::{Entry, IndexBuilder, UNLABELLED};
 use crate::manifest::ShardManifest;
-use crate::{FormatError, name};
+use crate::name;
 
-/// Unit of tar: headers and padded contents are multiples of it.
-const BLOCK: u64 = 512;
-/// Bytes collected before they are hashed and handed to the system.
+/// Bytes collected before they are handed to the system.
 const BUFFER_BYTES: usize = 1 << 20;
-
-/// Bytes of the two empty blocks that end a tar.
-pub const TAR_END_BYTES: u64 = 2 * BLOCK;
-
-impl NewSample<'_> {
-    /// What the sample adds to its tar, bytes.
-    pub fn stored_bytes(&self) -> u64 {
-        let name_bytes = self.key.len() as u64 + 4;
-        // A long name has a header and a content of its own, in both members.
-        let long_name = if name_bytes > 100 {
-            BLOCK + padded(name_bytes + 1)
-        } else {
-            0
-        };
-        let label = self.label.map_or(0, |_| 2 * BLOCK + long_name);
-        BLOCK + long_name + padded(self.image.len() as u64) + label
-    }
-}
 
 /// A shard under its partial name.
 pub(super) struct ShardWriter {
     file: String,
     path: PathBuf,
-    tar: tar::Builder<Counted<BufWriter<Hashed<Output>>>>,
+    tar: tar::Builder<Measured<BufWriter<Output>>>,
     index: IndexBuilder,
 }
 
@@ -56,18 +37,16 @@ impl ShardWriter {
         };
         let path = dir.join(name::partial_file(&file));
         let output = File::create(&path).and_then(|file| Output::new(file, zstd_level));
-        let hashed = Hashed {
-            inner: output.map_err(FormatError::write(&path))?,
-            digest: Xxh3::new(),
-        };
-        let counted = Counted {
-            inner: BufWriter::with_capacity(BUFFER_BYTES, hashed),
+        let output = output.map_err(FormatError::write(&path))?;
+        let measured = Measured {
+            inner: BufWriter::with_capacity(BUFFER_BYTES, output),
             num_bytes: 0,
+            digest: Xxh3::new(),
         };
         Ok(Self {
             file,
             path,
-            tar: tar::Builder::new(counted),
+            tar: tar::Builder::new(measured),
             index: IndexBuilder::default(),
         })
     }
@@ -105,7 +84,7 @@ impl ShardWriter {
 
     /// Ends the tar and waits until it is on disk; returns its place in the manifest, and the bytes of its index.
     pub(super) fn finish(self) -> Result<(ShardManifest, Vec<u8>), FormatError> {
-        let ended = end_tar(self.tar).map_err(FormatError::write(self.path))?;
+        let ended = end_tar(self.tar).map_err(FormatError::write(&self.path))?;
         let (num_bytes, digest) = (ended.num_bytes, ended.digest);
         let index = self.index.to_bytes(num_bytes, digest);
         let shard = ShardManifest {
@@ -157,16 +136,13 @@ struct Ended {
     zstd_bytes: Option<u64>,
 }
 
-fn end_tar(tar: tar::Builder<Counted<BufWriter<Hashed<Output>>>>) -> io::Result<Ended> {
-    let counted = tar.into_inner()?;
-    let hashed = counted
-        .inner
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)?;
+fn end_tar(tar: tar::Builder<Measured<BufWriter<Output>>>) -> io::Result<Ended> {
+    let measured = tar.into_inner()?;
+    let output = measured.inner.into_inner();
     Ok(Ended {
-        num_bytes: counted.num_bytes,
-        digest: hashed.digest.digest(),
-        zstd_bytes: hashed.inner.finish()?,
+        num_bytes: measured.num_bytes,
+        digest: measured.digest.digest(),
+        zstd_bytes: output.map_err(io::IntoInnerError::into_error)?.finish()?,
     })
 }
 
@@ -210,37 +186,17 @@ impl Write for Output {
     }
 }
 
-fn padded(num_bytes: u64) -> u64 {
-    num_bytes.next_multiple_of(BLOCK)
-}
-
-/// Counts what passes through.
-struct Counted<W> {
+/// Counts what passes through, and takes its digest.
+struct Measured<W> {
     inner: W,
     num_bytes: u64,
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let num_written = self.inner.write(bytes)?;
-        self.num_bytes += num_written as u64;
-        Ok(num_written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-/// Takes the digest of what passes through.
-struct Hashed<W> {
-    inner: W,
     digest: Xxh3,
 }
 
-impl<W: Write> Write for Hashed<W> {
+impl<W: Write> Write for Measured<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let num_written = self.inner.write(bytes)?;
+        self.num_bytes += num_written as u64;
         self.digest.update(&bytes[..num_written]);
         Ok(num_written)
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use shard_format::{FormatError, ShardSet, WriterOptions, check_room_to_unpack};
+use shard_format::{ErrorKind, Fault, FormatError, ShardSet, WriterOptions, check_room_to_unpack};
 
 use crate::harness::{OPTIONS, folder, items, write_with};
 
@@ -59,8 +59,8 @@ fn a_damaged_shard_is_an_error_of_its_samples_alone() {
     assert_eq!(outcomes, expected);
     let sample = set.sample(10).expect("the index is sound");
     let error = sample.image().expect_err("still damaged");
-    assert!(matches!(error, FormatError::Compressed { .. }), "{error}");
-    assert_eq!(error.exit_code(), 3);
+    assert!(error.fault() == Fault::Compressed, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Data);
 }
 
 #[test]
@@ -73,9 +73,8 @@ fn room_for_all_shards_together_can_be_asked_for_before_anything_is_unpacked() {
     check_room_to_unpack(num_bytes).expect("is small");
     let more_than_any_disk = 1 << 62;
     let error = check_room_to_unpack(more_than_any_disk).expect_err("no disk is so large");
-    assert!(
-        matches!(error, FormatError::CannotUnpack { needed_bytes, .. } if needed_bytes == more_than_any_disk),
-        "{error}"
-    );
-    assert_eq!(error.exit_code(), 4);
+    assert_eq!(error.fault(), Fault::CannotUnpack);
+    let needed = format!("{more_than_any_disk} bytes needed");
+    assert!(error.place().contains(&needed), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Resources);
 }

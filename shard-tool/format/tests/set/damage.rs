@@ -5,7 +5,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use shard_format::{
-    FormatError, HEADER_BYTES, MANIFEST_FILE, Manifest, ReadOptions, ShardSet, WriterOptions,
+    ErrorKind, Fault, FormatError, HEADER_BYTES, MANIFEST_FILE, Manifest, ReadOptions, ShardSet,
+    WriterOptions,
 };
 
 use crate::harness::{OPTIONS, folder, item, items, jpeg, write, write_with};
@@ -15,7 +16,7 @@ fn an_unknown_split_is_told_with_those_there_are() {
     let dir = folder();
     write(dir.path(), &items(2));
     let error = ShardSet::open(dir.path(), "test").expect_err("there is no such split");
-    assert_eq!(error.exit_code(), 3);
+    assert_eq!(error.kind(), ErrorKind::Data);
     assert!(error.to_string().ends_with("it has: train"), "{error}");
 }
 
@@ -31,11 +32,10 @@ fn a_truncated_shard_is_refused() {
         .and_then(|file| file.set_len(whole - 1))
         .expect("cut");
     let error = ShardSet::open(dir.path(), "train").expect_err("the shard is cut");
-    let FormatError::ShardCut { cut, .. } = &error else {
-        panic!("{error}")
-    };
-    assert_eq!((cut.expected_bytes, cut.found_bytes), (whole, whole - 1));
-    assert_eq!(error.exit_code(), 3);
+    assert_eq!(error.fault(), Fault::ShardCut);
+    let told = format!("has {} of {whole} bytes", whole - 1);
+    assert!(error.what().contains(&told), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Data);
 }
 
 #[test]
@@ -54,10 +54,8 @@ fn a_shard_of_another_set_is_refused() {
     write(other.path(), &[item("a/x", jpeg(1, 1, b"two"), 0)]);
     let index = "train-000000.idx";
     fs::copy(other.path().join(index), dir.path().join(index)).expect("copied");
-    assert!(matches!(
-        ShardSet::open(dir.path(), "train"),
-        Err(FormatError::IndexInvalid { .. })
-    ));
+    let opened = ShardSet::open(dir.path(), "train");
+    assert!(opened.is_err_and(|error| error.fault() == Fault::Index));
 }
 
 #[test]
@@ -75,7 +73,7 @@ fn an_entry_that_points_outside_of_its_shard_is_refused() {
         fs::write(&path, &bytes).expect("written");
         let set = ShardSet::open(dir.path(), "train").expect("the header is sound");
         let image = |id| set.sample(id).expect("the index is sound").image();
-        assert!(matches!(image(0), Err(FormatError::OutOfShard { .. })));
+        assert!(image(0).is_err_and(|error| error.fault() == Fault::OutOfShard));
         assert!(image(1).is_ok());
     }
 }
@@ -131,7 +129,6 @@ fn a_cut_shard_is_refused_with_its_last_good_sample() {
     for words in [
         "train-000001.tar has ",
         "and 4 of its 10 samples, the last good one class 1/13 at offset ",
-        "--allow-damaged",
     ] {
         assert!(message.contains(words), "{message}");
     }
@@ -170,10 +167,7 @@ fn a_shard_of_which_nothing_is_left_is_passed_over_but_not_a_whole_split() {
     for number in 0..3 {
         cut(&dir.path().join(format!("train-00000{number}.tar")), 0);
     }
-    assert!(matches!(
-        bearing(dir.path()),
-        Err(FormatError::ShardCut { .. })
-    ));
+    assert!(bearing(dir.path()).is_err_and(|error| error.fault() == Fault::ShardCut));
 }
 
 #[test]
@@ -199,15 +193,9 @@ fn nothing_but_cut_shards_is_borne() {
     let mut bytes = fs::read(&index).expect("read");
     *bytes.last_mut().expect("a byte") ^= 1;
     fs::write(&index, bytes).expect("written");
-    assert!(matches!(
-        bearing(dir.path()),
-        Err(FormatError::IndexChecksum { .. })
-    ));
+    assert!(bearing(dir.path()).is_err_and(|error| error.fault() == Fault::Index));
     fs::remove_file(dir.path().join("train-000001.tar")).expect("removed");
-    assert!(matches!(
-        bearing(dir.path()),
-        Err(FormatError::MissingFile { .. })
-    ));
+    assert!(bearing(dir.path()).is_err_and(|error| error.fault() == Fault::MissingFile));
 }
 
 #[test]
@@ -221,7 +209,11 @@ fn a_label_without_class_is_refused() {
     let set = ShardSet::open(dir.path(), "train").expect("opens");
     let num_refused = set
         .samples()
-        .filter(|sample| matches!(sample, Err(FormatError::IndexInvalid { .. })))
+        .filter(|sample| {
+            sample
+                .as_ref()
+                .is_err_and(|error| error.fault() == Fault::Index)
+        })
         .count();
     let num_beyond = items(6)
         .iter()

@@ -6,30 +6,34 @@
 //! file while it is packed.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use shard_format::name;
+use shard_format::MappedFile;
+use shard_format::members::{Damage, Fault, Member, MemberKind, Members};
 
-use super::labels::{Labels, Said};
-use super::lines::{base_name, is_image_name};
-use super::{
-    Group, HIDDEN, LINK_IN_ARCHIVE, NOT_A_FILE, NOT_IN_LABELS, Place, STDIN, Source, TRAIN, VAL,
-    without_labels,
-};
+use super::contents::Source;
+use super::labels::Labels;
+use super::layout::{Layout, Survey};
+use super::lines::is_image_name;
+use super::listing::{Listing, Origin};
+use super::location::{Archive, Span};
+use super::skipped::{NOT_A_FILE, why_hidden};
+use super::splits::{TRAIN, VAL};
 use crate::error::ToolError;
-use layout::{Layout, Spot, Survey};
-use members::{Damage, Kind, Member};
-use window::Window;
+use crate::report::counts::last_good;
+use crate::system::drop_behind::DropBehind;
 
-mod layout;
-mod members;
 mod spool;
-mod window;
 
-/// Why members behind damage are missing.
+/// What stands for standard input.
+const STDIN: &str = "-";
+
+const LINK_IN_ARCHIVE: &str =
+    "a link in an archive, which is not followed: unpack the archive to pack what it leads to";
+/// Why members after damage are missing.
 const BEHIND_DAMAGE: &str =
     "the rest of a damaged archive, of which the part before the damage is used";
 
@@ -54,10 +58,11 @@ pub(super) fn add(path: &Path, reading: Reading<'_>, source: &mut Source) -> Res
     } else {
         (File::open(path).map_err(ToolError::read(path))?, None)
     };
-    let window = Window::whole(&file).map_err(ToolError::read(path))?;
-    let (layout, has_labels) = survey(path, window, reading.allow_damaged)?;
+    let tar = MappedFile::of(&file, path)?;
+    let (layout, has_labels) = survey(path, &tar, reading.allow_damaged)?;
     if layout.num_files == 0 {
-        return Err(ToolError::EmptyArchive(path.to_owned()));
+        let what = "the archive holds no file";
+        return Err(ToolError::data(what, path.display(), "check the path"));
     }
     if has_labels {
         let path = path.display();
@@ -72,26 +77,62 @@ pub(super) fn add(path: &Path, reading: Reading<'_>, source: &mut Source) -> Res
         let note = format!("in {path}, classes are looked for below `{folder}/`");
         source.notes.push(note);
     }
-    let added = file
-        .try_clone()
-        .and_then(|file| source.catalogue.add_archive(file, digest));
-    let number = added.map_err(ToolError::read(path))?;
-    let mut listing = Listing {
+    let archive = Archive::new(file, digest).map_err(ToolError::read(path))?;
+    let number = source.catalogue.add_archive(archive);
+    let mut members = MembersOf {
         path,
+        tar: &tar,
         number,
-        reading,
-        layout,
-        default_split: split_of(path),
+        allow_damaged: reading.allow_damaged,
         class,
         inner: None,
         num_inner: 0,
-        num_unlabelled: 0,
-        groups: BTreeMap::new(),
-        source,
+        listing: Listing::new(path, layout, split_of(path), reading.labels, source),
     };
-    listing.add_tar(window)?;
-    listing.note_unlabelled();
+    members.add_tar(0..tar.len())?;
+    members.listing.end();
     Ok(())
+}
+
+pub(super) fn is_archive(path: &Path) -> bool {
+    let is_tar = path.extension().is_some_and(|extension| extension == "tar");
+    path.as_os_str() == STDIN || (is_tar && !path.is_dir())
+}
+
+/// Calls `visit` for each whole member of a part of an archive, with its normal path; gives the damage that ends it early, and what is
+/// there of the member that goes beyond the end. A hole of zeros over a header, or a stream that broke off between two members,
+/// would else pass for the end.
+///
+/// # Errors
+/// Those of `visit`.
+fn each<'t>(
+    tar: &'t MappedFile,
+    part: Range<usize>,
+    visit: &mut dyn FnMut(&Member<'t>) -> Result<(), ToolError>,
+) -> Result<Option<(Damage, Option<Member<'t>>)>, ToolError> {
+    let bytes = &tar[part.clone()];
+    let mut members = Members::new(bytes);
+    let mut behind = DropBehind::new(tar);
+    while let Some(member) = members.next() {
+        match member {
+            Ok(mut member) => {
+                let data = part.start + member.data_offset as usize;
+                behind.read(part.start + member.header_offset as usize..data);
+                member.name = normal(&member.name).into();
+                visit(&member)?;
+            }
+            Err(damage) => {
+                let cut = members.cut_member().map(|cut| Member {
+                    name: normal(&cut.name).into(),
+                    ..cut
+                });
+                return Ok(Some((damage, cut)));
+            }
+        }
+    }
+    let end = members.position() as usize;
+    let is_end = bytes[end..].iter().all(|byte| *byte == 0);
+    Ok((!is_end).then(|| (members.damage_at_end(), None)))
 }
 
 /// The split that the name of an archive tells, as a word of it: `ILSVRC2012_img_val.tar`, but not `carnival.tar`.
@@ -116,176 +157,130 @@ fn class_called(archive: &Path) -> Option<Vec<u8>> {
 }
 
 /// Looks at all headers of the outer tar; tells also whether there are labels as in WebDataset shards.
-fn survey(path: &Path, tar: Window<'_>, allow_damaged: bool) -> Result<(Layout, bool), ToolError> {
+fn survey(path: &Path, tar: &MappedFile, allow_damaged: bool) -> Result<(Layout, bool), ToolError> {
     let (mut survey, mut has_labels) = (Survey::default(), false);
-    let mut look_at = |member: &Member| {
-        if member.kind == Kind::File && !is_hidden(&member.name) {
+    let mut look_at = |member: &Member<'_>| {
+        if member.kind == MemberKind::Regular && why_hidden_in(&member.name).is_none() {
             let is_image = is_image_name(&member.name) || is_tar(&member.name);
             survey.add(&as_folder(&member.name), is_image);
             has_labels |= member.name.ends_with(b".cls");
         }
         Ok(())
     };
-    match members::each(path, tar, &mut look_at)? {
-        Some(damage) if !allow_damaged => return Err(damaged(path, None, &damage)),
-        Some(Damage {
-            cut: Some(member), ..
-        }) => look_at(&member)?,
+    match each(tar, 0..tar.len(), &mut look_at)? {
+        Some((damage, _)) if !allow_damaged || is_no_tar(&damage) => {
+            return Err(damaged(path, None, &damage, 0));
+        }
+        Some((_, Some(cut))) => look_at(&cut)?,
         _ => {}
     }
     Ok((survey.layout(), has_labels))
 }
 
-struct Listing<'a> {
+/// The members of an archive on their way into a listing.
+struct MembersOf<'a> {
     path: &'a Path,
+    tar: &'a MappedFile,
     number: u32,
-    reading: Reading<'a>,
-    layout: Layout,
-    default_split: &'static str,
+    allow_damaged: bool,
     /// The folder that the archive stands for, if its name is that of a class.
     class: Option<Vec<u8>>,
     /// The tar inside of the archive that is being listed: its path without extension.
     inner: Option<Vec<u8>>,
     num_inner: u32,
-    num_unlabelled: u64,
-    /// Groups made so far, by split, class, and number of the inner tar.
-    groups: BTreeMap<(&'static str, Option<String>, u32), u32>,
-    source: &'a mut Source,
+    listing: Listing<'a>,
 }
 
-impl Listing<'_> {
-    /// Adds the members of a tar up to its end, or to its damage if that is allowed.
-    fn add_tar(&mut self, tar: Window<'_>) -> Result<(), ToolError> {
-        let damage = members::each(self.path, tar, &mut |member| self.add(tar, member))?;
-        let Some(damage) = damage else {
+impl MembersOf<'_> {
+    /// Adds the members of a part of the archive up to its end, or to its damage if that is allowed.
+    fn add_tar(&mut self, part: Range<usize>) -> Result<(), ToolError> {
+        let (tar, start) = (self.tar, part.start);
+        let damage = each(tar, part, &mut |member| self.add(member, start))?;
+        let Some((damage, cut)) = damage else {
             return Ok(());
         };
-        if !self.reading.allow_damaged {
-            return Err(damaged(self.path, self.inner.as_deref(), &damage));
+        let inner = self.inner.as_deref();
+        if !self.allow_damaged {
+            return Err(damaged(self.path, inner, &damage, start));
         }
-        let place = place_of(self.path, self.inner.as_deref(), &damage);
-        let shown = format!("{place} ({})", damage.problem);
-        self.source.skips.add(BEHIND_DAMAGE, Path::new(&shown));
-        match damage.cut {
+        let place = place_of(self.path, inner, &damage, start);
+        let shown = format!("{place} ({})", damage.fault);
+        self.listing.source.skips.add(BEHIND_DAMAGE, shown);
+        match cut {
             // Its members before the cut are whole.
-            Some(member) if self.is_inner_tar(&member) => self.add(tar, &member),
+            Some(member) if self.is_inner_tar(&member) => self.add(&member, start),
             _ => Ok(()),
         }
     }
 
-    fn is_inner_tar(&self, member: &Member) -> bool {
+    fn is_inner_tar(&self, member: &Member<'_>) -> bool {
         self.class.is_none() && self.inner.is_none() && is_tar(&member.name)
     }
 
-    fn add(&mut self, tar: Window<'_>, member: &Member) -> Result<(), ToolError> {
+    /// Adds a member of the part that starts at `start`.
+    fn add(&mut self, member: &Member<'_>, start: usize) -> Result<(), ToolError> {
+        let offset = start + member.data_offset as usize;
+        let data = offset..offset + member.data.len();
+        if member.kind == MemberKind::Folder {
+            return Ok(());
+        }
+        if let Some(why) = why_hidden_in(&member.name) {
+            self.skip(why, &member.name);
+            return Ok(());
+        }
         match member.kind {
-            Kind::Empty => {}
-            _ if is_hidden(&member.name) => self.skip(HIDDEN, &member.name),
-            Kind::Link => self.skip(LINK_IN_ARCHIVE, &member.name),
-            Kind::Other => self.skip(NOT_A_FILE, &member.name),
-            Kind::File if self.is_inner_tar(member) => return self.add_inner(tar, member),
-            Kind::File => return self.add_file(member),
+            MemberKind::Regular if self.is_inner_tar(member) => {
+                return self.add_inner(member, data);
+            }
+            MemberKind::Regular => return self.add_file(&member.name, data),
+            MemberKind::Special(what) if what.ends_with("link") => {
+                self.skip(LINK_IN_ARCHIVE, &member.name);
+            }
+            _ => self.skip(NOT_A_FILE, &member.name),
         }
         Ok(())
     }
 
-    fn add_inner(&mut self, tar: Window<'_>, member: &Member) -> Result<(), ToolError> {
+    fn add_inner(&mut self, member: &Member<'_>, data: Range<usize>) -> Result<(), ToolError> {
         let path = member.name.strip_suffix(b".tar").unwrap_or(&member.name);
         self.inner = Some(path.to_vec());
         self.num_inner += 1;
-        let added = self.add_tar(tar.part(member.span.offset, member.span.num_bytes));
+        let added = self.add_tar(data);
         self.inner = None;
         added
     }
 
-    fn add_file(&mut self, member: &Member) -> Result<(), ToolError> {
+    fn add_file(&mut self, name: &[u8], data: Range<usize>) -> Result<(), ToolError> {
+        let (inner, number) = (self.inner.as_deref(), self.number);
+        let tar = shown(self.path, inner);
+        let span = Span {
+            offset: data.start as u64,
+            num_bytes: data.len() as u64,
+        };
+        let origin = Origin::Member {
+            number,
+            part: (inner.map_or(0, |_| self.num_inner), &tar),
+            name,
+            span,
+        };
+        let listing = &mut self.listing;
         if let Some(class) = &self.class {
             let class = String::from_utf8_lossy(class).into_owned();
-            let group = self.group(self.default_split, Some(class));
-            let catalogue = &mut self.source.catalogue;
-            return catalogue.add_member(group, &member.name, member.span);
+            let group = listing.group(listing.default_split, Some(class), origin, b"");
+            let catalogue = &mut listing.source.catalogue;
+            return catalogue.add_member(group, name, span);
         }
-        let path = match &self.inner {
-            Some(inner) => [inner, &member.name[..]].join(&b'/'),
-            None => member.name.clone(),
+        let path = match inner {
+            Some(inner) => [inner, name].join(&b'/'),
+            None => name.to_vec(),
         };
-        let (split, class, below) = match self.layout.spot(&path) {
-            Spot::Stray(reason) => {
-                self.skip(reason, &member.name);
-                return Ok(());
-            }
-            Spot::Flat(split) => return self.add_flat(split, member),
-            Spot::Class {
-                split,
-                class,
-                below,
-            } => {
-                let class = Some(name::escape_class(class));
-                (split.unwrap_or(self.default_split), class, below)
-            }
-        };
-        let group = self.group(split, class);
-        self.source.catalogue.add_member(group, &below, member.span)
-    }
-
-    /// Adds a member that lies in no class folder.
-    fn add_flat(&mut self, split: Option<&'static str>, member: &Member) -> Result<(), ToolError> {
-        let split = split.unwrap_or(self.default_split);
-        let file = base_name(&member.name);
-        self.source.num_flat += 1;
-        let class = match self.reading.labels.say(file) {
-            Said::Class(class) => Some(class.to_owned()),
-            Said::Unknown => {
-                self.skip(NOT_IN_LABELS, &member.name);
-                return Ok(());
-            }
-            Said::NoLabels if split == VAL => {
-                return Err(ToolError::FlatSplit(self.path.to_owned()));
-            }
-            Said::NoLabels => {
-                self.num_unlabelled += 1;
-                None
-            }
-        };
-        let is_by_label = class.is_some();
-        let group = self.group(split, class);
-        if is_by_label {
-            self.source.by_label.insert(group);
-        }
-        self.source.catalogue.add_member(group, file, member.span)
-    }
-
-    fn group(&mut self, split: &'static str, class: Option<String>) -> u32 {
-        let inner = self.inner.as_ref().map_or(0, |_| self.num_inner);
-        let key = (split, class, inner);
-        if let Some(group) = self.groups.get(&key) {
-            return *group;
-        }
-        let place = Place::Archive {
-            number: self.number,
-            shown: shown(self.path, self.inner.as_deref()),
-        };
-        let class = key.1.clone();
-        let group = self.source.catalogue.add_group(Group {
-            split,
-            class,
-            place,
-        });
-        self.groups.insert(key, group);
-        group
+        listing.add(&path, origin)
     }
 
     fn skip(&mut self, reason: &str, name: &[u8]) {
         let tar = shown(self.path, self.inner.as_deref());
         let shown = format!("{tar}:{}", String::from_utf8_lossy(name));
-        self.source.skips.add(reason, Path::new(&shown));
-    }
-
-    fn note_unlabelled(&mut self) {
-        if self.num_unlabelled > 0 {
-            let note = without_labels(self.path, self.num_unlabelled);
-            self.source.notes.push(note);
-        }
+        self.listing.source.skips.add(reason, shown);
     }
 }
 
@@ -297,34 +292,40 @@ fn shown(path: &Path, inner: Option<&[u8]>) -> String {
     }
 }
 
-fn damaged(path: &Path, inner: Option<&[u8]>, damage: &Damage) -> ToolError {
-    ToolError::DamagedArchive {
-        problem: damage.problem.clone(),
-        place: place_of(path, inner, damage),
-    }
+/// Whether what was given is none at all, so that there is no part before the damage.
+fn is_no_tar(damage: &Damage) -> bool {
+    let is_none = matches!(damage.fault, Fault::Compressed(_) | Fault::HeaderChecksum);
+    is_none && damage.offset == 0
 }
 
-fn place_of(path: &Path, inner: Option<&[u8]>, damage: &Damage) -> String {
-    let last_good = match &damage.last_good {
-        Some(member) => format!(
-            "last good member {} at offset {}",
-            String::from_utf8_lossy(&member.name).escape_debug(),
-            member.header_offset
+fn damaged(path: &Path, inner: Option<&[u8]>, damage: &Damage, start: usize) -> ToolError {
+    let (what, remedy) = match damage.fault {
+        Fault::Compressed(_) => ("this is no tar", "decompress it first"),
+        _ if is_no_tar(damage) => ("this does not begin as a tar does", "check the path"),
+        _ => (
+            "the archive is damaged",
+            "download or copy it again, or use what is before with --allow-damaged",
         ),
-        None => "no good member before it".to_owned(),
     };
-    let tar = shown(path, inner);
-    format!("{tar} at offset {}, {last_good}", damage.offset)
+    let what = format!("{what}: {}", damage.fault);
+    ToolError::data(what, place_of(path, inner, damage, start), remedy)
+}
+
+fn place_of(path: &Path, inner: Option<&[u8]>, damage: &Damage, start: usize) -> String {
+    let start = start as u64;
+    let last = damage.last_good.as_ref();
+    let last = last.map(|(name, offset)| (name.clone(), offset + start));
+    let (tar, offset) = (shown(path, inner), damage.offset + start);
+    format!("{tar} at offset {offset}, {}", last_good(last.as_ref()))
 }
 
 fn is_tar(path: &[u8]) -> bool {
     path.ends_with(b".tar")
 }
 
-/// Folders that are hidden hide what is in them; `..` is no name.
-fn is_hidden(path: &[u8]) -> bool {
-    path.split(|byte| *byte == b'/')
-        .any(|part| part.starts_with(b".") && part != b"..")
+/// Folders that are hidden hide what is in them.
+fn why_hidden_in(path: &[u8]) -> Option<&'static str> {
+    path.split(|byte| *byte == b'/').find_map(why_hidden)
 }
 
 /// The path for the survey: a tar inside of the archive is a folder with something in it.

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::disk::free_bytes;
 use crate::error::ToolError;
-use crate::progress::Count;
+use crate::report::progress::Count;
+use crate::system::disk::{free_bytes, mib_up};
 
 /// Copies standard input to an unnamed file in `dir`; also gives a digest of it.
 ///
@@ -35,13 +35,17 @@ pub(super) fn spool(dir: &Path) -> Result<(File, u64), ToolError> {
 }
 
 /// A full disk is told with what was read and what is free.
-fn write_error(dir: &Path, num_bytes: u64, source: io::Error) -> ToolError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ToolError::SpoolFull {
-            dir: dir.to_owned(),
-            num_bytes,
-            free_bytes: free_bytes(dir).unwrap_or(0),
-        },
-        _ => ToolError::write(dir)(source),
+fn write_error(dir: &Path, num_bytes: u64, error: io::Error) -> ToolError {
+    let error = ToolError::write(dir)(error);
+    if !error.is_disk_full() {
+        return error;
     }
+    let (read, free) = (mib_up(num_bytes), free_bytes(dir).unwrap_or(0) >> 20);
+    ToolError::resources(
+        format_args!(
+            "the disk is full: a stream is kept while it is packed, and {read} MiB of it were read"
+        ),
+        format_args!("{}, where {free} MiB are free", dir.display()),
+        "free some, or give --out on another disk",
+    )
 }

@@ -95,7 +95,7 @@ fn extra_bytes_before_a_marker_are_odd_and_no_more() {
 fn what_the_loader_decodes_is_sound() {
     let jpeg = large_jpeg();
     let (_dir, set) = packed_with(&[jpeg.as_slice(), b"trailing bytes"].concat());
-    assert_sound_with(&set, "bytes behind the end marker");
+    assert_sound_with(&set, "bytes after the end marker");
     let table = |marker: [u8; 2]| jpeg.windows(2).position(|pair| pair == marker);
     let (codes, scan) = (
         table([0xff, 0xc4]).expect("codes"),

@@ -117,7 +117,7 @@ fn an_index_of_use_no_more_is_left_to_its_owner() {
     let path = dir.path().join("set-00.idx");
     edit(path.clone(), |bytes| bytes[100] ^= 1);
     let again = format!(
-        "index the set again: shard-tool index --split train='{}/{SHARD}' --overwrite",
+        "index the set again: shard-tool index --again '{}'",
         dir.path().display()
     );
     let told =

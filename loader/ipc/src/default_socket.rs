@@ -1,0 +1,50 @@
+//! Where a daemon listens unless told otherwise. Both sides compute it alike, from the folder of the data set.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The default meeting place: one per user and data set.
+///
+/// `$XDG_RUNTIME_DIR/sslight/<id>/loader.sock`, else `/tmp/sslight-<uid>/<id>/loader.sock`, where `<id>` is a hash of the data
+/// set's canonical path.
+pub fn default_socket(shards: &Path) -> PathBuf {
+    let canonical = fs::canonicalize(shards).unwrap_or_else(|_| shards.to_owned());
+    let id = fnv1a(canonical.as_os_str().as_encoded_bytes());
+    runtime_dir().join(format!("{id:016x}")).join("loader.sock")
+}
+
+fn runtime_dir() -> PathBuf {
+    let named = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_dir());
+    match named {
+        Some(dir) => dir.join("sslight"),
+        None => PathBuf::from(format!(
+            "/tmp/sslight-{}",
+            rustix::process::geteuid().as_raw()
+        )),
+    }
+}
+
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_data_set_has_its_own_socket() {
+        assert_ne!(
+            default_socket(Path::new("/data/a")),
+            default_socket(Path::new("/data/b"))
+        );
+        assert_eq!(
+            default_socket(Path::new("/data/a")),
+            default_socket(Path::new("/data/a"))
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! From settings to the views that the loader is asked for (SSLight section 3.3, method of DINO).
+
+use loader_ipc::recipe::{Blur, Crop, Jitter, Recipe, ViewSpec};
+
+use super::raw::RawConfig;
+
+/// Radius of the Gaussian blur in pixels, as in the reference.
+const BLUR_RADIUS: [f32; 2] = [0.1, 2.0];
+/// Aspect ratios of a random crop, as in torchvision.
+const CROP_RATIO: [f32; 2] = [3.0 / 4.0, 4.0 / 3.0];
+/// The evaluation resizes the short side to 256 where it crops 224.
+const EVALUATION_RESIZE: (i64, i64) = (256, 224);
+
+/// The training views: two global ones, then the local ones.
+///
+/// Of the reference's pairs of probabilities the first value counts for every view, as there; solarisation is the second
+/// global view's and takes the second value; blur has a value for each global view and one for all local ones.
+pub(super) fn training(raw: &RawConfig) -> Recipe {
+    let blur = raw.floats("MULTI_VIEWS_TRANSFORMS.GAUSSIAN_BLUR_PROB");
+    let solarize = raw.floats("MULTI_VIEWS_TRANSFORMS.SOLARIZATION_PROB")[1];
+    let crops = raw.ints("MULTI_VIEWS_TRANSFORMS.NMB_CROPS");
+    let mut views = Vec::new();
+    for index in 0..crops[0] {
+        let is_second = index == 1;
+        let mut spec = view(raw, "GLOBAL", blur[usize::from(is_second)]);
+        spec.solarize_prob = if is_second { solarize as f32 } else { 0.0 };
+        views.push(spec);
+    }
+    let local = view(raw, "LOCAL", blur[2]);
+    views.extend((0..crops[1]).map(|_| local.clone()));
+    Recipe { views }
+}
+
+/// The validation view: the centre of the image, at the size of a global view.
+pub(super) fn evaluation(raw: &RawConfig) -> Recipe {
+    let size = raw.int("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE");
+    let (resize, crop) = EVALUATION_RESIZE;
+    Recipe::evaluation((size * resize / crop) as u32, size as u32)
+}
+
+fn view(raw: &RawConfig, which: &str, blur_prob: f64) -> ViewSpec {
+    let prob = |key: &str| raw.floats(&format!("MULTI_VIEWS_TRANSFORMS.{key}"))[0] as f32;
+    let jitter = raw.floats("MULTI_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY");
+    let scale = raw.floats(&format!("MULTI_VIEWS_TRANSFORMS.{which}_CROPS_SCALE"));
+    ViewSpec {
+        size: raw.int(&format!("MULTI_VIEWS_TRANSFORMS.{which}_CROP_SIZE")) as u32,
+        crop: Crop::RandomResized {
+            scale: [scale[0] as f32, scale[1] as f32],
+            ratio: CROP_RATIO,
+        },
+        flip_prob: prob("RANDOM_HORIZONTAL_FLIP_PROB"),
+        jitter: Jitter {
+            prob: prob("COLOR_JITTER_PROB"),
+            brightness: jitter[0] as f32,
+            contrast: jitter[1] as f32,
+            saturation: jitter[2] as f32,
+            hue: jitter[3] as f32,
+        },
+        grey_prob: prob("GREYSCALE_PROB"),
+        blur: Blur {
+            prob: blur_prob as f32,
+            radius: BLUR_RADIUS,
+        },
+        solarize_prob: 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_second_global_view_is_solarised_and_each_kind_has_its_blur() {
+        let raw = RawConfig::parse("a.yaml", "", &[]).unwrap();
+        let views = training(&raw).views;
+        let shape: Vec<_> = views
+            .iter()
+            .map(|view| (view.size, view.blur.prob))
+            .collect();
+        assert_eq!(shape[..3], [(224, 1.0), (224, 0.1), (96, 0.5)]);
+        assert_eq!(views.len(), 8);
+        let solarised: Vec<f32> = views.iter().map(|view| view.solarize_prob).collect();
+        assert_eq!(solarised, [0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_evaluation_keeps_the_ratio_of_256_to_224() {
+        let raw = |size: &str| {
+            let pairs = [
+                "MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE".to_owned(),
+                size.to_owned(),
+            ];
+            RawConfig::parse("a.yaml", "", &pairs).unwrap()
+        };
+        assert_eq!(evaluation(&raw("224")), Recipe::evaluation(256, 224));
+        assert_eq!(evaluation(&raw("64")), Recipe::evaluation(73, 64));
+    }
+}

@@ -1,0 +1,90 @@
+//! The checkpoint that a run continues from, and whether it may: which settings have to be those of then.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::{self, CheckpointError, Position, State};
+use crate::config::RawConfig;
+use crate::config::keys::{KEYS, Key, Meaning, OnResume};
+use crate::failure::Failure;
+use crate::method::Method;
+use crate::output::show;
+
+/// A checkpoint to continue from.
+#[derive(Debug)]
+pub struct Resume {
+    path: PathBuf,
+    state: State,
+}
+
+impl Resume {
+    /// The latest checkpoint, if these settings can continue it.
+    ///
+    /// # Errors
+    /// When there is none, it is damaged, or it is of another run.
+    pub fn find(checkpoints: &Path, raw: &RawConfig) -> Result<Resume, Failure> {
+        let (path, state) = checkpoint::latest(checkpoints)?;
+        compare_settings(&path, &state.settings, raw)?;
+        show!("continuing from {}", path.display());
+        Ok(Resume { path, state })
+    }
+
+    /// Where it was saved.
+    pub fn position(&self) -> Position {
+        self.state.position
+    }
+
+    /// Brings the state back.
+    ///
+    /// # Errors
+    /// When the data set is another one, or the tensors are damaged.
+    pub fn restore(&self, model: &mut dyn Method, steps_per_epoch: u64) -> Result<(), Failure> {
+        if self.state.steps_per_epoch != steps_per_epoch {
+            return Err(Failure::Usage(format!(
+                "the checkpoint counts {} steps per epoch, the data set gives {steps_per_epoch}; {}; use the data set the run began with",
+                self.state.steps_per_epoch,
+                self.path.display()
+            )));
+        }
+        let tensors = checkpoint::load(&self.path)?;
+        let restored = model.restore(&checkpoint::finder(&tensors));
+        let damaged = |what| CheckpointError::Damaged {
+            path: self.path.clone(),
+            what,
+        };
+        Ok(restored.map_err(damaged)?)
+    }
+}
+
+/// Differences in keys that shape the state are refused as a table; the others are told.
+fn compare_settings(
+    path: &Path,
+    then: &BTreeMap<String, String>,
+    raw: &RawConfig,
+) -> Result<(), Failure> {
+    let now = raw.to_map();
+    let is_read =
+        |key: &Key| !matches!(key.meaning, Meaning::Method(method) if method != raw.method());
+    let differs = |key: &&Key| is_read(key) && then.get(key.path) != now.get(key.path);
+    let row = |key: &Key| {
+        let value =
+            |side: &BTreeMap<String, String>| side.get(key.path).cloned().unwrap_or_default();
+        format!("{}: saved {}, now {}", key.path, value(then), value(&now))
+    };
+    let changed: Vec<&Key> = KEYS.iter().filter(differs).collect();
+    let of = |wanted: OnResume| changed.iter().filter(move |key| key.on_resume == wanted);
+    let fatal: Vec<String> = of(OnResume::Fixed)
+        .map(|key| format!("  {}", row(key)))
+        .collect();
+    if !fatal.is_empty() {
+        return Err(Failure::Usage(format!(
+            "the checkpoint is of another run; {}; set these back or choose another OUTPUT_DIR:\n{}",
+            path.display(),
+            fatal.join("\n")
+        )));
+    }
+    for key in of(OnResume::Told) {
+        show!("note: changed since the checkpoint: {}", row(key));
+    }
+    Ok(())
+}
