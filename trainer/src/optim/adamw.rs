@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::scalar;
+use super::scalar::scalar;
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::scalar;
+use super::scalar::scalar;
 
 /// The trust coefficient.
 const ETA: f64 = 0.001;

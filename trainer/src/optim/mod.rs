@@ -6,6 +6,7 @@
 pub mod adamw;
 pub mod groups;
 pub mod lars;
+mod scalar;
 pub mod sgd;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use tch::{Kind, Tensor, no_grad};
 
 use crate::model::parameters::Entry;
 use groups::{Group, GroupRules};
+use scalar::scalar;
 
 /// `SOLVER.OPTIMIZING_METHOD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -243,9 +245,4 @@ fn momentum_step(param: &mut Tensor, mu: &mut Tensor, update: &Tensor, momentum:
     let _ = mu.g_mul_scalar_(momentum);
     let _ = mu.g_add_(update);
     let _ = param.addcmul_(mu, &scalar(-lr, mu));
-}
-
-/// A value as a tensor without dimensions, on the device and in the precision of another.
-fn scalar(value: f64, like: &Tensor) -> Tensor {
-    Tensor::full([] as [i64; 0], value, (like.kind(), like.device()))
 }
