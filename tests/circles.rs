@@ -10,9 +10,6 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// Folders whose circles are still borne.
-const STILL_BORNE: [&str; 1] = ["trainer/src"];
-
 /// A module's path from the crate's root, which is empty itself.
 type Module = Vec<String>;
 
@@ -21,12 +18,8 @@ type Graph = BTreeMap<Module, BTreeSet<Module>>;
 
 #[test]
 fn no_crate_has_a_circle_between_its_files() {
-    let borne = STILL_BORNE.map(|name| crate::harness::root().join(name));
     let mut found = String::new();
     for folder in source_folders() {
-        if borne.contains(&folder) {
-            continue;
-        }
         let graph = graph(&modules(&folder));
         for circle in circles(&graph) {
             let names: Vec<_> = circle
