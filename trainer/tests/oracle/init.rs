@@ -3,6 +3,8 @@
 use tch::{Device, Kind, Tensor};
 use trainer::model::init::{kaiming_normal_fan_out, truncated_normal, uniform_fan_in};
 
+use crate::oracle::alone_with_the_generator;
+
 fn mean_and_std(values: &Tensor) -> (f64, f64) {
     let values = values.to_kind(Kind::Double);
     let mean = values.mean(Kind::Double).double_value(&[]);
@@ -11,6 +13,7 @@ fn mean_and_std(values: &Tensor) -> (f64, f64) {
 
 #[test]
 fn the_truncated_normal_has_its_moments_and_its_edges() {
+    let _alone = alone_with_the_generator();
     let narrow = truncated_normal(&[1000, 400], 0.02, Device::Cpu);
     let (mean, std) = mean_and_std(&narrow);
     assert!(
@@ -32,6 +35,7 @@ fn the_truncated_normal_has_its_moments_and_its_edges() {
 
 #[test]
 fn convolutions_start_with_the_fan_out_of_all_channels_and_lie_channels_last() {
+    let _alone = alone_with_the_generator();
     let weight = kaiming_normal_fan_out([256, 64, 3, 3], Device::Cpu);
     let (mean, std) = mean_and_std(&weight);
     let wanted = (2.0f64 / (256.0 * 9.0)).sqrt();
@@ -44,6 +48,7 @@ fn convolutions_start_with_the_fan_out_of_all_channels_and_lie_channels_last() {
 
 #[test]
 fn linear_layers_start_uniform_within_the_inverse_root_of_the_fan_in() {
+    let _alone = alone_with_the_generator();
     let weight = uniform_fan_in(&[300, 100], 100, Device::Cpu);
     let (mean, std) = mean_and_std(&weight);
     assert!(

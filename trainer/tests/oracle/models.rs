@@ -10,7 +10,7 @@ use trainer::model::layers::drop_path;
 use trainer::model::mlp::MlpConfig;
 use trainer::model::parameters::Parameters;
 
-use crate::oracle::{Oracle, assert_close, difference};
+use crate::oracle::{Oracle, alone_with_the_generator, assert_close, difference};
 
 /// Both sides compute in double precision, so that a difference is a mistake and not rounding.
 const TOLERANCE: f64 = 1e-9;
@@ -99,6 +99,7 @@ fn check_backbone(oracle: &Oracle, name: &str, arch: Arch) {
 
 #[test]
 fn backbones_agree_with_torchvision_and_timm_in_both_modes_with_gradients_and_statistics() {
+    let _alone = alone_with_the_generator();
     let oracle = Oracle::run("train_models");
     check_backbone(&oracle, "mobilenet_v2", Arch::MobilenetV2);
     check_backbone(&oracle, "resnet18", Arch::Resnet18);
@@ -123,6 +124,7 @@ fn check_sizes_of_images(oracle: &Oracle) {
 
 #[test]
 fn widths_of_transformers_are_those_of_the_paper() {
+    let _alone = alone_with_the_generator();
     for (arch, width, num_million) in [
         (Arch::VitTiny, 192, 5),
         (Arch::VitSmall, 384, 21),
@@ -136,6 +138,7 @@ fn widths_of_transformers_are_those_of_the_paper() {
 
 #[test]
 fn drop_path_keeps_the_mean_in_training_and_is_off_in_evaluation() {
+    let _alone = alone_with_the_generator();
     let rows = Tensor::ones([20_000, 2, 3], (Kind::Double, Device::Cpu));
     let dropped = drop_path(rows.shallow_clone(), 0.3);
     let per_row = dropped.view([20_000, 6]);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tch::{Kind, Tensor};
 
@@ -10,6 +11,12 @@ use tch::{Kind, Tensor};
 pub(crate) struct Oracle {
     name: &'static str,
     tensors: HashMap<String, Tensor>,
+}
+
+/// For tests that draw random numbers: libtorch has one generator for all threads, and a test that seeds it must be alone.
+pub(crate) fn alone_with_the_generator() -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The repository's root.
@@ -30,6 +37,8 @@ pub(crate) fn run_script(name: &str, out: &Path, more: &[&str]) {
         .arg(&script)
         .arg(out)
         .args(more)
+        // Idle threads of its OpenMP would spin on the cores of the test beside it.
+        .env("OMP_NUM_THREADS", "1")
         .status()
         .unwrap();
     assert!(status.success(), "{} failed: {status}", script.display());

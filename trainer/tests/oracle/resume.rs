@@ -10,6 +10,7 @@ use trainer::model::backbone::Arch;
 use trainer::optim::Rates;
 use trainer::world::Alone;
 
+use crate::oracle::alone_with_the_generator;
 use crate::steps::{PROBE_CLASSES, config};
 
 const BATCH: i64 = 8;
@@ -99,6 +100,7 @@ fn check(config: &MethodConfig) {
 
 #[test]
 fn a_resumed_run_of_any_method_is_bit_equal_to_one_that_was_never_stopped() {
+    let _alone = alone_with_the_generator();
     tch::set_num_threads(1);
     for method in ["dino", "swav", "moco"] {
         check(&config(method, Arch::MobilenetV2));
