@@ -24,7 +24,7 @@ Of a set that was indexed where it lay (shard-tool index) the labels are not com
 occur again, which is noted. A damaged index is not made anew: the command of shard-tool index that does it is told. A tar that was written to since then is \
 a defect even if its bytes are the same, since readers refuse it; --repair notes the new time.
 
-Compressed shards are unpacked below TMPDIR, all together. Memory does not grow with the number of samples, but with that of defects. The median of the sizes in bytes is exact up to 0.03 %.";
+Compressed shards are unpacked below TMPDIR, all together. Memory: at most 100 bytes for each sample, and what is told of defects. The median of the sizes in bytes is exact up to 0.03 %.";
 
 const EXAMPLE: &str = "Example:
   shard-tool verify imagenet-shards --decode

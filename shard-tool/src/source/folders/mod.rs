@@ -28,10 +28,17 @@ mod walk;
 /// If `src` is missing or empty, it or a split folder cannot be listed, or `val` is flat and there are no labels.
 pub(super) fn add(src: &Path, labels: &Labels, source: &mut Source) -> Result<(), ToolError> {
     check_is_folder(src)?;
-    let mut found = Survey::default();
+    let (mut found, mut last) = (Survey::default(), (PathBuf::new(), [false; 2]));
     survey(src, &mut |path| {
-        let path = path.as_os_str().as_bytes();
-        found.add(path, is_image_name(path));
+        // The files of a folder come one after another, and those of one kind say the same.
+        let (parent, bytes) = (path.parent().unwrap_or(path), path.as_os_str().as_bytes());
+        if last.0 != parent {
+            last = (parent.to_owned(), [false; 2]);
+        }
+        let is_image = is_image_name(bytes);
+        if !std::mem::replace(&mut last.1[usize::from(is_image)], true) {
+            found.add(bytes, is_image);
+        }
     })?;
     let layout = found.layout();
     if let Some(left_out) = layout.left_out() {
