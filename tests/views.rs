@@ -87,6 +87,19 @@ fn threads_batch_size_and_order_do_not_change_a_view() {
 }
 
 #[test]
+fn a_ring_of_fewer_rows_than_wait_for_workers_is_filled_in_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 3, 5, 40);
+    let socket = dir.path().join("loader.sock");
+    let _loader = serve(&shards, &socket, &["--workers", "3"]);
+    let small = Subscription {
+        num_slots: Some(2),
+        ..subscription(Order::Sequential, 1)
+    };
+    assert_eq!(views_by_sample(&socket, &small).len(), 15);
+}
+
+#[test]
 fn a_truncated_jpeg_is_named_once_counted_and_replaced_by_its_neighbour() {
     let dir = tempfile::tempdir().unwrap();
     let source = dir.path().join("images");

@@ -46,9 +46,14 @@ impl Turn {
         self.free.wrapping_add(2)
     }
 
-    /// The value before `free`: the slot still holds an earlier batch that the subscriber has not given back.
+    /// The value before `free`: the slot still holds the earlier batch, which the subscriber has not given back.
     fn earlier(self) -> u32 {
         self.free.wrapping_sub(1)
+    }
+
+    /// The value before that: rows of the earlier batch are still being filled.
+    fn being_filled(self) -> u32 {
+        self.free.wrapping_sub(2)
     }
 }
 
@@ -99,7 +104,12 @@ impl Ring {
 
     /// Publisher: waits until the slot is free. `false` when `timeout` passed first.
     pub(crate) fn wait_free(&self, turn: Turn, timeout: Duration) -> Result<bool, IpcError> {
-        self.wait(turn, turn.free, &[turn.earlier()], timeout)
+        self.wait(
+            turn,
+            turn.free,
+            &[turn.earlier(), turn.being_filled()],
+            timeout,
+        )
     }
 
     /// Subscriber: waits until the slot is ready. `false` when `timeout` passed first.
@@ -179,6 +189,11 @@ mod tests {
             let turn = publisher.turn(sequence);
             assert!(publisher.wait_free(turn, NOW).unwrap());
             assert!(!subscriber.wait_ready(turn, NOW).unwrap());
+            let next = publisher.turn(sequence + 2);
+            assert!(
+                !publisher.wait_free(next, NOW).unwrap(),
+                "it is still filled"
+            );
             publisher.publish(turn);
             assert!(subscriber.wait_ready(turn, NOW).unwrap());
             assert!(

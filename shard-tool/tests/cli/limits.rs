@@ -1,4 +1,4 @@
-//! Threads and descriptors that the system refuses.
+//! Threads, descriptors and file sizes that the system refuses.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -79,4 +79,20 @@ fn descriptors_that_run_out_are_a_lack_of_resources() {
     let outcome = limited("--nofile=12:12", &["pack", text(&src), "--out", text(&out)]);
     assert_eq!(outcome.code, 4, "{outcome:#?}");
     assert!(outcome.stderr.contains("ulimit -n"), "{outcome:#?}");
+}
+
+#[test]
+fn a_file_that_may_grow_no_further_is_a_write_that_fails() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    let run = Command::new("prlimit")
+        .args(["--fsize=2048:2048", env!("CARGO_BIN_EXE_shard-tool")])
+        .args(["pack", text(&src), "--out", text(&out)])
+        .output();
+    let outcome = Outcome::from(run.expect("prlimit runs"));
+    assert_eq!(outcome.code, 4, "{outcome:#?}");
+    let told = "error[4]: cannot write: File too large";
+    assert!(outcome.stderr.contains(told), "{outcome:#?}");
+    pack(&src, &out, &[], 0);
 }
