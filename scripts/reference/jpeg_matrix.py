@@ -6,6 +6,7 @@
 
 import io
 import subprocess
+import tempfile
 
 import numpy
 from PIL import Image
@@ -61,9 +62,8 @@ def scans(jpeg, num_components):
 
 
 def scripted(jpeg, order):
-    script = "".join(f"{component};\n" for component in order)
-    with open("/dev/shm/scans-%d" % id(jpeg), "w+") as file:
-        file.write(script)
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write("".join(f"{component};\n" for component in order))
         file.flush()
         return run("jpegtran", ["-copy", "all", "-scans", file.name], jpeg)
 
@@ -120,6 +120,7 @@ def changes(jpeg, kind):
         height = HEIGHT.to_bytes(2, "big")
         yield "DNL behind the scan", jpeg[:-2] + b"\xff\xdc\0\4" + height + b"\xff\xd9"
         yield "no Huffman tables (MJPEG)", without(jpeg, 0xC4)
+    yield "no quantisation tables", without(jpeg, 0xDB)
     if kind == "restart markers":
         lost = next(at for at in range(middle, len(jpeg)) if jpeg[at] == 0xFF and 0xD0 <= jpeg[at + 1] <= 0xD7)
         yield "a restart marker lost", jpeg[:lost] + jpeg[lost + 2 :]

@@ -91,11 +91,11 @@ fn checked(raw: &RawConfig, resolved: &Resolved) -> String {
 }
 
 fn train(cli: &Cli, raw: &RawConfig, settings: Settings) -> Result<(), Failure> {
+    let stop = Stop::install()?;
     limits::check(device::num_threads())?;
-    // Before the device: loading CUDA must find no other thread, and signals must find their handlers.
+    // Before the device: loading CUDA must find no other thread.
     device::keep_freed_memory();
     let chosen = device::choose(settings.device)?;
-    let stop = Stop::install()?;
     let dir = RunDir::open(&settings.output_dir, cli.existing())?;
     output::log_to(dir.path());
     for note in raw.notes(raw.method()) {

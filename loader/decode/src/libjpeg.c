@@ -92,12 +92,21 @@ static void skip(j_decompress_ptr jpeg, long num_bytes)
     source->bytes_in_buffer -= num_skipped;
 }
 
+/* A decompressor as new: one that has read a file keeps its tables, and a file that lacks them would be decoded with another's. */
+static void renew(struct decoder *decoder)
+{
+    jpeg_destroy_decompress(&decoder->jpeg);
+    jpeg_create_decompress(&decoder->jpeg);
+    decoder->jpeg.src = &decoder->source;
+    decoder->jpeg.progress = &decoder->progress;
+}
+
 /* Whether the library could be set up. */
 static int set_up(struct decoder *decoder)
 {
     if (setjmp(decoder->failed))
         return 0;
-    jpeg_create_decompress(&decoder->jpeg);
+    renew(decoder);
     return 1;
 }
 
@@ -121,9 +130,7 @@ struct decoder *image_decode_jpeg_new(int max_scans)
     decoder->source.skip_input_data = skip;
     decoder->source.resync_to_restart = jpeg_resync_to_restart;
     decoder->source.term_source = nothing;
-    decoder->jpeg.src = &decoder->source;
     decoder->progress.progress_monitor = count_scans;
-    decoder->jpeg.progress = &decoder->progress;
     return decoder;
 }
 
@@ -148,7 +155,6 @@ static enum status failure(struct decoder *decoder)
 enum status image_decode_jpeg_begin(struct decoder *decoder, const uint8_t *bytes, size_t num_bytes, struct frame *frame)
 {
     struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
-    jpeg_abort_decompress(jpeg);
     decoder->errors.msg_code = 0;
     decoder->errors.num_warnings = 0;
     decoder->is_in_its_only_scan = decoder->has_ended = decoder->lacks_data = decoder->lacks_ending = 0;
@@ -156,6 +162,7 @@ enum status image_decode_jpeg_begin(struct decoder *decoder, const uint8_t *byte
     decoder->source.bytes_in_buffer = num_bytes;
     if (setjmp(decoder->failed))
         return failure(decoder);
+    renew(decoder);
     if (jpeg_read_header(jpeg, TRUE) == JPEG_SUSPENDED)
         return ENDED;
     frame->width = jpeg->image_width;

@@ -1,9 +1,12 @@
 //! PNG, BMP, GIF, PNM and WebP through the `image` crate: the few files of a JPEG data set that are something else.
 //!
-//! Conversions follow Pillow's `convert("RGB")`: 16-bit values keep their high byte, alpha is dropped, not blended.
+//! Conversions follow Pillow's `convert("RGB")`: alpha is dropped, not blended. 16-bit values keep their high byte, grey ones too, which Pillow
+//! clips.
 
+use std::cell::Cell;
 use std::io::{self, Cursor};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 use image::error::UnsupportedErrorKind;
 use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
@@ -35,6 +38,7 @@ pub(crate) fn decode(
         let color = decoder.color_type();
         let num_bytes = decoder.total_bytes();
         decoder.set_limits(limits(num_bytes)).map_err(fail)?;
+        probe_memory(num_bytes)?;
         let mut stored = Vec::new();
         let stored = resized(
             &mut stored,
@@ -52,17 +56,52 @@ pub(crate) fn decode(
     })
 }
 
-/// A decoder that panics has found a file that it cannot decode. What it leaves behind is dropped, or overwritten by the next image.
+/// Most buffers of the image's size that a decoder takes beside its scratch.
+const NUM_BUFFERS: u64 = 3;
+
+/// Decoders do not all ask whether there is memory, and the process ends where there is none: so this asks before they do.
+fn probe_memory(num_bytes: u64) -> Result<(), DecodeError> {
+    let wanted = num_bytes
+        .saturating_mul(NUM_BUFFERS)
+        .saturating_add(SCRATCH_BYTES);
+    let num_bytes = usize::try_from(wanted).unwrap_or(usize::MAX);
+    let reserved = Vec::<u8>::new().try_reserve_exact(num_bytes);
+    reserved.map_err(|_| DecodeError::NoMemory { num_bytes })
+}
+
+thread_local! {
+    static IS_DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A decoder that panics has found a file that it cannot decode. What it leaves behind is dropped, or overwritten by the next image; nothing is
+/// printed, since the caller tells of the file.
 fn caught<T>(
     format: ImageFormat,
     decode: impl FnOnce() -> Result<T, DecodeError>,
 ) -> Result<T, DecodeError> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
+    quiet_while_decoding();
+    IS_DECODING.set(true);
+    let decoded = catch_unwind(AssertUnwindSafe(decode));
+    IS_DECODING.set(false);
+    decoded.unwrap_or_else(|_| {
         Err(DecodeError::Corrupt {
             kind: raster_name(format),
             reason: "the decoder panicked".to_owned(),
         })
     })
+}
+
+/// Puts a hook before the one that prints panics, once.
+fn quiet_while_decoding() {
+    static HOOKED: Once = Once::new();
+    HOOKED.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !IS_DECODING.get() {
+                print(panic);
+            }
+        }));
+    });
 }
 
 fn open(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, ImageError> {

@@ -1,4 +1,4 @@
-//! Where images come from: folders, archives, lists. Everything becomes one [`Catalogue`] of candidates with split, class
+//! Where images come from: folders, archives, lists. Everything becomes one [`catalogue::Catalogue`] of candidates with split, class
 //! and place; from there on nobody knows what it was.
 //!
 //! It reads names, and labels where they stand in files of their own; it opens no image.

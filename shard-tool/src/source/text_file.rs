@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use image_decode::content_name;
+
 use crate::error::ToolError;
 
 /// Far above a path and a class; a file without line ends is none of lines.
@@ -35,6 +37,15 @@ pub(crate) fn each_line(
             let place = format!("{} line {number}", path.display());
             let what = "a line is longer than 1 MiB";
             return Err(ToolError::data(what, place, "give a file of lines"));
+        }
+        if line.contains(&0) || (number == 1 && content_name(&line) == "gzip") {
+            let what = format!("this is no text (detected: {})", content_name(&line));
+            let place = format!("{} line {number}", path.display());
+            return Err(ToolError::data(
+                what,
+                place,
+                "give a file of lines, unpacked",
+            ));
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         take(number, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))?;

@@ -33,6 +33,21 @@ fn a_list_names_files_with_and_without_classes() {
 }
 
 #[test]
+fn a_compressed_list_is_called_one() {
+    let dir = folder();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    cats_and_dogs(&src);
+    let list = dir.path().join("files.tsv.gz");
+    put(
+        &list,
+        b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\xe4\x02\0\x07\xa1\xea\xdd\x02\0\0\0",
+    );
+    let outcome = pack(&list, &out, &["--list"], 3);
+    let told = "error[3]: this is no text (detected: gzip); ";
+    assert!(outcome.stderr.contains(told), "{outcome:#?}");
+}
+
+#[test]
 fn subsets_take_names_rows_and_indices() {
     let dir = folder();
     let (src, file) = (dir.path().join("src"), dir.path().join("subset.txt"));

@@ -158,7 +158,7 @@ pub fn load(path: &Path) -> Result<Tensors, CheckpointError> {
     Ok(tensors.into_iter().collect())
 }
 
-/// Gives the tensor of a name and shape, or says what is wrong; for [`crate::method::dino::Dino::restore`].
+/// Gives the tensor of a name and shape, or says what is wrong; for [`crate::method::Method::restore`].
 pub fn finder(tensors: &Tensors) -> impl Fn(&str, &[i64]) -> Result<Tensor, String> + '_ {
     move |name, shape| {
         let tensor = tensors
@@ -173,7 +173,7 @@ pub fn finder(tensors: &Tensors) -> impl Fn(&str, &[i64]) -> Result<Tensor, Stri
 }
 
 /// Removes all but the last two checkpoints and those at the end of every `period_epochs`-th epoch; of a step the last one is
-/// enough. Damaged ones stay.
+/// enough, if it is whole. Damaged ones stay.
 ///
 /// # Errors
 /// When a folder cannot be removed.
@@ -181,6 +181,8 @@ pub fn prune(dir: &Path, period_epochs: u64) -> Result<(), CheckpointError> {
     let all = list(dir);
     let is_followed = |index: usize| {
         let next = all.get(index + 1);
+        let is_whole = |next: &&PathBuf| record(next).is_ok();
+        let next = next.filter(is_whole);
         next.is_some_and(|next| folders::step_of(next) == folders::step_of(&all[index]))
     };
     let (followed, last): (Vec<usize>, Vec<usize>) = (0..all.len()).partition(|&i| is_followed(i));

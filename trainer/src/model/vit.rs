@@ -125,7 +125,7 @@ impl VisionTransformer {
     /// The position embedding for so many patches: `[1, 1 + rows * columns, width]`.
     ///
     /// Resized by the *scale* `(rows + .1) / 14`, not to a size: the scale decides where samples are taken, and the .1 keeps its
-    /// rounding from losing a row (facebookresearch/dino, issue 8). Bicubic without antialiasing.
+    /// rounding from losing a row. Bicubic without antialiasing.
     fn places(&self, rows: i64, columns: i64) -> Tensor {
         let side = EMBEDDED_SIDE / self.shape.patch;
         if (rows, columns) == (side, side) {

@@ -41,7 +41,7 @@ impl Index {
         Self::with_header(&header, MappedFile::of(&file, path)?, path)
     }
 
-    /// An index in memory, made by [`IndexBuilder::to_bytes`]; `path` is where it would lie.
+    /// An index in memory, made by [`crate::index::IndexBuilder::to_bytes`]; `path` is where it would lie.
     ///
     /// # Errors
     /// As [`Self::open`].

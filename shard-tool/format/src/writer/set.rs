@@ -57,9 +57,9 @@ impl SetWriter {
     /// Starts a set in `dir`, which is made if it is not there.
     ///
     /// # Errors
-    /// [`Fault::Exists`] if a complete set is there and is not to be overwritten, [`Fault::IndexedInPlace`] or
-    /// [`Fault::UnknownSet`] if its shards are, or may be, not ours to remove,
-    /// [`Fault::Locked`] if another process writes there, or the system's refusal.
+    /// [`crate::Fault::Exists`] if a complete set is there and is not to be overwritten, [`crate::Fault::IndexedInPlace`] or
+    /// [`crate::Fault::UnknownSet`] if its shards are, or may be, not ours to remove,
+    /// [`crate::Fault::Locked`] if another process writes there, or the system's refusal.
     pub fn create(
         dir: &Path,
         classes: Vec<String>,
@@ -144,7 +144,7 @@ impl SetWriter {
     /// disk then, and holds all samples before this one.
     ///
     /// # Errors
-    /// [`Fault::Unstorable`] for what the format cannot hold (nothing is written then), or the system's refusal to write;
+    /// [`crate::Fault::Unstorable`] for what the format cannot hold (nothing is written then), or the system's refusal to write;
     /// after that the shard is of no use, and the writer is to be suspended or dropped.
     ///
     /// # Panics

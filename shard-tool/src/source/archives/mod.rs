@@ -1,6 +1,6 @@
 //! Tar archives, read where they are: every image becomes a range of bytes of the archive, nothing is unpacked.
 //!
-//! Members belong where files of their paths would ([`layout`]); a tar inside of the archive is a folder called like it
+//! Members belong where files of their paths would (`source::layout`); a tar inside of the archive is a folder called like it
 //! (`ILSVRC2012_img_train.tar`); members without folder get their classes from the labels (`ILSVRC2012_img_val.tar`). The
 //! headers are read twice, since the first member does not tell what the last one is. A stream (`-`) is kept in an unnamed
 //! file while it is packed.
