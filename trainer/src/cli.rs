@@ -2,19 +2,42 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
 use crate::checkpoint::CheckpointError;
 use crate::failure::Failure;
 use crate::run_dir::Existing;
 
 /// Trains a network without labels on the views that a loader serves.
-#[derive(Debug, Clone, Parser)]
-#[command(name = "trainer", version)]
+#[derive(Debug, Parser)]
+#[command(
+    name = "trainer",
+    version,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
-    /// Configuration file (YAML).
-    #[arg(long, value_name = "FILE", required_unless_present = "keys")]
-    pub cfg: Option<PathBuf>,
+    /// Another job than the one that a configuration describes.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The run of a configuration.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Jobs with a name of their own.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List name and shape of every tensor that a run may be given to start from.
+    Names(NamesArgs),
+}
+
+/// What a run is told.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What to run.
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// Check the configuration, print it resolved, and stop.
     #[arg(long)]
     pub check: bool,
@@ -27,18 +50,58 @@ pub struct Cli {
     /// List every configuration key with its default, and stop.
     #[arg(long)]
     pub keys: bool,
+}
+
+/// A configuration: a file and what overrides it.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Configuration file (YAML).
+    #[arg(long, value_name = "FILE")]
+    pub cfg: Option<PathBuf>,
     /// Settings that override the file: KEY.SUBKEY VALUE ... Numbers, truths and lists are written as in Python, a text is taken
     /// as it is, and None is no text.
     #[arg(value_name = "KEY VALUE", allow_negative_numbers = true)]
     pub pairs: Vec<String>,
 }
 
+/// What `trainer names` is told.
+#[derive(Debug, Args)]
+pub struct NamesArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print one JSON object: name to shape.
+    #[arg(long)]
+    pub json: bool,
+}
+
 impl Cli {
-    /// The configuration file; empty where there is none to read.
-    pub fn config_path(&self) -> PathBuf {
-        self.cfg.clone().unwrap_or_default()
+    /// Whether there is arithmetic to do, so that libtorch's threads matter.
+    pub fn computes(&self) -> bool {
+        self.command.is_none() && !self.run.keys && !self.run.check
     }
 
+    /// The flag that helps, where there is one.
+    pub fn advice(failure: &Failure) -> &'static str {
+        match failure {
+            Failure::Config(_) => "\n  (--keys lists every key)",
+            Failure::RunExists(_) => " (--resume continues it, --overwrite replaces it)",
+            Failure::Checkpoint(CheckpointError::None(_)) => " (leave --resume out)",
+            Failure::NotFinite { .. } => " (--resume)",
+            _ => "",
+        }
+    }
+}
+
+impl ConfigArgs {
+    /// The file as it is shown; empty where there is none.
+    pub fn shown(&self) -> String {
+        let path = self.cfg.iter();
+        path.map(|path| path.display().to_string()).collect()
+    }
+}
+
+impl RunArgs {
     /// What to do about a run that is there already.
     pub fn existing(&self) -> Existing {
         match (self.resume, self.overwrite) {
@@ -51,22 +114,11 @@ impl Cli {
     /// This command line with `--resume`.
     pub fn resume_command(&self) -> String {
         let program = std::env::args().next().unwrap_or("trainer".to_owned());
-        let path = self.config_path().display().to_string();
+        let path = self.config.shown();
         let mut words = vec![program, "--cfg".to_owned(), path, "--resume".to_owned()];
-        words.extend(self.pairs.iter().cloned());
+        words.extend(self.config.pairs.iter().cloned());
         let quoted: Vec<String> = words.into_iter().map(quoted).collect();
         quoted.join(" ")
-    }
-
-    /// The flag that helps, where there is one.
-    pub fn advice(failure: &Failure) -> &'static str {
-        match failure {
-            Failure::Config(_) => "\n  (--keys lists every key)",
-            Failure::RunExists(_) => " (--resume continues it, --overwrite replaces it)",
-            Failure::Checkpoint(CheckpointError::None(_)) => " (leave --resume out)",
-            Failure::NotFinite { .. } => " (--resume)",
-            _ => "",
-        }
     }
 }
 

@@ -1,46 +1,66 @@
-//! From a loss to new parameters, in one place and one order: gradients, their mean over ranks, clipping, dropping, optimiser.
+//! From a loss to new parameters, in one place and one order: the probe's loss, gradients, their mean over ranks, clipping, dropping,
+//! optimiser. It knows no method and no schedule.
 
 use std::rc::Rc;
 
 use tch::{Kind, Tensor, no_grad};
 
-use crate::model::parameters::Entry;
+use crate::batch::Batch;
+use crate::loss::parts::LossParts;
+use crate::model::parameters::Parameters;
 use crate::optim::{Optimizer, OptimizerConfig, Rates};
-use crate::probe::CLASSIFIER;
+use crate::probe::{CLASSIFIER, Probe};
+use crate::scalars::StepStats;
 use crate::world::World;
 
-/// An optimiser of a network and its probe.
+/// The optimiser of a network and of the joint linear probe on its features.
 #[derive(Debug)]
 pub struct Learner {
     optimizer: Optimizer,
     clip_grad: f64,
+    probe: Option<Probe>,
     world: Rc<dyn World>,
 }
 
+/// What one step learns from.
+#[derive(Debug)]
+pub struct Lesson<'a> {
+    /// The method's loss.
+    pub losses: LossParts,
+    /// Features `[b, width]` of one view of each image, for the probe; their gradient goes no further.
+    pub features_bd: &'a Tensor,
+    /// The images' labels.
+    pub batch: &'a Batch,
+    /// Learning rate and weight decay.
+    pub rates: Rates,
+    /// A parameter with this in its name is left alone, as if it had no gradient.
+    pub frozen: Option<&'static str>,
+}
+
 impl Learner {
-    /// Learns these trainable tensors. `clip_grad` is the largest norm of one parameter's gradient; 0 is no limit.
-    pub fn new<'a>(
+    /// Learns the trainable tensors of a network and its probe. `clip_grad` is the largest norm of one parameter's gradient; 0 is no limit.
+    pub fn new(
         config: OptimizerConfig,
         clip_grad: f64,
-        learnt: impl IntoIterator<Item = &'a Entry>,
+        network: &Parameters,
+        probe: Option<Probe>,
         world: Rc<dyn World>,
     ) -> Learner {
+        let of_probe = probe.iter().flat_map(|probe| probe.parameters.trainable());
         Learner {
-            optimizer: Optimizer::new(config, learnt),
+            optimizer: Optimizer::new(config, network.trainable().chain(of_probe)),
             clip_grad,
+            probe,
             world,
         }
     }
 
-    /// One update along the gradient of `loss`. A parameter that `is_frozen` names is left alone, as if it had no gradient.
-    ///
-    /// Returns the norm of the network's gradient, before it was clipped and without the probe's; it lies on the device.
-    pub fn learn(
-        &mut self,
-        loss: &Tensor,
-        rates: Rates,
-        is_frozen: impl Fn(&str) -> bool,
-    ) -> Tensor {
+    /// One update. The norm among what was measured is that of the network's gradient, before it was clipped and without the probe's.
+    pub fn learn(&mut self, lesson: Lesson) -> StepStats {
+        let Lesson { losses, frozen, .. } = &lesson;
+        let probe = self.probe.as_ref();
+        let probed = probe.and_then(|probe| probe.loss(lesson.features_bd, lesson.batch));
+        let loss = losses.with_probe(probed.as_ref());
         let gradients = Tensor::run_backward(&[loss], &self.optimizer.params(), false, false);
         let gradients = gradients.into_iter();
         let mut gradients: Vec<_> = gradients.map(|mine| self.world.mean(mine)).collect();
@@ -49,8 +69,14 @@ impl Learner {
             self.optimizer
                 .clip(&mut gradients, self.clip_grad, is_of_network);
         }
-        self.optimizer.step(&gradients, rates, is_frozen);
-        norm
+        let is_frozen = |name: &str| frozen.is_some_and(|part| name.contains(part));
+        self.optimizer.step(&gradients, lesson.rates, is_frozen);
+        StepStats::new(lesson.losses, probed, norm)
+    }
+
+    /// The joint linear probe, if there is one.
+    pub fn probe(&self) -> Option<&Probe> {
+        self.probe.as_ref()
     }
 
     fn norm(&self, gradients: &[Tensor]) -> Tensor {

@@ -1,6 +1,6 @@
 //! Self-supervised pre-training of small networks: views from the loader in, weights and curves out.
 //!
-//! The room to start in is [`train_loop`], the only control flow; [`run`] wires everything it needs. Numbers are made in
+//! The room to start in is [`train_loop`], the only control flow; [`jobs`] wires everything it needs. Numbers are made in
 //! [`method`], [`loss`], [`model`] and [`optim`], which know no files, sockets or terminals. Everything runs on one thread;
 //! libtorch brings its own for the arithmetic.
 
@@ -16,6 +16,7 @@ pub mod device;
 pub mod ema;
 pub mod eval;
 pub mod failure;
+pub mod jobs;
 pub mod learner;
 pub mod limits;
 pub mod loader_process;
@@ -30,8 +31,8 @@ pub mod probe;
 pub mod progress;
 pub mod queue;
 pub mod resume;
-pub mod run;
 pub mod run_dir;
+pub mod scalars;
 pub mod schedule;
 pub mod stop;
 pub mod tensorboard;

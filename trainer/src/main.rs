@@ -8,14 +8,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use trainer::cli::Cli;
 use trainer::failure::{EXIT_STOPPED, Failure};
-use trainer::{device, output, run};
+use trainer::{device, jobs, output};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if !cli.keys && !cli.check {
+    if cli.computes() {
         device::restart_with_short_spins();
     }
-    let ended = catch_unwind(AssertUnwindSafe(|| run::run(&cli)));
+    let ended = catch_unwind(AssertUnwindSafe(|| jobs::run(&cli)));
     match ended.unwrap_or_else(|panic| Err(Failure::of_panic(panic))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ended_by(&failure),

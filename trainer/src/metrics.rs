@@ -36,7 +36,7 @@ pub struct StepLine {
     pub images_per_s: f64,
     /// Milliseconds spent waiting for data.
     pub data_wait_ms: f64,
-    /// Whatever else the method measures ([`crate::method::StepStats`]).
+    /// Whatever else the method measures ([`crate::scalars::StepStats`]).
     #[serde(flatten)]
     pub others: BTreeMap<String, f64>,
 }

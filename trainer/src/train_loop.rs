@@ -10,10 +10,11 @@ use crate::batch_stream::{BatchStream, Next};
 use crate::checkpoint::{self, Position, State};
 use crate::config::Settings;
 use crate::failure::Failure;
-use crate::method::{Method, Scalars, StepRates};
+use crate::method::{Method, StepRates};
 use crate::metrics::{Metrics, StepLine, ValidationLine};
 use crate::optim::Rates;
 use crate::progress::{Progress, Shown};
+use crate::scalars::Scalars;
 use crate::schedule::Schedule;
 use crate::stop::Stop;
 use crate::validate::{Validated, Validator};
@@ -21,7 +22,7 @@ use crate::validate::{Validated, Validator};
 /// Spreads the seeds of steps: an odd number near 2^64 divided by the golden ratio.
 const STEP_SEEDS: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Everything a run needs, made by [`crate::run`].
+/// Everything a run needs, made by [`crate::jobs`].
 #[derive(Debug)]
 pub struct TrainLoop {
     /// The settings.

@@ -8,16 +8,18 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor, no_grad};
 
-use super::step::{Method, StepRates, StepStats};
+use super::step::{Method, StepRates};
 use crate::batch::Batch;
 use crate::ema::MovingAverage;
-use crate::learner::Learner;
+use crate::learner::{Learner, Lesson};
 use crate::loss::dino::{DinoLoss, LossConfig};
 use crate::model::Network;
 use crate::model::backbone::{Backbone, BackboneConfig};
 use crate::model::head::dino::{DinoHead, HeadConfig};
+use crate::model::parameters::Parameters;
 use crate::optim::OptimizerConfig;
 use crate::probe::Probe;
+use crate::scalars::StepStats;
 use crate::world::World;
 
 /// Everything that decides what a DINO model is and how it learns, but for the schedules.
@@ -44,7 +46,6 @@ pub struct Dino {
     student: Network<DinoHead>,
     teacher: Network<DinoHead>,
     average: MovingAverage,
-    probe: Option<Probe>,
     loss: DinoLoss,
     learner: Learner,
 }
@@ -66,17 +67,21 @@ impl Dino {
         let mut teacher = network(&config.backbone.without_drop_path());
         let average = MovingAverage::start(&mut teacher.parameters, &student.parameters);
         let probe = probe_classes.map(|classes| Probe::new(student.width(), classes, device));
-        let learnt = student.parameters.trainable();
-        let learnt = learnt.chain(probe.iter().flat_map(|probe| probe.parameters.trainable()));
-        let optimizer = config.optimizer.clone();
+        let (optimizer, clip) = (config.optimizer.clone(), config.clip_grad);
+        let world_of_learner = Rc::clone(&world);
         Dino {
-            learner: Learner::new(optimizer, config.clip_grad, learnt, Rc::clone(&world)),
+            learner: Learner::new(
+                optimizer,
+                clip,
+                &student.parameters,
+                probe,
+                world_of_learner,
+            ),
             loss: DinoLoss::new(config.loss.clone(), device, world),
             config,
             student,
             teacher,
             average,
-            probe,
         }
     }
 
@@ -99,25 +104,24 @@ impl Method for Dino {
         let losses = self
             .loss
             .forward(&student_out, &teacher_out, rates.teacher_temp);
-        let first_view = features.narrow(0, 0, batch.batch_size());
-        let probed = self
-            .probe
-            .as_ref()
-            .and_then(|probe| probe.loss(&first_view, batch));
-        let total = losses.with_probe(probed.as_ref());
         let is_frozen = rates.epoch < self.config.freeze_last_layer_epochs;
-        let frozen = |name: &str| is_frozen && name.contains("last_layer");
-        let grad_norm = self.learner.learn(&total, rates.optimizer, frozen);
+        let stats = self.learner.learn(Lesson {
+            losses,
+            features_bd: &features.narrow(0, 0, batch.batch_size()),
+            batch,
+            rates: rates.optimizer,
+            frozen: is_frozen.then_some("last_layer"),
+        });
         self.average.update(rates.momentum);
-        StepStats::new(losses, probed, grad_norm)
+        stats
     }
 
     fn backbone(&self) -> &Backbone {
         &self.student.backbone
     }
 
-    fn probe(&self) -> Option<&Probe> {
-        self.probe.as_ref()
+    fn student(&self) -> &Parameters {
+        &self.student.parameters
     }
 
     fn learner(&self) -> &Learner {
@@ -128,12 +132,9 @@ impl Method for Dino {
         &mut self.learner
     }
 
-    fn tensors(&self) -> Vec<(String, Tensor)> {
-        let mut tensors = self.student.parameters.named("student");
-        tensors.extend(self.teacher.parameters.named("teacher"));
-        let probe = self.probe.iter();
-        tensors.extend(probe.flat_map(|probe| probe.parameters.named("probe")));
-        tensors.push(("center".to_owned(), self.loss.center().shallow_clone()));
-        tensors
+    fn kept(&self) -> Vec<(String, Tensor)> {
+        let mut kept = self.teacher.parameters.named("teacher");
+        kept.push(("center".to_owned(), self.loss.center().shallow_clone()));
+        kept
     }
 }

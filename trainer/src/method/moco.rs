@@ -8,18 +8,20 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor, no_grad};
 
-use super::step::{Method, StepRates, StepStats};
+use super::step::{Method, StepRates};
 use crate::batch::Batch;
 use crate::ema::MovingAverage;
-use crate::learner::Learner;
+use crate::learner::{Learner, Lesson};
 use crate::loss::info_nce::InfoNce;
 use crate::model::Network;
 use crate::model::backbone::{Backbone, BackboneConfig};
 use crate::model::head::moco::MocoHead;
 use crate::model::mlp::MlpConfig;
+use crate::model::parameters::Parameters;
 use crate::optim::OptimizerConfig;
 use crate::probe::Probe;
 use crate::queue::Queue;
+use crate::scalars::StepStats;
 use crate::world::World;
 
 /// Everything that decides what a MoCo model is and how it learns, but for the schedules.
@@ -50,7 +52,6 @@ pub struct Moco {
     query_encoder: Network<MocoHead>,
     key_encoder: Network<MocoHead>,
     average: MovingAverage,
-    probe: Option<Probe>,
     queue: Queue,
     learner: Learner,
     world: Rc<dyn World>,
@@ -74,17 +75,15 @@ impl Moco {
         let average = MovingAverage::start(&mut key_encoder.parameters, &query_encoder.parameters);
         let width = query_encoder.width();
         let probe = probe_classes.map(|classes| Probe::new(width, classes, device));
-        let learnt = query_encoder.parameters.trainable();
-        let learnt = learnt.chain(probe.iter().flat_map(|probe| probe.parameters.trainable()));
         let (optimizer, clip) = (config.optimizer.clone(), config.clip_grad);
+        let (learnt, world_of_learner) = (&query_encoder.parameters, Rc::clone(&world));
         Moco {
-            learner: Learner::new(optimizer, clip, learnt, Rc::clone(&world)),
+            learner: Learner::new(optimizer, clip, learnt, probe, world_of_learner),
             queue: Queue::random_unit(config.queue_length, config.head.out_dim, device),
             config,
             query_encoder,
             key_encoder,
             average,
-            probe,
             world,
         }
     }
@@ -118,23 +117,23 @@ impl Method for Moco {
         let keys = no_grad(|| self.keys(batch));
         let earlier = self.queue.rows().transpose(0, 1);
         let losses = self.config.loss.forward(&queries, &keys, &earlier);
-        let first_query = features.narrow(0, 0, batch.batch_size());
-        let probed = self
-            .probe
-            .as_ref()
-            .and_then(|probe| probe.loss(&first_query, batch));
-        let total = losses.with_probe(probed.as_ref());
-        let grad_norm = self.learner.learn(&total, rates.optimizer, |_| false);
+        let stats = self.learner.learn(Lesson {
+            losses,
+            features_bd: &features.narrow(0, 0, batch.batch_size()),
+            batch,
+            rates: rates.optimizer,
+            frozen: None,
+        });
         self.queue.push(&self.world.gather(&keys));
-        StepStats::new(losses, probed, grad_norm)
+        stats
     }
 
     fn backbone(&self) -> &Backbone {
         &self.query_encoder.backbone
     }
 
-    fn probe(&self) -> Option<&Probe> {
-        self.probe.as_ref()
+    fn student(&self) -> &Parameters {
+        &self.query_encoder.parameters
     }
 
     fn learner(&self) -> &Learner {
@@ -145,12 +144,15 @@ impl Method for Moco {
         &mut self.learner
     }
 
-    fn tensors(&self) -> Vec<(String, Tensor)> {
-        let mut tensors = self.query_encoder.parameters.named("student");
-        tensors.extend(self.key_encoder.parameters.named("teacher"));
-        let probe = self.probe.iter();
-        tensors.extend(probe.flat_map(|probe| probe.parameters.named("probe")));
-        tensors.extend(self.queue.named("queue"));
-        tensors
+    fn weights(&self) -> Vec<(String, Tensor)> {
+        let mut weights = self.learnt_weights();
+        weights.push(("queue".to_owned(), self.queue.rows().transpose(0, 1)));
+        weights
+    }
+
+    fn kept(&self) -> Vec<(String, Tensor)> {
+        let mut kept = self.key_encoder.parameters.named("teacher");
+        kept.extend(self.queue.named("queue"));
+        kept
     }
 }

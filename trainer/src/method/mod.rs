@@ -7,4 +7,4 @@ mod step;
 pub mod swav;
 
 pub use config::MethodConfig;
-pub use step::{Find, Method, Scalars, StepRates, StepStats};
+pub use step::{Find, Method, StepRates};

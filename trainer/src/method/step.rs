@@ -2,14 +2,15 @@
 
 use std::fmt::Debug;
 
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use crate::batch::Batch;
 use crate::learner::Learner;
-use crate::loss::parts::LossParts;
 use crate::model::backbone::Backbone;
+use crate::model::parameters::Parameters;
 use crate::optim::Rates;
-use crate::probe::{Probe, ProbeLoss};
+use crate::probe::Probe;
+use crate::scalars::StepStats;
 
 /// A method with all of its state. Runs on the training thread.
 pub trait Method: Debug {
@@ -19,18 +20,46 @@ pub trait Method: Debug {
     /// The backbone that is evaluated: the student's, SwAV's network, MoCo's query encoder.
     fn backbone(&self) -> &Backbone;
 
-    /// The joint linear probe, if there is one.
-    fn probe(&self) -> Option<&Probe>;
+    /// The network that is learnt: the student, SwAV's network, MoCo's query encoder.
+    fn student(&self) -> &Parameters;
 
-    /// What updates the parameters.
+    /// What updates the parameters, the joint linear probe's too.
     fn learner(&self) -> &Learner;
 
     /// The same, to be changed.
     fn learner_mut(&mut self) -> &mut Learner;
 
-    /// Handles to every tensor of the state but the optimiser's, by name. Networks that are learnt are called `student`, averages of them
-    /// `teacher`, whatever the method.
-    fn tensors(&self) -> Vec<(String, Tensor)>;
+    /// Handles to what the method keeps beside the student and the learner, by name: an average of the student is called `teacher`.
+    fn kept(&self) -> Vec<(String, Tensor)>;
+
+    /// The joint linear probe, if there is one.
+    fn probe(&self) -> Option<&Probe> {
+        self.learner().probe()
+    }
+
+    /// Handles to the tensors that a run may be given to start from, by the names under which they are given.
+    fn weights(&self) -> Vec<(String, Tensor)> {
+        self.learnt_weights()
+    }
+
+    /// Handles to the student's tensors, `backbone.*` and `head.*`, and to the probe's, `classifier.*`.
+    fn learnt_weights(&self) -> Vec<(String, Tensor)> {
+        let networks = [
+            Some(self.student()),
+            self.probe().map(|probe| &probe.parameters),
+        ];
+        let networks = networks.into_iter().flatten();
+        networks.flat_map(Parameters::handles).collect()
+    }
+
+    /// Handles to every tensor of the state but the optimiser's, by name.
+    fn tensors(&self) -> Vec<(String, Tensor)> {
+        let mut tensors = self.student().named("student");
+        tensors.extend(self.kept());
+        let probe = self.probe().into_iter();
+        tensors.extend(probe.flat_map(|probe| probe.parameters.named("probe")));
+        tensors
+    }
 
     /// Every tensor of the state by name, for a checkpoint.
     fn state(&self) -> Vec<(String, Tensor)> {
@@ -85,71 +114,4 @@ pub struct StepRates {
     pub teacher_temp: f64,
     /// Seed of what the step draws (drop path), so that a resumed run draws the same.
     pub seed: i64,
-}
-
-/// What one step measured, by name; the numbers still lie on the device. `loss` is always there: the self-supervised loss alone.
-#[derive(Debug)]
-pub struct StepStats {
-    scalars: Vec<(&'static str, Tensor)>,
-}
-
-impl StepStats {
-    /// What every method measures: its loss and both halves, what the probe made of the batch, the norm of the gradient.
-    pub fn new(losses: LossParts, probe: Option<ProbeLoss>, grad_norm: Tensor) -> StepStats {
-        let mut stats = StepStats {
-            scalars: Vec::new(),
-        };
-        stats.add(LOSS, &losses.total);
-        stats.add("loss_global", &losses.global);
-        if let Some(local) = &losses.local {
-            stats.add("loss_local", local);
-        }
-        if let Some(ProbeLoss { loss, accuracy }) = &probe {
-            stats.add("probe_loss", loss);
-            stats.add("probe_accuracy", accuracy);
-        }
-        stats.add("grad_norm", &grad_norm);
-        stats
-    }
-
-    /// One number more, a tensor without dimensions.
-    pub fn add(&mut self, name: &'static str, value: &Tensor) {
-        self.scalars.push((name, value.detach()));
-    }
-
-    /// Waits for the device and reads the numbers: the one synchronisation of a step.
-    pub fn read(&self) -> Scalars {
-        let values = self
-            .scalars
-            .iter()
-            .map(|(_, value)| value.to_kind(Kind::Double));
-        let values = Tensor::stack(&values.collect::<Vec<_>>(), 0).to_device(Device::Cpu);
-        let names = self.scalars.iter().map(|(name, _)| *name);
-        let read = |(at, name)| (name, values.double_value(&[at as i64]));
-        Scalars(names.enumerate().map(read).collect())
-    }
-}
-
-const LOSS: &str = "loss";
-
-/// The named numbers of one step, on the host.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Scalars(Vec<(&'static str, f64)>);
-
-impl Scalars {
-    /// The self-supervised loss.
-    pub fn loss(&self) -> f64 {
-        self.get(LOSS).expect("every step measures its loss")
-    }
-
-    /// The number of this name.
-    pub fn get(&self, name: &str) -> Option<f64> {
-        let found = self.0.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| *value)
-    }
-
-    /// All but the loss.
-    pub fn others(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
-        self.0.iter().filter(|(name, _)| *name != LOSS).copied()
-    }
 }

@@ -8,18 +8,20 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor, no_grad};
 
-use super::step::{Method, StepRates, StepStats};
+use super::step::{Method, StepRates};
 use crate::batch::Batch;
-use crate::learner::Learner;
+use crate::learner::{Learner, Lesson};
 use crate::loss::sinkhorn::Sinkhorn;
 use crate::loss::swav::SwavLoss;
 use crate::model::Network;
 use crate::model::backbone::{Backbone, BackboneConfig};
 use crate::model::head::swav::{SwavHead, SwavOutput};
 use crate::model::mlp::MlpConfig;
+use crate::model::parameters::Parameters;
 use crate::optim::OptimizerConfig;
 use crate::probe::Probe;
 use crate::queue::Queue;
+use crate::scalars::StepStats;
 use crate::world::World;
 
 /// Everything that decides what a SwAV model is and how it learns, but for the schedules.
@@ -50,7 +52,6 @@ pub struct SwavConfig {
 pub struct Swav {
     config: SwavConfig,
     network: Network<SwavHead>,
-    probe: Option<Probe>,
     /// One for each assigned view.
     queues: Vec<Queue>,
     learner: Learner,
@@ -70,8 +71,6 @@ impl Swav {
         });
         let width = network.width();
         let probe = probe_classes.map(|classes| Probe::with_small_normal(width, classes, device));
-        let learnt = network.parameters.trainable();
-        let learnt = learnt.chain(probe.iter().flat_map(|probe| probe.parameters.trainable()));
         let dim = config.projection.out_dim;
         let num_queues = if config.queue_length == 0 {
             0
@@ -79,12 +78,12 @@ impl Swav {
             config.loss.assigned.len()
         };
         let queue = |_| Queue::zeros(config.queue_length, dim, device);
+        let (optimizer, world_of_learner) = (config.optimizer.clone(), Rc::clone(&world));
         Swav {
-            learner: Learner::new(config.optimizer.clone(), 0.0, learnt, Rc::clone(&world)),
+            learner: Learner::new(optimizer, 0.0, &network.parameters, probe, world_of_learner),
             queues: (0..num_queues).map(queue).collect(),
             config,
             network,
-            probe,
             world,
         }
     }
@@ -118,16 +117,14 @@ impl Method for Swav {
         let out = self.network.head.forward(&features, true);
         let codes = no_grad(|| self.codes(&out, batch.batch_size(), rates.epoch));
         let losses = self.config.loss.forward(&out.scores_nk, &codes);
-        let first_view = features.narrow(0, 0, batch.batch_size());
-        let probed = self
-            .probe
-            .as_ref()
-            .and_then(|probe| probe.loss(&first_view, batch));
-        let total = losses.with_probe(probed.as_ref());
         let is_frozen = rates.epoch < self.config.freeze_prototypes_epochs;
-        let frozen = |name: &str| is_frozen && name.contains("prototypes");
-        let grad_norm = self.learner.learn(&total, rates.optimizer, frozen);
-        let mut stats = StepStats::new(losses, probed, grad_norm);
+        let mut stats = self.learner.learn(Lesson {
+            losses,
+            features_bd: &features.narrow(0, 0, batch.batch_size()),
+            batch,
+            rates: rates.optimizer,
+            frozen: is_frozen.then_some("prototypes"),
+        });
         if let Some(queue) = self.queues.first() {
             let is_used = Tensor::from(f64::from(queue.is_full()));
             stats.add("queue_is_full", &is_used);
@@ -139,8 +136,8 @@ impl Method for Swav {
         &self.network.backbone
     }
 
-    fn probe(&self) -> Option<&Probe> {
-        self.probe.as_ref()
+    fn student(&self) -> &Parameters {
+        &self.network.parameters
     }
 
     fn learner(&self) -> &Learner {
@@ -151,12 +148,9 @@ impl Method for Swav {
         &mut self.learner
     }
 
-    fn tensors(&self) -> Vec<(String, Tensor)> {
-        let mut tensors = self.network.parameters.named("student");
-        let probe = self.probe.iter();
-        tensors.extend(probe.flat_map(|probe| probe.parameters.named("probe")));
+    fn kept(&self) -> Vec<(String, Tensor)> {
         let queues = self.queues.iter().enumerate();
-        tensors.extend(queues.flat_map(|(place, queue)| queue.named(&format!("queue.{place}"))));
-        tensors
+        let named = |(place, queue): (usize, &Queue)| queue.named(&format!("queue.{place}"));
+        queues.flat_map(named).collect()
     }
 }

@@ -61,16 +61,18 @@ impl Parameters {
         &self.entries
     }
 
-    /// Handles to every tensor, called `<part>.<name>`.
-    pub fn named(&self, part: &str) -> Vec<(String, Tensor)> {
+    /// Handles to every tensor, by name.
+    pub fn handles(&self) -> Vec<(String, Tensor)> {
         let entries = self.entries.iter();
-        let named = |entry: &Entry| {
-            (
-                format!("{part}.{}", entry.name),
-                entry.tensor.shallow_clone(),
-            )
-        };
-        entries.map(named).collect()
+        let handle = |entry: &Entry| (entry.name.clone(), entry.tensor.shallow_clone());
+        entries.map(handle).collect()
+    }
+
+    /// The same, called `<part>.<name>`.
+    pub fn named(&self, part: &str) -> Vec<(String, Tensor)> {
+        let handles = self.handles().into_iter();
+        let named = |(name, tensor)| (format!("{part}.{name}"), tensor);
+        handles.map(named).collect()
     }
 
     /// Tensors learnt by gradient, in order.

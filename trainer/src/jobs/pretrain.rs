@@ -1,4 +1,4 @@
-//! Wires a run together: configuration, device, folder, loader, model, loop. No decision is made here that a test would miss.
+//! Pre-training. Wires a run together: device, folder, loader, model, loop. No decision is made here that a test would miss.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -8,9 +8,8 @@ use loader_ipc::{Order, StreamInfo, Subscription};
 use crate::batch::Normalizer;
 use crate::batch_stream::BatchStream;
 use crate::checkpoint::{Position, State};
-use crate::cli::Cli;
-use crate::config::keys::{KEYS, Key};
-use crate::config::{RawConfig, Resolved, Settings, resolve};
+use crate::cli::RunArgs;
+use crate::config::{RawConfig, Settings};
 use crate::curves;
 use crate::device::{self, Chosen};
 use crate::failure::Failure;
@@ -27,70 +26,11 @@ use crate::train_loop::{RateSchedules, TrainLoop};
 use crate::validate::{Split, Validator};
 use crate::world::Alone;
 
-/// Runs what the command line asks for.
+/// Trains as these settings say.
 ///
 /// # Errors
 /// Every way in which a run can end but by finishing.
-pub fn run(cli: &Cli) -> Result<(), Failure> {
-    if cli.keys {
-        return print(&list_of_keys());
-    }
-    let raw = read_config(cli)?;
-    let resolved = resolve(&raw)?;
-    if cli.check {
-        return print(&checked(&raw, &resolved));
-    }
-    match resolved {
-        Resolved::Runnable(settings) => train(cli, &raw, *settings),
-        Resolved::Unavailable(what) => Err(Failure::Usage(format!(
-            "not available in this version: {}; {}; this version trains in one process, in single precision",
-            what.join(", "),
-            cli.config_path().display()
-        ))),
-    }
-}
-
-fn read_config(cli: &Cli) -> Result<RawConfig, Failure> {
-    let path = cli.config_path();
-    let shown = path.display();
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::Usage(format!(
-            "cannot read the configuration: {error}; {shown}; give a YAML file with --cfg"
-        ))
-    })?;
-    Ok(RawConfig::parse(&shown.to_string(), &text, &cli.pairs)?)
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    output::print(text).map_err(|error| {
-        Failure::Resources(format!(
-            "cannot write the result: {error}; standard output; check what it is redirected to"
-        ))
-    })
-}
-
-fn list_of_keys() -> String {
-    let line = |key: &Key| format!("{} {} ({})\n", key.path, key.default, key.kind);
-    KEYS.iter().map(line).collect()
-}
-
-fn checked(raw: &RawConfig, resolved: &Resolved) -> String {
-    let notes = raw.notes(raw.method()).into_iter();
-    let notes = notes.map(|note| format!("note: {note}\n"));
-    let lines = raw.lines().into_iter();
-    let lines = lines.map(|(key, value)| format!("{key} {value}\n"));
-    let verdict = match resolved {
-        Resolved::Runnable(_) => String::new(),
-        Resolved::Unavailable(what) => format!(
-            "; running it is not available in this version: {}",
-            what.join(", ")
-        ),
-    };
-    let verdict = format!("check: the configuration is sound{verdict}\n");
-    notes.chain(lines).chain([verdict]).collect()
-}
-
-fn train(cli: &Cli, raw: &RawConfig, settings: Settings) -> Result<(), Failure> {
+pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<(), Failure> {
     let stop = Stop::install()?;
     limits::check(device::num_threads())?;
     // Before the device: loading CUDA must find no other thread.

@@ -1,0 +1,33 @@
+//! What the program can be asked to do: one job, one file. Here is only which one it is.
+
+mod check;
+mod configuration;
+mod keys;
+mod names;
+mod pretrain;
+mod result;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// Every way in which a job can end but by finishing.
+pub fn run(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Some(Command::Names(args)) => names::run(args),
+        None if cli.run.keys => keys::run(),
+        None => configured(cli),
+    }
+}
+
+/// The job that a configuration describes.
+fn configured(cli: &Cli) -> Result<(), Failure> {
+    let raw = configuration::read(&cli.run.config)?;
+    if cli.run.check {
+        return check::run(&raw);
+    }
+    let settings = configuration::runnable(&raw, &cli.run.config)?;
+    pretrain::run(&cli.run, &raw, settings)
+}

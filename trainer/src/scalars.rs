@@ -1,0 +1,73 @@
+//! The numbers of one step, by name: a new method or measure adds no field anywhere.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::loss::parts::LossParts;
+use crate::probe::ProbeLoss;
+
+/// What one step measured, by name; the numbers still lie on the device. `loss` is always there: the self-supervised loss alone.
+#[derive(Debug)]
+pub struct StepStats {
+    scalars: Vec<(&'static str, Tensor)>,
+}
+
+impl StepStats {
+    /// What every method measures: its loss and both halves, what the probe made of the batch, the norm of the gradient.
+    pub fn new(losses: LossParts, probe: Option<ProbeLoss>, grad_norm: Tensor) -> StepStats {
+        let mut stats = StepStats {
+            scalars: Vec::new(),
+        };
+        stats.add(LOSS, &losses.total);
+        stats.add("loss_global", &losses.global);
+        if let Some(local) = &losses.local {
+            stats.add("loss_local", local);
+        }
+        if let Some(ProbeLoss { loss, accuracy }) = &probe {
+            stats.add("probe_loss", loss);
+            stats.add("probe_accuracy", accuracy);
+        }
+        stats.add("grad_norm", &grad_norm);
+        stats
+    }
+
+    /// One number more, a tensor without dimensions.
+    pub fn add(&mut self, name: &'static str, value: &Tensor) {
+        self.scalars.push((name, value.detach()));
+    }
+
+    /// Waits for the device and reads the numbers: the one synchronisation of a step.
+    pub fn read(&self) -> Scalars {
+        let values = self
+            .scalars
+            .iter()
+            .map(|(_, value)| value.to_kind(Kind::Double));
+        let values = Tensor::stack(&values.collect::<Vec<_>>(), 0).to_device(Device::Cpu);
+        let names = self.scalars.iter().map(|(name, _)| *name);
+        let read = |(at, name)| (name, values.double_value(&[at as i64]));
+        Scalars(names.enumerate().map(read).collect())
+    }
+}
+
+const LOSS: &str = "loss";
+
+/// The named numbers of one step, on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scalars(Vec<(&'static str, f64)>);
+
+impl Scalars {
+    /// The self-supervised loss.
+    pub fn loss(&self) -> f64 {
+        self.get(LOSS).expect("every step measures its loss")
+    }
+
+    /// The number of this name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| *value)
+    }
+
+    /// All but the loss.
+    pub fn others(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
+        self.0.iter().filter(|(name, _)| *name != LOSS).copied()
+    }
+}
