@@ -1,5 +1,6 @@
 //! The command line: what it may say, and which of its flags helps after a failure.
 
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -28,6 +29,8 @@ pub struct Cli {
 /// Jobs with a name of their own.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Time training steps on random views, without a loader.
+    Bench(BenchArgs),
     /// List name and shape of every tensor that a run may be given to start from.
     Names(NamesArgs),
 }
@@ -53,7 +56,7 @@ pub struct RunArgs {
 }
 
 /// A configuration: a file and what overrides it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ConfigArgs {
     /// Configuration file (YAML).
     #[arg(long, value_name = "FILE")]
@@ -75,10 +78,31 @@ pub struct NamesArgs {
     pub json: bool,
 }
 
+/// What `trainer bench` is told.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Images per step; as the configuration says where it is left out.
+    #[arg(long, value_name = "N")]
+    pub batch: Option<NonZeroU32>,
+    /// Steps that are measured, after two that are not.
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub steps: NonZeroUsize,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
 impl Cli {
     /// Whether there is arithmetic to do, so that libtorch's threads matter.
     pub fn computes(&self) -> bool {
-        self.command.is_none() && !self.run.keys && !self.run.check
+        match &self.command {
+            Some(Command::Bench(_)) => true,
+            Some(Command::Names(_)) => false,
+            None => !self.run.keys && !self.run.check,
+        }
     }
 
     /// The flag that helps, where there is one.

@@ -3,6 +3,7 @@
 use tch::{Tensor, no_grad};
 
 use crate::model::parameters::{Parameters, Role};
+use crate::phases::{AVERAGE, timed};
 
 /// A teacher's parameters and those they follow.
 #[derive(Debug)]
@@ -24,11 +25,12 @@ impl MovingAverage {
 
     /// `teacher = m * teacher + (1 - m) * student` for every parameter, learnt or fixed. Running statistics are the teacher's own.
     pub fn update(&mut self, momentum: f64) {
-        no_grad(|| {
+        let update = || {
             for (average, value) in self.averages.iter_mut().zip(&self.values) {
                 let _ = average.lerp_(value, 1.0 - momentum);
             }
-        });
+        };
+        timed(AVERAGE, || no_grad(update));
     }
 }
 

@@ -9,6 +9,7 @@ use crate::batch::Batch;
 use crate::loss::parts::LossParts;
 use crate::model::parameters::Parameters;
 use crate::optim::{Optimizer, OptimizerConfig, Rates};
+use crate::phases::{BACKWARD, OPTIMISER, timed};
 use crate::probe::{CLASSIFIER, Probe};
 use crate::scalars::StepStats;
 use crate::world::World;
@@ -61,17 +62,24 @@ impl Learner {
         let probe = self.probe.as_ref();
         let probed = probe.and_then(|probe| probe.loss(lesson.features_bd, lesson.batch));
         let loss = losses.with_probe(probed.as_ref());
+        let mut gradients = timed(BACKWARD, || self.gradients(&loss));
+        let norm = no_grad(|| self.norm(&gradients));
+        let is_frozen = |name: &str| frozen.is_some_and(|part| name.contains(part));
+        timed(OPTIMISER, || {
+            if self.clip_grad > 0.0 {
+                self.optimizer
+                    .clip(&mut gradients, self.clip_grad, is_of_network);
+            }
+            self.optimizer.step(&gradients, lesson.rates, is_frozen);
+        });
+        StepStats::new(lesson.losses, probed, norm)
+    }
+
+    /// The mean over ranks of the gradient of each parameter.
+    fn gradients(&self, loss: &Tensor) -> Vec<Tensor> {
         let gradients = Tensor::run_backward(&[loss], &self.optimizer.params(), false, false);
         let gradients = gradients.into_iter();
-        let mut gradients: Vec<_> = gradients.map(|mine| self.world.mean(mine)).collect();
-        let norm = no_grad(|| self.norm(&gradients));
-        if self.clip_grad > 0.0 {
-            self.optimizer
-                .clip(&mut gradients, self.clip_grad, is_of_network);
-        }
-        let is_frozen = |name: &str| frozen.is_some_and(|part| name.contains(part));
-        self.optimizer.step(&gradients, lesson.rates, is_frozen);
-        StepStats::new(lesson.losses, probed, norm)
+        gradients.map(|mine| self.world.mean(mine)).collect()
     }
 
     /// The joint linear probe, if there is one.

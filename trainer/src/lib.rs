@@ -27,6 +27,7 @@ pub mod model;
 pub mod optim;
 pub mod output;
 pub mod own_socket;
+pub mod phases;
 pub mod probe;
 pub mod progress;
 pub mod queue;

@@ -1,5 +1,6 @@
 //! What the program can be asked to do: one job, one file. Here is only which one it is.
 
+mod bench;
 mod check;
 mod configuration;
 mod keys;
@@ -16,6 +17,7 @@ use crate::failure::Failure;
 /// Every way in which a job can end but by finishing.
 pub fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
+        Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Names(args)) => names::run(args),
         None if cli.run.keys => keys::run(),
         None => configured(cli),
