@@ -8,6 +8,7 @@ use loader_ipc::{ErrorKind, IpcError};
 
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
+use crate::pretrained::error::PretrainedError;
 
 /// Exit code of a run that was stopped by request and can be resumed.
 pub const EXIT_STOPPED: i32 = 75;
@@ -24,6 +25,9 @@ pub enum Failure {
     /// There is no checkpoint, or it is damaged or cannot be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Weights that somebody saved cannot be had, or are of another network.
+    #[error(transparent)]
+    Pretrained(#[from] PretrainedError),
     /// The command line, or a folder it names, is not usable as asked.
     #[error("{0}")]
     Usage(String),
@@ -72,7 +76,7 @@ impl Failure {
         match self {
             Failure::Checkpoint(CheckpointError::Write { .. }) => 4,
             Failure::Config(_) | Failure::Usage(_) => 2,
-            Failure::RunExists(_) | Failure::Checkpoint(_) => 2,
+            Failure::RunExists(_) | Failure::Checkpoint(_) | Failure::Pretrained(_) => 2,
             Failure::Data(_) | Failure::NotFinite { .. } => 3,
             Failure::Resources(_) => 4,
             Failure::Library(_) => 5,

@@ -28,6 +28,7 @@ pub mod optim;
 pub mod output;
 pub mod own_socket;
 pub mod phases;
+pub mod pretrained;
 pub mod probe;
 pub mod progress;
 pub mod queue;

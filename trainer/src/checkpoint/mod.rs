@@ -127,8 +127,21 @@ pub fn latest(dir: &Path) -> Result<(PathBuf, State), CheckpointError> {
     let path = list(dir)
         .pop()
         .ok_or_else(|| CheckpointError::None(dir.to_owned()))?;
-    let record = record(&path)?;
-    Ok((path, record.state))
+    let state = state(&path)?;
+    Ok((path, state))
+}
+
+/// Whether this folder is a checkpoint.
+pub fn is_one(path: &Path) -> bool {
+    path.join(STATE).is_file()
+}
+
+/// What a checkpoint says about itself.
+///
+/// # Errors
+/// When it is damaged.
+pub fn state(path: &Path) -> Result<State, CheckpointError> {
+    Ok(record(path)?.state)
 }
 
 /// The tensors of a checkpoint, after checking that they are what was written.

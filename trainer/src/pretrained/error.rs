@@ -1,0 +1,73 @@
+//! Why weights cannot be had.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::names::Which;
+use crate::checkpoint::CheckpointError;
+
+/// What can be wrong with weights that somebody saved.
+#[derive(Debug, thiserror::Error)]
+pub enum PretrainedError {
+    /// There is nothing that is known here.
+    #[error(
+        "cannot take weights from it: {what}; {}; give a checkpoint's folder, a run's folder, or a .safetensors or .pth file", .path.display()
+    )]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A checkpoint of ours is damaged.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// One of two networks is asked for, and only the other is there.
+    #[error("it holds no {}; {}; take the other network", .which.name(), .path.display())]
+    NoSuchNetwork {
+        /// The file or folder.
+        path: PathBuf,
+        /// The one that was asked for.
+        which: Which,
+    },
+    /// They are the weights of another network.
+    #[error(
+        "these are weights of another network; {}; choose the MODEL.BACKBONE_ARCH that they are of:{}", .path.display(), table(.differences)
+    )]
+    Differs {
+        /// The file or folder.
+        path: PathBuf,
+        /// Every name that does not fit.
+        differences: Vec<Difference>,
+    },
+}
+
+/// How weights differ from a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    /// The network has it, the file has not: name and shape.
+    Missing(String, Vec<i64>),
+    /// The file has it, the network has not.
+    Unexpected(String),
+    /// Name, shape found, shape wanted.
+    Shape(String, Vec<i64>, Vec<i64>),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Difference::Missing(name, wanted) => write!(f, "{name} {wanted:?} is missing"),
+            Difference::Unexpected(name) => write!(f, "{name} is not expected"),
+            Difference::Shape(name, found, wanted) => {
+                write!(f, "{name} has shape {found:?} instead of {wanted:?}")
+            }
+        }
+    }
+}
+
+fn table(differences: &[Difference]) -> String {
+    let lines = differences.iter();
+    lines
+        .map(|difference| format!("\n  {difference}"))
+        .collect()
+}

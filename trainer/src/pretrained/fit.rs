@@ -1,0 +1,106 @@
+//! Copying weights into a network whose names and shapes have to be theirs, every one.
+
+use std::collections::BTreeMap;
+
+use tch::{Tensor, no_grad};
+
+use super::error::Difference;
+use crate::model::parameters::{Entry, Parameters};
+
+/// Copies all that is called `<part>*`, or says how the two differ.
+pub(super) fn copy(
+    part: &str,
+    weights: &BTreeMap<String, Tensor>,
+    network: &Parameters,
+) -> Result<(), Vec<Difference>> {
+    let entries = network.entries().iter();
+    let targets: Vec<&Entry> = entries
+        .filter(|entry| entry.name.starts_with(part))
+        .collect();
+    let missing_or_other = targets
+        .iter()
+        .filter_map(|entry| difference(entry, weights));
+    let is_unexpected = |name: &&String| {
+        name.starts_with(part) && !targets.iter().any(|entry| entry.name == **name)
+    };
+    let unexpected = weights.keys().filter(is_unexpected).cloned();
+    let differences: Vec<Difference> = missing_or_other
+        .chain(unexpected.map(Difference::Unexpected))
+        .collect();
+    if !differences.is_empty() {
+        return Err(differences);
+    }
+    no_grad(|| {
+        for entry in targets {
+            entry.tensor.shallow_clone().copy_(&weights[&entry.name]);
+        }
+    });
+    Ok(())
+}
+
+fn difference(entry: &Entry, weights: &BTreeMap<String, Tensor>) -> Option<Difference> {
+    let (name, wanted) = (entry.name.clone(), entry.tensor.size());
+    match weights.get(&name).map(Tensor::size) {
+        None => Some(Difference::Missing(name, wanted)),
+        Some(found) if found != wanted => Some(Difference::Shape(name, found, wanted)),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    fn network() -> Parameters {
+        let mut parameters = Parameters::new();
+        let mut scope = parameters.scope(Device::Cpu);
+        for (name, length) in [("backbone.a", 2), ("backbone.b", 3), ("head.c", 4)] {
+            let zeros = Tensor::zeros([length], (Kind::Float, Device::Cpu));
+            let _ = scope.trainable(name, zeros);
+        }
+        parameters
+    }
+
+    fn weights(of: &[(&str, i64)]) -> BTreeMap<String, Tensor> {
+        let ones = |length| Tensor::ones([length], (Kind::Float, Device::Cpu));
+        let named = of
+            .iter()
+            .map(|(name, length)| ((*name).to_owned(), ones(*length)));
+        named.collect()
+    }
+
+    #[test]
+    fn what_fits_is_copied_and_the_head_is_left_alone() {
+        let network = network();
+        let weights = weights(&[("backbone.a", 2), ("backbone.b", 3), ("head.x", 1)]);
+        copy("backbone.", &weights, &network).unwrap();
+        let sum = |name: &str| {
+            network
+                .get(name)
+                .unwrap()
+                .sum(Kind::Float)
+                .double_value(&[])
+        };
+        assert_eq!((sum("backbone.b"), sum("head.c")), (3.0, 0.0));
+    }
+
+    #[test]
+    fn every_difference_is_listed_and_nothing_is_copied() {
+        let network = network();
+        let weights = weights(&[("backbone.a", 5), ("backbone.x", 1)]);
+        let found = copy("backbone.", &weights, &network).unwrap_err();
+        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "backbone.a has shape [5] instead of [2]",
+                "backbone.b [3] is missing",
+                "backbone.x is not expected"
+            ]
+        );
+        let first = network.get("backbone.a").unwrap();
+        assert_eq!(first.sum(Kind::Float).double_value(&[]), 0.0);
+    }
+}

@@ -1,0 +1,227 @@
+//! Weights of a backbone, and of its head where there is one, from wherever they come: a checkpoint or an export of ours, or what others
+//! saved. Whatever the file calls them, they leave here as `backbone.*` (torchvision's and timm's names) and `head.*` (ours).
+//!
+//! Nothing is taken in part and in silence: what stays behind is told, and what does not fit is a table of differences.
+
+pub mod about;
+pub mod arch;
+pub mod error;
+mod fit;
+pub mod names;
+mod saved;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tch::{Kind, Tensor};
+
+use crate::model::backbone::BackboneConfig;
+use crate::model::parameters::Parameters;
+use about::About;
+use error::PretrainedError;
+use names::{Network, Place, Which};
+use saved::Saved;
+
+/// Weights of one network.
+#[derive(Debug)]
+pub struct Pretrained {
+    /// Where they lie: a file, or the folder of a checkpoint.
+    pub path: PathBuf,
+    /// `backbone.*` and `head.*`, in single precision, on the CPU.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// What was left behind and why, a line each.
+    pub notes: Vec<String>,
+    /// What is known of them.
+    pub about: About,
+}
+
+/// Reads the weights of a network from a checkpoint's folder, a run's folder (its latest checkpoint) or a file. A file that holds one
+/// network alone gives that one where the student is asked for.
+///
+/// # Errors
+/// When nothing there can be read, no tensor of a backbone is found, or there is no teacher.
+pub fn load(path: &Path, which: Which) -> Result<Pretrained, PretrainedError> {
+    let Saved {
+        path,
+        tensors,
+        mut about,
+    } = saved::read(path)?;
+    let named: Vec<(Place, Tensor)> = tensors
+        .into_iter()
+        .map(|(name, tensor)| (names::place(&name), tensor))
+        .collect();
+    let network = choose(&named, which, &path, &about)?;
+    let (mut taken, mut left) = (BTreeMap::new(), BTreeMap::new());
+    for (place, tensor) in named {
+        match place {
+            Place::Of(of, name) if of == network => {
+                taken.insert(name, tensor.to_kind(Kind::Float));
+            }
+            Place::Of(of, _) => *left.entry(of.left_behind()).or_insert(0) += 1,
+            Place::Left(what, why) => *left.entry((what, why)).or_insert(0) += 1,
+        }
+    }
+    if let Network::Student | Network::Teacher = network {
+        about.set_which(which);
+    }
+    let note = |((what, why), count): (&(String, &str), &u64)| match count {
+        1 => format!("left out {what}: {why}"),
+        count => format!("left out {what} ({count} tensors): {why}"),
+    };
+    Ok(Pretrained {
+        path,
+        tensors: taken,
+        notes: left.iter().map(note).collect(),
+        about,
+    })
+}
+
+/// The network of the file that is meant.
+fn choose(
+    named: &[(Place, Tensor)],
+    which: Which,
+    path: &Path,
+    about: &About,
+) -> Result<Network, PretrainedError> {
+    let has = |network| {
+        let is_of = |place: &Place| matches!(place, Place::Of(of, name) if *of == network && name.starts_with("backbone."));
+        named.iter().any(|(place, _)| is_of(place))
+    };
+    let wanted = Network::from(which);
+    let is_alone = has(Network::Only) && (which == Which::Student || about.which() == Some(which));
+    let path = path.to_owned();
+    if has(wanted) {
+        Ok(wanted)
+    } else if is_alone {
+        Ok(Network::Only)
+    } else if [Network::Student, Network::Teacher, Network::Only].map(has) == [false; 3] {
+        let what = "no tensor has a name of a backbone known here".to_owned();
+        Err(PretrainedError::Unreadable { path, what })
+    } else {
+        Err(PretrainedError::NoSuchNetwork { path, which })
+    }
+}
+
+impl Pretrained {
+    /// The backbone that these are weights of, as far as names and shapes tell.
+    ///
+    /// # Errors
+    /// When they are of none that is known here.
+    pub fn backbone(&self) -> Result<BackboneConfig, PretrainedError> {
+        arch::of(&self.tensors).ok_or_else(|| PretrainedError::Unreadable {
+            path: self.path.clone(),
+            what: "names and shapes are of no backbone known here".to_owned(),
+        })
+    }
+
+    /// Gives every `backbone.*` of a network its value. Names and shapes have to agree, all of them.
+    ///
+    /// # Errors
+    /// The table of all that is missing, unexpected or of another shape; then nothing was changed.
+    pub fn copy_backbone(&self, network: &Parameters) -> Result<(), PretrainedError> {
+        fit::copy("backbone.", &self.tensors, network).map_err(|differences| {
+            PretrainedError::Differs {
+                path: self.path.clone(),
+                differences,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::checkpoint::{self, Position, State};
+
+    fn ones(names: &[&str]) -> Vec<(String, Tensor)> {
+        let one = || Tensor::ones([2], (Kind::Double, Device::Cpu));
+        let named = names.iter().map(|name| ((*name).to_owned(), one()));
+        named.collect()
+    }
+
+    fn save(run: &Path, step: u64, names: &[&str]) -> PathBuf {
+        let settings = [
+            ("MODEL.BACKBONE_ARCH", "resnet18"),
+            ("DATA.MEAN", "[0.5, 0.25, 0.0]"),
+            ("DATA.STD", "[0.5, 0.25, 1.0]"),
+        ];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let state = State {
+            position: Position {
+                step,
+                ..Position::default()
+            },
+            steps_per_epoch: 10,
+            probe_classes: None,
+            settings: settings.into_iter().collect(),
+        };
+        checkpoint::save(&run.join("checkpoints"), &state, &ones(names)).unwrap()
+    }
+
+    const DINO: [&str; 5] = [
+        "student.backbone.conv1.weight",
+        "student.head.mlp.0.weight",
+        "teacher.backbone.bn1.weight",
+        "optimizer.backbone.conv1.weight.momentum",
+        "center",
+    ];
+
+    #[test]
+    fn a_run_gives_the_network_asked_for_from_its_latest_checkpoint() {
+        let run = tempfile::tempdir().unwrap();
+        save(run.path(), 1, &["student.backbone.features.0.0.weight"]);
+        let latest = save(run.path(), 2, &DINO);
+        for path in [run.path(), &run.path().join("checkpoints"), &latest] {
+            let student = load(path, Which::Student).unwrap();
+            assert_eq!(student.path, latest);
+            let names: Vec<_> = student.tensors.keys().collect();
+            assert_eq!(names, ["backbone.conv1.weight", "head.mlp.0.weight"]);
+            assert_eq!(student.tensors["backbone.conv1.weight"].kind(), Kind::Float);
+            assert_eq!(student.about.get("step"), Some("2"));
+            assert_eq!(student.about.which(), Some(Which::Student));
+            let normalization = student.about.normalization().unwrap();
+            assert_eq!(normalization.mean, [0.5, 0.25, 0.0]);
+            let notes = student.notes.join("\n");
+            assert!(notes.contains("left out teacher.*: another"), "{notes}");
+            assert!(notes.contains("left out center: the centre"), "{notes}");
+        }
+        let teacher = load(&latest, Which::Teacher).unwrap();
+        assert!(teacher.tensors.contains_key("backbone.bn1.weight"));
+    }
+
+    #[test]
+    fn a_file_of_one_network_gives_it_and_is_no_teacher() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("any.name");
+        Tensor::write_safetensors(&ones(&["conv1.weight", "fc.weight"]), &file).unwrap();
+        let found = load(&file, Which::Student).unwrap();
+        assert!(found.tensors.contains_key("backbone.conv1.weight"));
+        assert_eq!(found.notes, ["left out fc.*: a classifier"]);
+        let teacher = load(&file, Which::Teacher).unwrap_err().to_string();
+        assert!(teacher.contains("it holds no teacher"), "{teacher}");
+    }
+
+    #[test]
+    fn what_holds_no_backbone_is_an_error_with_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let (none, text, other) = (
+            dir.path().join("a"),
+            dir.path().join("b"),
+            dir.path().join("c"),
+        );
+        std::fs::write(&text, "hello").unwrap();
+        Tensor::write_safetensors(&ones(&["encoder.weight", "lstm.weight"]), &other).unwrap();
+        for (path, what) in [
+            (dir.path(), "holds no checkpoint"),
+            (&none, "No such file"),
+            (&text, "HeaderTooSmall"),
+            (&other, "no tensor has a name of a backbone"),
+        ] {
+            let error = load(path, Which::Student).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+            assert!(error.contains(&*path.to_string_lossy()), "{error}");
+        }
+    }
+}
