@@ -11,7 +11,7 @@ use shard_format::ImageHeader;
 use shard_format::image_header::{Content, identify};
 
 use crate::error::{ToolError, is_lack_of_descriptors};
-use crate::packing::transcode::Transcode;
+use crate::packing::transcode::{Transcode, why_not_packed};
 use crate::source::location::{Archive, Location, Span, Stamp};
 
 /// A larger file is not taken for an image.
@@ -201,19 +201,11 @@ fn recognise(bytes: Vec<u8>, transcode: &Transcode) -> Outcome {
         Content::Damaged { detected, problem } => {
             Outcome::Skip(format!("{detected} with an unusable header ({problem})"))
         }
-        Content::Other => Outcome::Skip(no_image(content_name(&bytes), transcode)),
+        Content::Other => {
+            let option = (!transcode.to_jpeg).then_some("--transcode");
+            Outcome::Skip(why_not_packed(content_name(&bytes), option))
+        }
     }
-}
-
-/// Why a file of this kind is left out, and how it would not be.
-fn no_image(detected: &str, transcode: &Transcode) -> String {
-    let help = match detected {
-        "bmp" | "gif" | "pnm" | "webp" if transcode.to_jpeg => "; it cannot be decoded",
-        "bmp" | "gif" | "pnm" | "webp" => "; --transcode packs it as a JPEG",
-        "tiff" | "psd" | "heif" | "avif" | "jpeg-xl" | "jpeg-2000" => "; convert it first",
-        _ => "",
-    };
-    format!("not a JPEG or PNG (detected: {detected}{help})")
 }
 
 /// Whether the first bytes hold the whole header of an image, which is so for most images.

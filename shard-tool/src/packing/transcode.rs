@@ -103,6 +103,19 @@ fn is_ordinary(header: &ImageHeader) -> bool {
     ORDINARY_KINDS.contains(&header.kind) && ORDINARY_COLOURS.contains(&header.colour)
 }
 
+/// Why a file of this kind is left out, and how it would not be: `option` makes a JPEG of what can be decoded, if that was not tried.
+pub(crate) fn why_not_packed(detected: &str, option: Option<&str>) -> String {
+    let help = match (detected, option) {
+        ("bmp" | "gif" | "pnm" | "webp", None) => "; it cannot be decoded",
+        ("bmp" | "gif" | "pnm" | "webp", Some(option)) => &format!("; {option} packs it as a JPEG"),
+        ("tiff" | "psd" | "heif" | "avif" | "jpeg-xl" | "jpeg-2000", _) => {
+            "; nothing here decodes it: convert it first"
+        }
+        _ => "",
+    };
+    format!("not a JPEG or PNG (detected: {detected}{help})")
+}
+
 /// What --transcode has left as it was in this set, if there is something: what could not be decoded.
 pub(crate) fn left_as_they_were(manifest: &Manifest) -> Option<String> {
     let mut left: BTreeMap<&str, u64> = BTreeMap::new();

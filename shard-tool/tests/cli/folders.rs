@@ -350,7 +350,7 @@ fn images_of_other_kinds_are_skipped_with_what_packs_them() {
         1,
         &format!("not a JPEG or PNG (detected: pnm; {help})"),
     );
-    let told = "not a JPEG or PNG (detected: tiff; convert it first)";
+    let told = "not a JPEG or PNG (detected: tiff; nothing here decodes it: convert it first)";
     assert_skipped(&outcome, 1, told);
     let outcome = pack(&src, &out, &["--transcode", "--overwrite"], 0);
     assert_skipped(&outcome, 1, told);

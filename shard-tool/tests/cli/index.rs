@@ -180,6 +180,31 @@ fn what_is_no_sample_is_told_with_its_reason() {
 }
 
 #[test]
+fn images_of_other_kinds_are_told_with_what_packs_them() {
+    let dir = folder();
+    let members: &[(&str, &[u8])] = &[
+        ("a.jpg", &jpeg(1)),
+        ("b.webp", b"RIFF\0\0\0\0WEBPVP8 "),
+        ("c.PPM", b"P6\n1 1\n255\nabc"),
+        ("d.tif", b"II*\0\x08\0\0\0"),
+    ];
+    put(dir.path().join("a.tar"), &tar_of(members));
+    let outcome = index(dir.path(), "a.tar", &[], 0);
+    let pack = "shard-tool pack --transcode packs it as a JPEG";
+    let convert = "nothing here decodes it: convert it first";
+    for (key, detected, help) in [
+        ("b", "webp", pack),
+        ("c", "pnm", pack),
+        ("d", "tiff", convert),
+    ] {
+        let told = format!(
+            "samples skipped: not a JPEG or PNG (detected: {detected}; {help}): 1\n    a.tar {key} at"
+        );
+        assert!(outcome.stderr.contains(&told), "{told}: {outcome:#?}");
+    }
+}
+
+#[test]
 fn tars_of_stock_tar_are_indexed_in_each_of_its_formats() {
     let dir = folder();
     let src = dir.path().join("src");

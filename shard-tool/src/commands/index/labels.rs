@@ -38,7 +38,7 @@ struct Names {
 pub(super) enum LabelFault {
     /// The text is neither a number nor the name of a class.
     Unusable,
-    /// The `.json` is none, or lacks the field.
+    /// The `.json` is no JSON, or lacks the field.
     Json,
     /// There is no class of that number.
     NoClass { label: u64, num_classes: usize },

@@ -3,8 +3,8 @@
 use shard_format::members::Member;
 
 /// Extensions that are taken for an image; what it is, its content tells.
-const IMAGE_EXTENSIONS: [&str; 9] = [
-    "jpg", "jpeg", "png", "ppm", "pgm", "bmp", "gif", "webp", "tiff",
+const IMAGE_EXTENSIONS: [&str; 10] = [
+    "jpg", "jpeg", "png", "ppm", "pgm", "bmp", "gif", "webp", "tif", "tiff",
 ];
 
 /// Extensions of what may hold a label.

@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::labels::{LabelFault, Labels};
 use super::sample::{Field, OpenSample};
 use crate::error::ToolError;
+use crate::packing::transcode::why_not_packed;
 use crate::report::counts::{Reasons, last_good};
 use crate::report::progress::Progress;
 use crate::system::drop_behind::DropBehind;
@@ -44,7 +45,7 @@ pub(super) struct Scanned {
 impl Scan<'_> {
     /// Walks through the tar.
     pub(super) fn run(&mut self, tar: &MappedFile) -> Result<Scanned, ToolError> {
-        let (mut scanned, mut behind) = (Scanned::default(), DropBehind::new(tar));
+        let (mut scanned, mut passed) = (Scanned::default(), DropBehind::new(tar));
         let mut members = Members::new(tar);
         let mut open: Option<OpenSample<'_>> = None;
         let mut is_whole = true;
@@ -58,7 +59,7 @@ impl Scan<'_> {
                     open = open.filter(OpenSample::has_label);
                 }
             }
-            behind.read(scanned.digest_up_to(members.position(), tar));
+            passed.read(scanned.digest_up_to(members.position(), tar));
         }
         self.close(open, &mut scanned)?;
         let rest = &tar[members.position() as usize..];
@@ -68,7 +69,7 @@ impl Scan<'_> {
                 "",
             );
         }
-        behind.read(scanned.digest_up_to(tar.len() as u64, tar));
+        passed.read(scanned.digest_up_to(tar.len() as u64, tar));
         Ok(scanned)
     }
 
@@ -169,7 +170,8 @@ impl Scan<'_> {
                     format!("{detected} with an unusable header ({problem})")
                 }
                 (Content::Other, _) => {
-                    format!("not a JPEG or PNG (detected: {})", content_name(field.data))
+                    let option = Some("shard-tool pack --transcode");
+                    why_not_packed(content_name(field.data), option)
                 }
             };
         }
@@ -191,7 +193,7 @@ impl Scan<'_> {
             }
             Err(LabelFault::Unusable) => "samples left unlabelled: the label is no class",
             Err(LabelFault::Json) => {
-                "samples left unlabelled: the .json is none, or has no such field"
+                "samples left unlabelled: the .json is no JSON, or lacks the field"
             }
         };
         let at = format!("{} at offset {}", sample.key, sample.offset);
