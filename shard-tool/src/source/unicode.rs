@@ -23,8 +23,10 @@ pub(super) fn warn(catalogue: &Catalogue) {
 fn tell_same_looking(what: &str, items: impl Iterator<Item = u32>, name: impl Fn(u32) -> String) {
     let composed = |item: u32| {
         let name = name(item);
-        let composed = || xxh3_64(name.nfc().collect::<String>().as_bytes());
-        (!name.is_ascii()).then(|| (composed(), item))
+        // The class of an image is told as one.
+        let (class, own) = name.split_once('/').unwrap_or(("", &name));
+        let composed = || class.chars().chain(own.nfc()).collect::<String>();
+        (!own.is_ascii()).then(|| (xxh3_64(composed().as_bytes()), item))
     };
     let mut hashed: Vec<(u64, u32)> = items.filter_map(composed).collect();
     let same = by_hash::several(&mut hashed);
@@ -36,8 +38,8 @@ fn tell_same_looking(what: &str, items: impl Iterator<Item = u32>, name: impl Fn
     };
     let number: usize = same_looking.iter().map(|names| names.len() - 1).sum();
     tell!(
-        "warning: {} called as another but for the Unicode form of the name (NFC or NFD), which nobody sees: {first}, for one; \
-         rename one if both mean the same",
+        "warning: {} with a name that looks like another's and differs in its Unicode form alone (NFC, NFD), such as {first}; \
+         rename one of the two if they are the same",
         counted(number as u64, what)
     );
 }
