@@ -1,4 +1,4 @@
-//! Starts the real binaries, feeds them small data, and never waits without a deadline.
+//! Starts the real binaries, gives them small data, and never waits without a deadline.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

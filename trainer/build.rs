@@ -42,7 +42,7 @@ fn check_version(lib: &Path) {
     }
 }
 
-/// The number behind `#define TORCH_VERSION_<part>`.
+/// The number after `#define TORCH_VERSION_<part>`.
 fn number(header: &str, part: &str) -> Option<u32> {
     let name = format!("TORCH_VERSION_{part}");
     let mut words = header.split_whitespace().skip_while(|word| *word != name);

@@ -1,7 +1,7 @@
 //! The daemon: accepts subscribers, keeps their streams, and ends them all when it is told to stop.
 //!
 //! Threads: the caller's waits for the reason to stop; one accepts; each connection has one for its requests and, once
-//! subscribed, one that feeds its ring; the pool does the work.
+//! subscribed, one that reserves its slots; the pool does the work.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -82,7 +82,7 @@ impl Daemon {
             .expect("woken with a reason");
         listener.shut();
         if accepting.join().is_err() {
-            tracing::error!("the accepting thread panicked; the socket may be left behind");
+            tracing::error!("the accepting thread panicked; the socket may still be there");
         }
         drop(listener);
         self.drain(&stop);
@@ -197,8 +197,8 @@ impl Daemon {
         let id = self.last_stream_id.fetch_add(1, Ordering::Relaxed) + 1;
         let stream = Stream::prepare(&self.services, id, connection, subscription)?;
         let stream = Arc::new(stream);
-        let feeding = stream.feed(self.services.pool.clone());
-        feeding.map_err(IpcError::no_thread("a stream"))?;
+        let started = stream.start(self.services.pool.clone());
+        started.map_err(IpcError::no_thread("a stream"))?;
         connection.reply(Reply::Subscribed(stream.info().clone()));
         if let Err(error) = connection.send_ring(stream.publisher()) {
             stream.cancel();

@@ -1,4 +1,4 @@
-//! One subscriber's stream: its promise, its ring, and the feeder thread that reserves slots and hands rows to the pool.
+//! One subscriber's stream: its promise, its ring, and the thread that reserves slots and hands rows to the pool.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use crate::shutdown::Shutdown;
 use crate::source::plan::PlanError;
 use crate::source::{Plan, Shards};
 
-/// How often a feeder that waits for a free slot looks whether it should stop.
+/// How often a stream that waits for a free slot looks whether it should stop.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What all streams of a daemon share.
@@ -153,16 +153,16 @@ impl Stream {
         self.context.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Starts the feeder thread, which queues its rows in `pool`.
+    /// Starts the thread that reserves slots and queues their rows in `pool`.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn feed(self: &Arc<Stream>, pool: Pool) -> std::io::Result<()> {
+    pub fn start(self: &Arc<Stream>, pool: Pool) -> std::io::Result<()> {
         let stream = Arc::clone(self);
         thread::Builder::new()
-            .name(format!("feeder-{}", self.id))
+            .name(format!("stream-{}", self.id))
             .spawn(move || {
-                if let Err(error) = stream.feed_all(&pool)
+                if let Err(error) = stream.submit_all(&pool)
                     && !stream.is_over()
                 {
                     tracing::error!("stream {}: {error}", stream.id);
@@ -172,9 +172,9 @@ impl Stream {
         Ok(())
     }
 
-    fn feed_all(&self, pool: &Pool) -> Result<(), IpcError> {
+    fn submit_all(&self, pool: &Pool) -> Result<(), IpcError> {
         for sequence in 0..self.info.num_batches {
-            if !self.feed_batch(pool, sequence)? {
+            if !self.submit_batch(pool, sequence)? {
                 break;
             }
         }
@@ -182,7 +182,7 @@ impl Stream {
     }
 
     /// Reserves the slot of batch `sequence` and queues its rows; `false` when the stream is over.
-    fn feed_batch(&self, pool: &Pool, sequence: u64) -> Result<bool, IpcError> {
+    fn submit_batch(&self, pool: &Pool, sequence: u64) -> Result<bool, IpcError> {
         let start = Instant::now();
         let slot = loop {
             if self.is_over() {

@@ -99,7 +99,7 @@ def changes(jpeg, kind):
     *_, (_, _, data) = segments(jpeg)
     middle = (data + len(jpeg)) // 2
     yield "none", jpeg
-    yield "bytes behind the end", jpeg + b"trailing bytes" * 9
+    yield "bytes after the end", jpeg + b"trailing bytes" * 9
     yield "bytes between segments", jpeg[:20] + b"junk" + jpeg[20:]
     yield "fill bytes before a marker", jpeg[:2] + b"\xff\xff\xff" + jpeg[2:]
     yield "no end marker", jpeg[:-2]
@@ -118,7 +118,7 @@ def changes(jpeg, kind):
     yield "another number of components", patched(jpeg, frame(jpeg) + 9, jpeg[frame(jpeg) + 9] + 1)
     if kind in ("one baseline scan", "restart markers"):
         height = HEIGHT.to_bytes(2, "big")
-        yield "DNL behind the scan", jpeg[:-2] + b"\xff\xdc\0\4" + height + b"\xff\xd9"
+        yield "DNL after the scan", jpeg[:-2] + b"\xff\xdc\0\4" + height + b"\xff\xd9"
         yield "no Huffman tables (MJPEG)", without(jpeg, 0xC4)
     yield "no quantisation tables", without(jpeg, 0xDB)
     if kind == "restart markers":

@@ -1,4 +1,4 @@
-//! The meeting place with a loader of our own: a socket right in the folder for temporary files, under a name that nobody can
+//! The socket of a loader of our own: right in the folder for temporary files, under a name that nobody can
 //! guess.
 //!
 //! It has no folder, so nothing is left once the loader has removed socket and lock, which it does when it ends, and it ends
@@ -33,7 +33,7 @@ impl OwnSocket {
     /// Chooses a path in `folder`, that for temporary files.
     ///
     /// # Errors
-    /// When the folder is none, or its path is too long for a socket's.
+    /// When there is no such folder, or its path leaves no room for a socket's name.
     pub fn choose(folder: &Path) -> Result<OwnSocket, Failure> {
         let refused = |what: String| {
             let folder = folder.display();

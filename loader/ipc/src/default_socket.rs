@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The default meeting place: one per user and data set.
+/// The default socket: one per user and data set.
 ///
 /// `$XDG_RUNTIME_DIR/sslight/<id>/loader.sock`, else `/tmp/sslight-<uid>/<id>/loader.sock`, where `<id>` is a hash of the data
 /// set's canonical path.

@@ -11,7 +11,7 @@ pub enum IpcError {
     /// Nobody listens at the socket.
     #[error("no loader answers; {}; start one that serves there", .socket.display())]
     NoDaemon {
-        /// The meeting place that was tried.
+        /// The socket that was tried.
         socket: PathBuf,
     },
     /// The socket path cannot be used.

@@ -1,4 +1,4 @@
-//! The daemon's meeting place: a 0600 socket in a 0700 folder, owned through a lock that dies with its process.
+//! Where the daemon listens: a 0600 socket in a 0700 folder, owned through a lock that dies with its process.
 //!
 //! The lock file beside the socket (`PATH.lock`) is held with `flock`, so a killed daemon leaves nothing that blocks the next
 //! one: whoever gets the lock removes the stale socket.

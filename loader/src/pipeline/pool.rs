@@ -1,4 +1,4 @@
-//! The worker threads and the one queue that feeds them.
+//! The worker threads and their one queue.
 //!
 //! The queue is bounded, so a stream can run at most that far ahead. Jobs exist only for reserved slots, so a worker never
 //! waits for a subscriber, and a slow subscriber cannot hold up another.

@@ -130,7 +130,7 @@ impl Worker {
             }
         }
         let reason = format!(
-            "no good sample near a bad one; split `{}`: sample {sample_id} and the {MAX_REPLACEMENTS} after it are bad; check the data set",
+            "no good sample after a bad one; split `{}`: sample {sample_id} and the {MAX_REPLACEMENTS} after it are bad; check the data set",
             stream.split
         );
         stream.shutdown.trigger(Stop::bad_data(reason));

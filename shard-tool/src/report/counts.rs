@@ -78,7 +78,7 @@ pub(crate) fn last_good(member: Option<&(String, u64)>) -> String {
                 name.escape_debug()
             )
         }
-        None => "no good member before it".to_owned(),
+        None => "before the first whole member".to_owned(),
     }
 }
 

@@ -8,7 +8,7 @@ use image_decode::content_name;
 
 use crate::error::ToolError;
 
-/// Far above a path and a class; a file without line ends is none of lines.
+/// Far above a path and a class: longer lines are those of a file that is no text.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// How some editors begin a file in UTF-8.

@@ -12,7 +12,7 @@ use crate::harness::{
     tar_of,
 };
 
-/// Two samples, labelled by a field of their `.json`, in a tar with padding behind its end, as stock tar writes it.
+/// Two samples, labelled by a field of their `.json`, in a tar with padding after its end, as stock tar writes it.
 fn shard(first: u8) -> Vec<u8> {
     let (one, two) = (jpeg(first), jpeg(first + 1));
     let (one_key, two_key) = (format!("{first:03}"), format!("{:03}", first + 1));

@@ -17,7 +17,7 @@ const OPTIONS: [&str; 2] = ["--samples-per-shard", "40"];
 fn many_images(src: &Path) {
     for number in 0..600u32 {
         let mut image = jpeg(number as u8);
-        // Bytes behind the end of a JPEG are kept and make the images differ.
+        // Bytes after the end of a JPEG are kept and make the images differ.
         image.extend((0..20_000).map(|byte| (byte as u32 ^ number) as u8));
         put(
             src.join(format!("class {}/{number}.JPEG", number % 7)),

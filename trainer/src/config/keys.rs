@@ -202,7 +202,7 @@ pub fn nearest(path: &str) -> Option<&'static str> {
     let best = KEYS
         .iter()
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    // A subkey written without its section is meant more often than a key that starts alike.
+    // The name of a key without its section is a likelier mistake than a misspelt name.
     let in_section = KEYS
         .iter()
         .find(|key| key.path.rsplit('.').next() == Some(path) && key.path != path);

@@ -144,7 +144,7 @@ fn unknown(key: &str, origin: Origin, node: &Node) -> Result<(), Problem> {
         return Err(Problem::new(origin, what));
     }
     let hint = match keys::nearest(key) {
-        Some(near) => format!("; did you mean {near}?"),
+        Some(similar) => format!("; did you mean {similar}?"),
         None => String::new(),
     };
     Err(Problem::new(origin, format!("unknown key {key}{hint}")))

@@ -64,7 +64,7 @@ pub enum DeviceChoice {
 /// `LOADER.*`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoaderSettings {
-    /// The meeting place, where the configuration names one.
+    /// The socket, where the configuration names one.
     pub socket: Option<PathBuf>,
     /// Longest wait for a batch or an answer.
     pub timeout: Duration,

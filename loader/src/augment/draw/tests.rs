@@ -139,7 +139,7 @@ fn factors_fill_their_intervals() {
             (low.min(v), high.max(v))
         })
     };
-    let near = |(low, high): (f32, f32), expected: (f32, f32)| {
+    let assert_close = |(low, high): (f32, f32), expected: (f32, f32)| {
         let width = expected.1 - expected.0;
         assert!(
             low >= expected.0 && low < expected.0 + 0.01 * width,
@@ -150,10 +150,10 @@ fn factors_fill_their_intervals() {
             "{high}"
         );
     };
-    near(bounds(|jitter| jitter.brightness), (0.6, 1.4));
-    near(bounds(|jitter| jitter.contrast), (0.6, 1.4));
-    near(bounds(|jitter| jitter.saturation), (0.8, 1.2));
-    near(
+    assert_close(bounds(|jitter| jitter.brightness), (0.6, 1.4));
+    assert_close(bounds(|jitter| jitter.contrast), (0.6, 1.4));
+    assert_close(bounds(|jitter| jitter.saturation), (0.8, 1.2));
+    assert_close(
         bounds(|jitter| jitter.hue.expect("hue is asked for")),
         (-0.1, 0.1),
     );

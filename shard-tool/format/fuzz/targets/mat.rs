@@ -1,4 +1,4 @@
-//! MATLAB files: any bytes behind the header give structs or a reason, in bounded memory.
+//! MATLAB files: any bytes after the header give structs or a reason, in bounded memory.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The walk over a tar that goes on behind damage: it goes forward, ends, and leaves nothing out.
+//! The walk over a tar that goes on after damage: it goes forward, ends, and leaves nothing out.
 //!
 //! As for members, the checksum of every block is put right first, unless the first byte asks to leave them.
 
@@ -36,7 +36,7 @@ fuzz_target!(|input: &[u8]| {
         }
         assert!(end <= tar.len() as u64);
         num_steps += 1;
-        // Two steps at most begin in a block: damage, then what is behind it.
+        // Two steps at most begin in a block: damage, then what is after it.
         assert!(num_steps <= 2 * (tar.len() / 512 + 1));
     }
 });

@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
 
 const BEFORE: &str = ",\n  \"checksum\": \"";
-const BEHIND: &str = "\"\n}\n";
+const AFTER: &str = "\"\n}\n";
 const END: &str = "\n}";
 
 /// Adds the checksum to `body`, a JSON object of several lines that ends in its brace.
 pub(super) fn seal(body: &str) -> String {
     let open = body.strip_suffix(END).expect("an object of several lines");
     let digest = xxh3_64(body.as_bytes());
-    format!("{open}{BEFORE}{digest:016x}{BEHIND}")
+    format!("{open}{BEFORE}{digest:016x}{AFTER}")
 }
 
 /// The text without its checksum, and whether that is right. A text that does not end in one is left as it is.
@@ -27,7 +27,7 @@ pub(super) fn unseal(text: &[u8]) -> (Cow<'_, [u8]>, bool) {
 
 /// What is before the checksum, and its 16 digits.
 fn parts(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let text = text.strip_suffix(BEHIND.as_bytes())?;
+    let text = text.strip_suffix(AFTER.as_bytes())?;
     let (text, digest) = text.split_at_checked(text.len().checked_sub(16)?)?;
     Some((text.strip_suffix(BEFORE.as_bytes())?, digest))
 }

@@ -96,7 +96,7 @@ proptest! {
     }
 }
 
-/// Cuts the second of these shards behind the first `num_kept` samples of it, in the middle of the next one's image.
+/// Cuts the second of these shards after the first `num_kept` samples of it, in the middle of the next one's image.
 fn cut_second_shard(dir: &Path, num_kept: u64) {
     let options = WriterOptions {
         shard_samples: 10,

@@ -269,12 +269,12 @@ fn places(random: &mut Random) -> Vec<(f32, f32)> {
     let shift = (random.between(0.0, SPACING), random.between(0.0, SPACING));
     let mut places = Vec::new();
     for cell in 0..81 {
-        let near = |cell: i32, shift: f32, random: &mut Random| {
+        let along = |cell: i32, shift: f32, random: &mut Random| {
             (cell - 4) as f32 * SPACING + shift + random.between(-0.08, 0.08)
         };
         let (u, v) = (
-            near(cell % 9, shift.0, random),
-            near(cell / 9, shift.1, random),
+            along(cell % 9, shift.0, random),
+            along(cell / 9, shift.1, random),
         );
         let (x, y) = (u * cos - v * sin, u * sin + v * cos);
         if x.abs() < 1.2 && y.abs() < 1.2 && random.between(0.0, 1.0) < 0.85 {

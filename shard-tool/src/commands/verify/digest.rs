@@ -7,11 +7,11 @@ use crate::system::drop_behind::{DropBehind, STEP_BYTES};
 
 /// XXH3-64 of the tar, a step at a time.
 pub(super) fn of_tar(tar: &MappedFile) -> u64 {
-    let (mut digest, mut behind) = (Xxh3::new(), DropBehind::new(tar));
+    let (mut digest, mut passed) = (Xxh3::new(), DropBehind::new(tar));
     for start in (0..tar.len()).step_by(STEP_BYTES) {
         let step = start..tar.len().min(start + STEP_BYTES);
         digest.update(&tar[step.clone()]);
-        behind.read(step);
+        passed.read(step);
     }
     digest.digest()
 }

@@ -74,7 +74,7 @@ impl<'a> Search<'a> {
         let mut copies = Vec::with_capacity(ids.len());
         for ids in ids.chunk_by(|left, right| left.shard == right.shard) {
             let shard = self.shard(ids[0]);
-            let mut behind = shard.tar.as_ref().map(DropBehind::new);
+            let mut passed = shard.tar.as_ref().map(DropBehind::new);
             for id in ids {
                 let Some((entry, _)) = shard.entry(id.entry.into()) else {
                     continue;
@@ -84,11 +84,11 @@ impl<'a> Search<'a> {
                     id: *id,
                     label: entry.label,
                 }));
-                if let Some((behind, image)) = behind.as_mut().zip(entry.range()) {
-                    behind.read(image);
+                if let Some((passed, image)) = passed.as_mut().zip(entry.range()) {
+                    passed.read(image);
                 }
             }
-            drop(behind);
+            drop(passed);
             shard.release();
         }
         copies

@@ -25,11 +25,11 @@ pub(super) fn check(
 ) {
     let Some(tar) = &shard.tar else { return };
     let file = &shard.manifest.file;
-    let (mut comparison, mut behind) = (Comparison::new(shard), DropBehind::new(tar));
+    let (mut comparison, mut passed) = (Comparison::new(shard), DropBehind::new(tar));
     for member in Members::going_on(tar) {
         match member {
             Ok(member) => {
-                behind.read(member.header_offset as usize..member.data_offset as usize);
+                passed.read(member.header_offset as usize..member.data_offset as usize);
                 comparison.take(&member);
             }
             Err(damage) => {

@@ -17,7 +17,7 @@ use crate::system::drop_behind::DropBehind;
 pub(super) fn check(shard: &Shard<'_>, numbers: Range<u64>, depth: Depth) -> Findings {
     let (mut found, mut statistics) = (Findings::default(), Statistics::default());
     let mut pixels = depth.decode.then(Pixels::new);
-    let mut behind = shard.tar.as_ref().map(DropBehind::new);
+    let mut passed = shard.tar.as_ref().map(DropBehind::new);
     for number in numbers {
         found.num_samples += 1;
         match shard.entry(number) {
@@ -33,8 +33,8 @@ pub(super) fn check(shard: &Shard<'_>, numbers: Range<u64>, depth: Depth) -> Fin
                     let defect = Defect::of_sample(cause, shard, number, reason);
                     found.defects.push(defect);
                 }
-                if let Some((behind, image)) = behind.as_mut().zip(entry.range()) {
-                    behind.read(image);
+                if let Some((passed, image)) = passed.as_mut().zip(entry.range()) {
+                    passed.read(image);
                 }
             }
             None => {

@@ -189,14 +189,14 @@ fn open_index(path: &Path) -> Result<Index, FormatError> {
 
 /// An index of the images in the tar, labelled by the members after them.
 fn rebuild(tar: &MappedFile, path: &Path) -> Option<Index> {
-    let (mut builder, mut behind) = (IndexBuilder::default(), DropBehind::new(tar));
+    let (mut builder, mut passed) = (IndexBuilder::default(), DropBehind::new(tar));
     let members = Members::going_on(tar).flatten();
     let mut members = members
         .filter(|member| member.kind == MemberKind::Regular)
         .peekable();
     while let Some(member) = members.next() {
         let start = member.data_offset as usize;
-        behind.read(start..start + member.data.len());
+        passed.read(start..start + member.data.len());
         let name = String::from_utf8(member.name.into_owned()).ok();
         let stem = name.as_deref().and_then(|name| name.rsplit_once('.'));
         let (Some((key, _)), Content::Image(header)) = (stem, identify(member.data)) else {

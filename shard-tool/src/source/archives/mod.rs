@@ -34,7 +34,7 @@ const STDIN: &str = "-";
 const LINK_IN_ARCHIVE: &str =
     "a link in an archive, which is not followed: unpack the archive to pack what it leads to";
 /// Why members after damage are missing.
-const BEHIND_DAMAGE: &str =
+const AFTER_DAMAGE: &str =
     "the rest of a damaged archive, of which the part before the damage is used";
 
 /// How archives are read.
@@ -112,12 +112,12 @@ fn each<'t>(
 ) -> Result<Option<(Damage, Option<Member<'t>>)>, ToolError> {
     let bytes = &tar[part.clone()];
     let mut members = Members::new(bytes);
-    let mut behind = DropBehind::new(tar);
+    let mut passed = DropBehind::new(tar);
     while let Some(member) = members.next() {
         match member {
             Ok(mut member) => {
                 let data = part.start + member.data_offset as usize;
-                behind.read(part.start + member.header_offset as usize..data);
+                passed.read(part.start + member.header_offset as usize..data);
                 member.name = normal(&member.name).into();
                 visit(&member)?;
             }
@@ -205,7 +205,7 @@ impl MembersOf<'_> {
         }
         let place = place_of(self.path, inner, &damage, start);
         let shown = format!("{place} ({})", damage.fault);
-        self.listing.source.skips.add(BEHIND_DAMAGE, shown);
+        self.listing.source.skips.add(AFTER_DAMAGE, shown);
         match cut {
             // Its members before the cut are whole.
             Some(member) if self.is_inner_tar(&member) => self.add(&member, start),
@@ -288,14 +288,15 @@ impl MembersOf<'_> {
 fn shown(path: &Path, inner: Option<&[u8]>) -> String {
     match inner {
         Some(inner) => format!("{}:{}.tar", path.display(), String::from_utf8_lossy(inner)),
+        None if path.as_os_str() == STDIN => "standard input".to_owned(),
         None => path.display().to_string(),
     }
 }
 
-/// Whether what was given is none at all, so that there is no part before the damage.
+/// Whether the file is no tar at all, so that there is no part before the damage.
 fn is_no_tar(damage: &Damage) -> bool {
-    let is_none = matches!(damage.fault, Fault::Compressed(_) | Fault::HeaderChecksum);
-    is_none && damage.offset == 0
+    let begins_otherwise = matches!(damage.fault, Fault::Compressed(_) | Fault::HeaderChecksum);
+    begins_otherwise && damage.offset == 0
 }
 
 fn damaged(path: &Path, inner: Option<&[u8]>, damage: &Damage, start: usize) -> ToolError {
@@ -315,8 +316,11 @@ fn place_of(path: &Path, inner: Option<&[u8]>, damage: &Damage, start: usize) ->
     let start = start as u64;
     let last = damage.last_good.as_ref();
     let last = last.map(|(name, offset)| (name.clone(), offset + start));
-    let (tar, offset) = (shown(path, inner), damage.offset + start);
-    format!("{tar} at offset {offset}, {}", last_good(last.as_ref()))
+    let tar = shown(path, inner);
+    match damage.offset + start {
+        0 => tar,
+        offset => format!("{tar} at offset {offset}, {}", last_good(last.as_ref())),
+    }
 }
 
 fn is_tar(path: &[u8]) -> bool {

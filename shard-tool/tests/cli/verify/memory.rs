@@ -10,7 +10,7 @@ use crate::harness::{folder, jpeg, pack};
 const MOST_KIB: u64 = 200 << 10;
 
 /// The most memory that `verify` has had when it was last asked before its end, KiB. The system keeps the peak, so that only what
-/// came behind the last question is missed.
+/// came after that is missed.
 fn peak_kib(set: &Path) -> u64 {
     let mut child = Command::new(env!("CARGO_BIN_EXE_shard-tool"))
         .arg("verify")
