@@ -91,6 +91,7 @@ fn the_trainer_builds_no_decoder_and_nobody_else_libtorch() {
             "image-decode",
             vec!["tch", "shard-format", "loader-ipc", "tar", "clap"],
         ),
+        ("signals", vec!["clap", "tracing", "rustix"]),
     ];
     for (package, names) in forbidden {
         let under = everything_under(package, &direct);

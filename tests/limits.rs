@@ -170,20 +170,23 @@ fn a_reader_that_is_gone_ends_a_command_in_silence() {
 }
 
 #[test]
-fn a_terminal_that_closes_drains_the_daemon_unless_it_was_started_with_nohup() {
+fn a_terminal_that_closes_and_a_scheduler_drain_the_daemon_unless_it_was_started_with_nohup() {
     let dir = tempfile::tempdir().unwrap();
-    let (socket, loader) = socket_and_loader(dir.path());
-    loader.signal(Signal::HUP);
-    loader.signal(Signal::HUP);
-    let ended = loader.finish();
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(
-        ended.stderr.contains("stopped by") && !socket.exists(),
-        "{}",
-        ended.stderr
-    );
+    let shards = packed(dir.path(), 2, 2, 32);
+    let socket = dir.path().join("loader.sock");
+    for signal in [Signal::HUP, Signal::USR1, Signal::USR2] {
+        let loader = serve(&shards, &socket, &[]);
+        loader.signal(signal);
+        loader.signal(signal);
+        let ended = loader.finish();
+        assert_eq!(ended.code, Some(0), "{signal:?}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("stopped by") && !socket.exists(),
+            "{signal:?}: {}",
+            ended.stderr
+        );
+    }
 
-    let shards = dir.path().join("shards");
     let script = format!(
         "trap '' HUP; exec {} serve {} --socket {}",
         text(&crate::harness::binary("loader")),

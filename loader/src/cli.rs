@@ -19,8 +19,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 2 usage, 3 data, 4 resources, 5 li
     Log level: RUST_LOG=warn|info|debug (default info).";
 
 const SERVE_HELP: &str = "Example: loader serve /data/imagenet-shards\n\n\
-    Ctrl-C, SIGTERM and a terminal that closes (SIGHUP, unless started with nohup) drain: every subscriber is told, and the daemon ends \
-    once all are gone. A second Ctrl-C or SIGTERM ends it at once.";
+    Ctrl-C, SIGTERM, SIGUSR1, SIGUSR2 and a terminal that closes (SIGHUP, unless started with nohup) drain: every subscriber is told, and \
+    the daemon ends once all are gone. A second Ctrl-C or SIGTERM ends it at once.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]

@@ -12,7 +12,7 @@ use crate::config::{ConfigError, ServeConfig, socket_or_default};
 use crate::daemon::Daemon;
 use crate::preview::{self, PreviewError};
 use crate::set_error;
-use crate::shutdown::{self, Shutdown, Stop};
+use crate::shutdown::{Shutdown, Stop};
 use crate::source::Shards;
 use crate::status;
 
@@ -28,7 +28,7 @@ pub struct Failure {
 /// # Errors
 /// When the system refuses it.
 pub fn prepare() -> Result<(), Failure> {
-    let outlived = shutdown::outlive_file_size_limit();
+    let outlived = signals::outlive_file_size_limit();
     Ok(outlived.map_err(IpcError::io("cannot take over a signal"))?)
 }
 

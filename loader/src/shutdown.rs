@@ -8,7 +8,6 @@ use std::thread;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use loader_ipc::{ErrorKind, Reason};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 /// Why the daemon stops, in the words that its subscribers are told.
@@ -60,22 +59,18 @@ impl Shutdown {
         self.stop.get().is_some()
     }
 
-    /// Stops on SIGINT, SIGTERM or SIGHUP. A second SIGINT or SIGTERM ends the process at once; a terminal that closes may send SIGHUP twice.
-    /// Whoever started us with SIGHUP ignored (`nohup`) does not want us to stop.
+    /// Stops on [`signals::asking`]. A second SIGINT or SIGTERM ends the process at once.
     ///
     /// # Errors
     /// When signals cannot be taken over.
     pub fn on_signals(&self) -> std::io::Result<()> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        if !is_ignored(SIGHUP) {
-            signals.add_signal(SIGHUP)?;
-        }
+        let mut coming = Signals::new(signals::asking())?;
         let shutdown = self.clone();
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
-                for signal in signals.forever() {
-                    if shutdown.is_triggered() && signal != SIGHUP {
+                for signal in coming.forever() {
+                    if shutdown.is_triggered() && signals::is_urgent_again(signal) {
                         std::process::exit(128 + signal);
                     }
                     shutdown.trigger(Stop::asked_by("a signal"));
@@ -125,22 +120,6 @@ impl Stop {
             Stop::Asked(reason) | Stop::OverBudget(reason) | Stop::Failed(reason) => reason,
         }
     }
-}
-
-/// Makes a file that would grow beyond its limit (`ulimit -f`) an error of that write rather than the end of the process.
-///
-/// # Errors
-/// When the signal cannot be taken over.
-pub fn outlive_file_size_limit() -> std::io::Result<()> {
-    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
-}
-
-/// Whether whoever started us had the signal ignored.
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 #[cfg(test)]

@@ -15,10 +15,8 @@ mod source;
 mod system;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Parser;
-use signal_hook::consts::SIGXFSZ;
 
 use crate::cli::{Cli, Command};
 use crate::commands::{cat, index, list, pack, split, stat, synth, unpack, verify};
@@ -34,8 +32,8 @@ fn main() -> ExitCode {
         tell_lines(&format!("error[2]: {told}"));
         std::process::exit(2);
     });
-    // A file that would grow beyond its limit (`ulimit -f`) is an error of that write, not the end of the process.
-    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    // Where that is refused, the limit ends the process, as it did before.
+    let _ = signals::outlive_file_size_limit();
     let outcome = match cli.command {
         Command::Pack(options) => pack::run(&options),
         Command::Index(options) => index::run(&options),

@@ -1,10 +1,9 @@
-//! Ctrl-C and the termination signal: a flag that long work looks at between two files. A second signal ends the process.
+//! Signals that ask for an end: a flag that long work looks at between two files. A second Ctrl-C or SIGTERM ends the process.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// Whether the user wants an end.
@@ -17,10 +16,13 @@ impl Interrupt {
     /// Watches for signals from now on.
     pub(crate) fn watch() -> io::Result<Self> {
         let interrupt = Self::default();
-        for signal in [SIGINT, SIGTERM] {
-            // The order matters: at the second signal the flag is set already, and the process ends.
-            flag::register_conditional_shutdown(signal, 128 + signal, interrupt.wanted.clone())?;
-            flag::register(signal, interrupt.wanted.clone())?;
+        for signal in signals::asking() {
+            let wanted = || interrupt.wanted.clone();
+            if signals::is_urgent_again(signal) {
+                // The order matters: at the second signal the flag is set already, and the process ends.
+                flag::register_conditional_shutdown(signal, 128 + signal, wanted())?;
+            }
+            flag::register(signal, wanted())?;
         }
         Ok(interrupt)
     }

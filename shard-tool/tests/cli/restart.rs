@@ -274,29 +274,32 @@ fn a_source_that_changed_since_is_packed_as_it_is_now() {
 }
 
 #[test]
-fn ctrl_c_ends_with_75_and_the_same_command_goes_on() {
+fn every_signal_that_asks_for_an_end_ends_with_75_and_the_same_command_goes_on() {
     let dir = folder();
     let src = dir.path().join("src");
     many_images(&src);
     let job = Job::new(&src, &[]);
-    let interrupt = |child: &Child| {
-        let pid = Pid::from_child(child);
-        kill_process(pid, Signal::INT).ok()
-    };
-    let (out, outcome) = early_enough(dir.path(), |out| {
-        let (_, output) = at_the_start(&job, out, interrupt)?;
-        let outcome = Outcome::from(output);
-        (outcome.code != 0).then_some(outcome)
-    });
-    assert_eq!(outcome.code, 75, "{outcome:?}");
-    assert!(
-        outcome.stderr.contains("run the same command again"),
-        "{outcome:?}"
-    );
-    job.finish(&out);
     let fresh = dir.path().join("fresh");
     job.finish(&fresh);
-    assert!(tree(&out) == tree(&fresh));
+    for (name, signal) in [
+        ("int", Signal::INT),
+        ("term", Signal::TERM),
+        ("hup", Signal::HUP),
+        ("usr1", Signal::USR1),
+        ("usr2", Signal::USR2),
+    ] {
+        let send = |child: &Child| kill_process(Pid::from_child(child), signal).ok();
+        let (out, outcome) = early_enough(&dir.path().join(name), |out| {
+            let (_, output) = at_the_start(&job, out, send)?;
+            let outcome = Outcome::from(output);
+            (outcome.code != 0).then_some(outcome)
+        });
+        assert_eq!(outcome.code, 75, "{name}: {outcome:?}");
+        let told = "run the same command again";
+        assert!(outcome.stderr.contains(told), "{name}: {outcome:?}");
+        job.finish(&out);
+        assert!(tree(&out) == tree(&fresh), "{name}");
+    }
 }
 
 #[test]
