@@ -20,7 +20,7 @@ use crate::failures::Failures;
 use crate::pipeline::Pool;
 use crate::shutdown::{Shutdown, Stop};
 use crate::source::Shards;
-use crate::stream::{RefusedError, Services, Stream};
+use crate::stream::{Services, Stream};
 
 /// How long subscribers may take to leave once the daemon stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -150,8 +150,9 @@ impl Daemon {
                     connection.reply(Reply::Status(self.status()));
                 }
                 Request::Subscribe(_) if stream.is_some() => {
-                    let what = "a second subscription on one connection; connect once more";
-                    connection.reply(Reply::Refused(Reason::new(ErrorKind::Usage, what)));
+                    let what = "a second subscription on one connection";
+                    let reason = Reason::new(ErrorKind::Usage, what, "", "connect once more");
+                    connection.reply(Reply::Refused(reason));
                 }
                 Request::Subscribe(subscription) => {
                     stream = self.subscribe(connection, subscription)
@@ -181,9 +182,9 @@ impl Daemon {
                 );
                 Some(stream)
             }
-            Err(error) => {
-                tracing::warn!("{name} was refused: {error}");
-                connection.reply(Reply::Refused(error.reason()));
+            Err(reason) => {
+                tracing::warn!("{name} was refused: {reason}");
+                connection.reply(Reply::Refused(reason));
                 None
             }
         }
@@ -193,7 +194,7 @@ impl Daemon {
         self: &Arc<Daemon>,
         connection: &Connection,
         subscription: Subscription,
-    ) -> Result<Arc<Stream>, RefusedError> {
+    ) -> Result<Arc<Stream>, Reason> {
         let id = self.last_stream_id.fetch_add(1, Ordering::Relaxed) + 1;
         let stream = Stream::prepare(&self.services, id, connection, subscription)?;
         let stream = Arc::new(stream);

@@ -1,9 +1,10 @@
 //! The commands of `loader`: wire the rooms up, and turn every error into one line and an exit code.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
+use image::ImageError;
 use loader_ipc::{ErrorKind, IpcError, Listener};
 use shard_format::{FormatError, ReadOptions};
 
@@ -125,8 +126,8 @@ fn announce(config: &ServeConfig, shards: &Shards) -> Result<(), Failure> {
 
 /// Writes a result; a reader that went away (`| head`) is no error.
 fn print_line(text: &str) -> Result<(), Failure> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
             ErrorKind::Resources,
             format!("cannot write the result: {error}"),
         )),
@@ -165,7 +166,8 @@ impl From<ConfigError> for Failure {
 
 impl From<FormatError> for Failure {
     fn from(error: FormatError) -> Failure {
-        Failure::new(set_error::kind(&error), set_error::told(&error))
+        let reason = set_error::reason(&error);
+        Failure::new(reason.kind, reason.to_string())
     }
 }
 
@@ -187,6 +189,10 @@ impl From<IpcError> for Failure {
 impl From<PreviewError> for Failure {
     fn from(error: PreviewError) -> Failure {
         let option = match &error {
+            PreviewError::Write {
+                source: ImageError::IoError(error),
+                ..
+            } if error.kind() == io::ErrorKind::FileTooLarge => " or allow larger ones (ulimit -f)",
             PreviewError::Write { .. } => " (--out FILE)",
             _ => "",
         };

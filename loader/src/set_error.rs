@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loader_ipc::ErrorKind;
+use loader_ipc::{ErrorKind, Reason};
 use shard_format::{Fault, FormatError, Remedy};
 
 /// The same kind in the words of the contract with subscribers.
@@ -15,8 +15,8 @@ pub fn kind(error: &FormatError) -> ErrorKind {
     }
 }
 
-/// The message, with the option or command that helps.
-pub fn told(error: &FormatError) -> String {
+/// The error as subscribers are told, with the option or command that helps.
+pub fn reason(error: &FormatError) -> Reason {
     let (what, place) = (error.what(), error.place());
     let quoted = |dir: &Path| dir.to_string_lossy().replace('\'', r"'\''");
     let command = match (error.fault(), error.remedy()) {
@@ -29,5 +29,6 @@ pub fn told(error: &FormatError) -> String {
         Fault::ShardCut => "to do without the rest: --allow-damaged; else ",
         _ => "",
     };
-    format!("{what}; {place}; {first}{}{command}", error.remedy())
+    let remedy = format!("{first}{}{command}", error.remedy());
+    Reason::new(kind(error), what, place, remedy)
 }

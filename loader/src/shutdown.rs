@@ -96,22 +96,9 @@ impl Shutdown {
 
 impl Stop {
     fn asked_by(whose: &str) -> Stop {
-        Stop::Asked(Reason {
-            kind: ErrorKind::PeerLost,
-            what: format!("the loader was stopped by {whose}"),
-            place: String::new(),
-            remedy: "start it again, then resume".to_owned(),
-        })
-    }
-
-    /// The data are at fault.
-    pub fn bad_data(sentence: String) -> Stop {
-        Stop::Failed(Reason::new(ErrorKind::Data, sentence))
-    }
-
-    /// Room or another resource is missing.
-    pub fn no_resources(sentence: String) -> Stop {
-        Stop::Failed(Reason::new(ErrorKind::Resources, sentence))
+        let what = format!("the loader was stopped by {whose}");
+        let remedy = "start it again, then resume";
+        Stop::Asked(Reason::new(ErrorKind::PeerLost, what, "", remedy))
     }
 
     /// The words.
@@ -130,9 +117,10 @@ mod tests {
     fn the_first_reason_wins_and_wakes_once() {
         let (shutdown, woken) = Shutdown::new();
         assert!(!shutdown.is_triggered());
-        shutdown.trigger(Stop::bad_data("rot".into()));
+        let rot = Stop::Failed(Reason::new(ErrorKind::Data, "rot", "", ""));
+        shutdown.trigger(rot.clone());
         shutdown.trigger(Stop::asked_by("a signal"));
-        assert_eq!(shutdown.stop(), Some(&Stop::bad_data("rot".into())));
+        assert_eq!(shutdown.stop(), Some(&rot));
         assert!(woken.try_recv().is_ok() && woken.try_recv().is_err());
     }
 }

@@ -9,13 +9,11 @@ use loader_ipc::{
     BatchHead, Closer, Connection, ErrorKind, Geometry, IpcError, Publisher, Reason, StreamInfo,
     SubscriberStatus, Subscription,
 };
-use shard_format::FormatError;
 
 use crate::failures::Failures;
 use crate::pipeline::{Job, Pool, StreamContext};
 use crate::set_error;
 use crate::shutdown::Shutdown;
-use crate::source::plan::PlanError;
 use crate::source::{Plan, Shards};
 
 /// How often a stream that waits for a free slot looks whether it should stop.
@@ -51,45 +49,19 @@ pub struct Stream {
     producer_wait_us: AtomicU64,
 }
 
-/// Why a subscription is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum RefusedError {
-    /// No such split, or its files changed.
-    #[error(transparent)]
-    Data(#[from] FormatError),
-    /// The numbers cannot be served.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The ring cannot be made.
-    #[error(transparent)]
-    Ring(#[from] IpcError),
-}
-
-impl RefusedError {
-    /// What the subscriber is told.
-    pub fn reason(&self) -> Reason {
-        let kind = match self {
-            RefusedError::Data(error) => set_error::kind(error),
-            RefusedError::Plan(PlanError::BadSubscription { .. }) => ErrorKind::Usage,
-            RefusedError::Plan(PlanError::TooFewSamples { .. }) => ErrorKind::Data,
-            RefusedError::Ring(error) => return error.reason(),
-        };
-        Reason::new(kind, self.to_string())
-    }
-}
-
 impl Stream {
     /// Prepares stream number `id` as `subscription` asks for it: plan, promise and ring.
     ///
     /// # Errors
-    /// [`RefusedError`], to be told to the subscriber.
+    /// What the subscriber is told.
     pub fn prepare(
         services: &Services,
         id: u64,
         connection: &Connection,
         subscription: Subscription,
-    ) -> Result<Stream, RefusedError> {
-        let set = services.shards.split(&subscription.split)?;
+    ) -> Result<Stream, Reason> {
+        let set = services.shards.split(&subscription.split);
+        let set = set.map_err(|error| set_error::reason(&error))?;
         let plan = Plan::new(&subscription, set.num_samples())?;
         let num_slots = subscription.num_slots.unwrap_or(services.num_slots);
         let geometry = Geometry::new(&subscription.recipe, subscription.batch_size, num_slots);
@@ -189,12 +161,10 @@ impl Stream {
                 return Ok(false);
             }
             if self.publisher.is_aborted() {
-                return Err(IpcError::Stopped(Reason {
-                    kind: ErrorKind::Library,
-                    what: "a worker failed".to_owned(),
-                    place: format!("stream {}", self.id),
-                    remedy: "see the loader's log".to_owned(),
-                }));
+                let (what, place) = ("a worker failed", format!("stream {}", self.id));
+                let remedy = "see the loader's log";
+                let reason = Reason::new(ErrorKind::Library, what, place, remedy);
+                return Err(IpcError::Stopped(reason));
             }
             if let Some(slot) = self.publisher.reserve(sequence, LOOK_INTERVAL)? {
                 break slot;

@@ -1,21 +1,20 @@
 //! What can go wrong between a subscriber and the daemon, and of what kind it is.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use crate::reason::{ErrorKind, Reason};
 
-/// An error of the contract. Every message says what, where, and what to do.
-#[derive(Debug, thiserror::Error)]
+/// An error of the contract. Its [`reason`](IpcError::reason) says what, where, and what to do.
+#[derive(Debug)]
 pub enum IpcError {
     /// Nobody listens at the socket.
-    #[error("no loader answers; {}; start one that serves there", .socket.display())]
     NoDaemon {
         /// The socket that was tried.
         socket: PathBuf,
     },
     /// The socket path cannot be used.
-    #[error("the socket cannot be used: {what}; {}; choose another path", .socket.display())]
     BadSocket {
         /// The path.
         socket: PathBuf,
@@ -23,7 +22,6 @@ pub enum IpcError {
         what: String,
     },
     /// Another daemon owns the socket.
-    #[error("a loader already serves here: {owner}; {}; subscribe to it, stop it, or choose another socket", .socket.display())]
     SocketInUse {
         /// The path.
         socket: PathBuf,
@@ -31,9 +29,6 @@ pub enum IpcError {
         owner: String,
     },
     /// The two sides speak different versions.
-    #[error(
-        "protocol mismatch; this side speaks version {ours}, the peer {theirs}; use binaries of one release"
-    )]
     Version {
         /// Our protocol version.
         ours: u32,
@@ -41,21 +36,15 @@ pub enum IpcError {
         theirs: u32,
     },
     /// What listens there is no loader.
-    #[error("the peer is not a sslight loader or subscriber: {what}; check the socket path")]
     NotAPeer {
         /// What it sent or did instead.
         what: String,
     },
     /// The daemon refused the subscription.
-    #[error("{0}")]
     Refused(Reason),
     /// The daemon ended the stream on purpose.
-    #[error("the loader ended the stream: {0}")]
     Stopped(Reason),
     /// The daemon is gone without a word.
-    #[error(
-        "the loader (pid {pid}) is gone; waiting for epoch {epoch}, step {step}; restart it, then resume"
-    )]
     PeerGone {
         /// Process id of the daemon.
         pid: i32,
@@ -65,9 +54,6 @@ pub enum IpcError {
         step: u64,
     },
     /// Nothing came in time although the daemon lives.
-    #[error(
-        "no batch within {waited_ms} ms although the loader (pid {pid}) is alive; epoch {epoch}, step {step}; ask it for its status"
-    )]
     TimedOut {
         /// Process id of the daemon.
         pid: i32,
@@ -79,18 +65,11 @@ pub enum IpcError {
         step: u64,
     },
     /// The peer wrote something into shared memory that no sound peer writes.
-    #[error(
-        "the peer broke the protocol: {what}; the stream is closed; report this with both versions"
-    )]
     Corrupt {
         /// What was seen.
         what: String,
     },
     /// There is too little memory for the ring.
-    #[error(
-        "too little memory for a ring of {num_slots} slots; {whose}: {needed_mib} MiB needed, {free_mib} MiB free; use fewer slots, a smaller \
-         batch or smaller views, or allow more memory (in a container, raise its memory limit; /dev/shm is not used)"
-    )]
     SharedMemory {
         /// Size of the ring in MiB, rounded up.
         needed_mib: u64,
@@ -102,15 +81,11 @@ pub enum IpcError {
         num_slots: u32,
     },
     /// A geometry that no segment can have.
-    #[error("impossible ring: {what}; check batch size, view sizes and number of slots")]
     BadGeometry {
         /// The rule that was broken.
         what: String,
     },
     /// No thread can be had.
-    #[error(
-        "cannot start a thread for {whom}: {source}; allow more processes and threads (ulimit -u; in a container, its limit of pids)"
-    )]
     NoThread {
         /// Whom the thread was for.
         whom: String,
@@ -118,7 +93,6 @@ pub enum IpcError {
         source: io::Error,
     },
     /// The operating system refused.
-    #[error("{what}: {source}{}", remedy(.source))]
     Io {
         /// What was tried, and on what.
         what: String,
@@ -147,9 +121,84 @@ impl IpcError {
 
     /// The error as it travels.
     pub fn reason(&self) -> Reason {
+        if let IpcError::Refused(reason) | IpcError::Stopped(reason) = self {
+            return reason.clone();
+        }
+        Reason::new(self.kind(), self.what(), self.place(), self.remedy())
+    }
+
+    fn what(&self) -> String {
         match self {
-            IpcError::Refused(reason) | IpcError::Stopped(reason) => reason.clone(),
-            other => Reason::new(other.kind(), other.to_string()),
+            IpcError::Refused(reason) | IpcError::Stopped(reason) => reason.what.clone(),
+            IpcError::NoDaemon { .. } => "no loader answers".to_owned(),
+            IpcError::BadSocket { what, .. } => format!("the socket cannot be used: {what}"),
+            IpcError::SocketInUse { owner, .. } => {
+                format!("a loader already serves here: {owner}")
+            }
+            IpcError::Version { .. } => "protocol mismatch".to_owned(),
+            IpcError::NotAPeer { what } => {
+                format!("the peer is not a sslight loader or subscriber: {what}")
+            }
+            IpcError::PeerGone { pid, .. } => format!("the loader (pid {pid}) is gone"),
+            IpcError::TimedOut { pid, waited_ms, .. } => {
+                format!("no batch within {waited_ms} ms although the loader (pid {pid}) is alive")
+            }
+            IpcError::Corrupt { what } => format!("the peer broke the protocol: {what}"),
+            IpcError::SharedMemory { num_slots, .. } => {
+                format!("too little memory for a ring of {num_slots} slots")
+            }
+            IpcError::BadGeometry { what } => format!("impossible ring: {what}"),
+            IpcError::NoThread { whom, source } => {
+                format!("cannot start a thread for {whom}: {source}")
+            }
+            IpcError::Io { what, source } => format!("{what}: {source}"),
+        }
+    }
+
+    /// Empty where it is not known.
+    fn place(&self) -> String {
+        match self {
+            IpcError::NoDaemon { socket }
+            | IpcError::BadSocket { socket, .. }
+            | IpcError::SocketInUse { socket, .. } => socket.display().to_string(),
+            IpcError::Version { ours, theirs } => {
+                format!("this side speaks version {ours}, the peer {theirs}")
+            }
+            IpcError::PeerGone { epoch, step, .. } => {
+                format!("waiting for epoch {epoch}, step {step}")
+            }
+            IpcError::TimedOut { epoch, step, .. } => format!("epoch {epoch}, step {step}"),
+            IpcError::Corrupt { .. } => "this stream, which is closed".to_owned(),
+            IpcError::SharedMemory {
+                needed_mib,
+                free_mib,
+                whose,
+                ..
+            } => format!("{whose}: {needed_mib} MiB needed, {free_mib} MiB free"),
+            _ => String::new(),
+        }
+    }
+
+    fn remedy(&self) -> &str {
+        match self {
+            IpcError::Refused(reason) | IpcError::Stopped(reason) => &reason.remedy,
+            IpcError::NoDaemon { .. } => "start one that serves there",
+            IpcError::BadSocket { .. } => "choose another path",
+            IpcError::SocketInUse { .. } => "subscribe to it, stop it, or choose another socket",
+            IpcError::Version { .. } => "use binaries of one release",
+            IpcError::NotAPeer { .. } => "check the socket path",
+            IpcError::PeerGone { .. } => "restart it, then resume",
+            IpcError::TimedOut { .. } => "ask it for its status",
+            IpcError::Corrupt { .. } => "report this with both versions",
+            IpcError::SharedMemory { .. } => {
+                "use fewer slots, a smaller batch or smaller views, or allow more memory (in a container, raise its memory limit; /dev/shm \
+                 is not used)"
+            }
+            IpcError::BadGeometry { .. } => "check batch size, view sizes and number of slots",
+            IpcError::NoThread { .. } => {
+                "allow more processes and threads (ulimit -u; in a container, its limit of pids)"
+            }
+            IpcError::Io { source, .. } => limit_to_raise(source),
         }
     }
 
@@ -166,13 +215,30 @@ impl IpcError {
     }
 }
 
-/// What to do about a limit that was met.
-fn remedy(error: &io::Error) -> &'static str {
+impl fmt::Display for IpcError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let IpcError::Stopped(_) = self {
+            f.write_str("the loader ended the stream: ")?;
+        }
+        self.reason().fmt(f)
+    }
+}
+
+impl std::error::Error for IpcError {}
+
+impl From<IpcError> for Reason {
+    fn from(error: IpcError) -> Reason {
+        error.reason()
+    }
+}
+
+/// What to do about a limit of the system that was met.
+fn limit_to_raise(error: &io::Error) -> &'static str {
     use rustix::io::Errno;
     match Errno::from_io_error(error) {
-        Some(Errno::MFILE | Errno::NFILE) => "; allow more open files (ulimit -n)",
-        Some(Errno::FBIG) => "; allow larger files (ulimit -f)",
-        Some(Errno::NOMEM) => "; free some memory, or allow more (ulimit -v)",
+        Some(Errno::MFILE | Errno::NFILE) => "allow more open files (ulimit -n)",
+        Some(Errno::FBIG) => "allow larger files (ulimit -f)",
+        Some(Errno::NOMEM) => "free some memory, or allow more (ulimit -v)",
         _ => "",
     }
 }

@@ -57,7 +57,9 @@ pub(crate) fn connect(
     let name = read_text(&mut stream)?;
     if name.is_empty() {
         let reason = read_text(&mut stream)?;
-        return Err(IpcError::Refused(Reason::new(ErrorKind::Resources, reason)));
+        // Before there is a channel it comes as one text.
+        let reason = Reason::new(ErrorKind::Resources, reason, "", "");
+        return Err(IpcError::Refused(reason));
     }
     let channels =
         offer_endpoints(name).map_err(IpcError::io("cannot open the control channel"))?;

@@ -36,13 +36,18 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// Trouble whose words are all in one sentence already.
-    pub fn new(kind: ErrorKind, sentence: impl Into<String>) -> Reason {
+    /// What happened, where, and what to do; what is not known is empty.
+    pub fn new(
+        kind: ErrorKind,
+        what: impl Into<String>,
+        place: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Reason {
         Reason {
             kind,
-            what: sentence.into(),
-            place: String::new(),
-            remedy: String::new(),
+            what: what.into(),
+            place: place.into(),
+            remedy: remedy.into(),
         }
     }
 }
@@ -65,10 +70,8 @@ mod tests {
 
     #[test]
     fn a_reason_is_told_as_one_sentence_without_its_empty_parts() {
-        let reason = Reason {
-            remedy: "repair them".into(),
-            ..Reason::new(ErrorKind::Data, "too many bad samples")
-        };
+        let what = "too many bad samples";
+        let reason = Reason::new(ErrorKind::Data, what, "", "repair them");
         assert_eq!(reason.to_string(), "too many bad samples; repair them");
     }
 }

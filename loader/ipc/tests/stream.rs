@@ -222,7 +222,7 @@ fn a_daemon_that_stops_on_purpose_says_why() {
         connection
             .closer()
             .unwrap()
-            .close(Reason::new(ErrorKind::Data, "over budget"))
+            .close(Reason::new(ErrorKind::Data, "over budget", "", ""))
     });
     let mut subscriber = Client::connect(&path, PATIENCE)
         .unwrap()

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use image_decode::{DecodeError, Decoder, Outcome, RgbImage};
 use loader_ipc::recipe::ViewSpec;
-use loader_ipc::{NO_LABEL, Recipe, SampleWriter};
-use shard_format::{ErrorKind, Sample, ShardSet};
+use loader_ipc::{ErrorKind, NO_LABEL, Reason, Recipe, SampleWriter};
+use shard_format::{Sample, ShardSet};
 
 use crate::augment::{CpuAugmenter, ViewKey, draw};
 use crate::failures::{BadSample, Failures, Verdict};
+use crate::set_error;
 use crate::shutdown::{Shutdown, Stop};
 
 /// How many neighbours are tried in place of a bad sample.
@@ -129,11 +130,13 @@ impl Worker {
                 return None;
             }
         }
-        let reason = format!(
-            "no good sample after a bad one; split `{}`: sample {sample_id} and the {MAX_REPLACEMENTS} after it are bad; check the data set",
+        let place = format!(
+            "split `{}`: sample {sample_id} and the {MAX_REPLACEMENTS} after it",
             stream.split
         );
-        stream.shutdown.trigger(Stop::bad_data(reason));
+        let what = "no good sample after a bad one";
+        let reason = Reason::new(ErrorKind::Data, what, place, "check the data set");
+        stream.shutdown.trigger(Stop::Failed(reason));
         None
     }
 
@@ -142,10 +145,9 @@ impl Worker {
         let found = found.and_then(|sample| Ok((sample, sample.image()?)));
         let (sample, image) = match found {
             Ok(found) => found,
-            Err(error) if error.kind() == ErrorKind::Resources => {
-                stream
-                    .shutdown
-                    .trigger(Stop::no_resources(error.to_string()));
+            Err(error) if set_error::kind(&error) == ErrorKind::Resources => {
+                let reason = set_error::reason(&error);
+                stream.shutdown.trigger(Stop::Failed(reason));
                 return None;
             }
             Err(error) => {

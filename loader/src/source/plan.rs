@@ -1,6 +1,6 @@
 //! Which samples make up which batch: pure arithmetic over the subscription and the size of the split.
 
-use loader_ipc::{Order, StreamInfo, Subscription};
+use loader_ipc::{ErrorKind, Order, Reason, StreamInfo, Subscription};
 
 use crate::source::order::Permutation;
 
@@ -19,40 +19,12 @@ pub struct Plan {
 /// The sample ids of one batch of one rank, in row order; shorter than the batch only at the end of a sequential epoch.
 pub type Rows = Vec<u64>;
 
-/// Why a subscription cannot be served.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// The numbers contradict each other.
-    #[error("bad subscription: {what}")]
-    BadSubscription {
-        /// The rule that was broken.
-        what: String,
-    },
-    /// A shuffled epoch would have no step at all.
-    #[error(
-        "too few samples for one global batch; split `{split}`: {needed} needed ({batch_size} x {world_size} ranks), \
-         {num_samples} found; lower the batch size or use fewer ranks"
-    )]
-    TooFewSamples {
-        /// Name of the split.
-        split: String,
-        /// Samples in a global batch.
-        needed: u64,
-        /// Samples in the split.
-        num_samples: u64,
-        /// Samples in a batch of one rank.
-        batch_size: u64,
-        /// Number of ranks.
-        world_size: u64,
-    },
-}
-
 impl Plan {
     /// The plan for `subscription` over a split of `num_samples`.
     ///
     /// # Errors
     /// When the subscription's numbers make no sense, or the split is smaller than one global batch.
-    pub fn new(subscription: &Subscription, num_samples: u64) -> Result<Plan, PlanError> {
+    pub fn new(subscription: &Subscription, num_samples: u64) -> Result<Plan, Reason> {
         let &Subscription {
             order,
             seed,
@@ -69,21 +41,20 @@ impl Plan {
         };
         let (batch_size, rank, world_size) = (batch_size.into(), rank.into(), world_size.into());
         if steps_per_epoch == 0 {
-            let split = subscription.split.clone();
-            return Err(PlanError::TooFewSamples {
-                split,
-                needed: global_batch,
-                num_samples,
-                batch_size,
-                world_size,
-            });
+            let place = format!(
+                "split `{}`: {global_batch} needed ({batch_size} x {world_size} ranks), {num_samples} found",
+                subscription.split
+            );
+            let what = "too few samples for one global batch";
+            let remedy = "lower the batch size or use fewer ranks";
+            return Err(Reason::new(ErrorKind::Data, what, place, remedy));
         }
         if subscription.start_step >= steps_per_epoch {
             let what = format!(
                 "start step {} in an epoch of {steps_per_epoch} steps",
                 subscription.start_step
             );
-            return Err(PlanError::BadSubscription { what });
+            return Err(bad_subscription(subscription, &what));
         }
         Ok(Plan {
             order,
@@ -123,7 +94,7 @@ impl Plan {
     }
 }
 
-fn check(subscription: &Subscription) -> Result<(), PlanError> {
+fn check(subscription: &Subscription) -> Result<(), Reason> {
     let mut broken = subscription.recipe.violations();
     let Subscription {
         batch_size,
@@ -147,10 +118,14 @@ fn check(subscription: &Subscription) -> Result<(), PlanError> {
     }
     match broken.is_empty() {
         true => Ok(()),
-        false => Err(PlanError::BadSubscription {
-            what: broken.join("; "),
-        }),
+        false => Err(bad_subscription(subscription, &broken.join("; "))),
     }
+}
+
+fn bad_subscription(subscription: &Subscription, what: &str) -> Reason {
+    let place = format!("subscriber `{}`", subscription.name);
+    let what = format!("bad subscription: {what}");
+    Reason::new(ErrorKind::Usage, what, place, "ask for what is possible")
 }
 
 #[cfg(test)]
