@@ -7,9 +7,10 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use loader_ipc::{MAX_SOCKET_PATH, lock_of};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempPath;
 
@@ -18,8 +19,6 @@ use crate::failure::Failure;
 const PREFIX: &str = "sslight-";
 const SUFFIX: &str = ".sock";
 const NUM_RANDOM: usize = 10;
-/// What a path in a Unix socket address may have, the terminating zero left out.
-const MAX_PATH: usize = 107;
 /// A socket without a lock that is older than this has no loader; a younger one may be about to have it.
 const STARTING: Duration = Duration::from_secs(60);
 
@@ -47,7 +46,7 @@ impl OwnSocket {
             ));
         }
         let folder = std::path::absolute(folder).map_err(Failure::io("finding TMPDIR", folder))?;
-        let room = MAX_PATH - (1 + PREFIX.len() + NUM_RANDOM + SUFFIX.len());
+        let room = MAX_SOCKET_PATH - (1 + PREFIX.len() + NUM_RANDOM + SUFFIX.len());
         let len = folder.as_os_str().len();
         if len > room {
             return Err(refused(format!(
@@ -111,13 +110,6 @@ fn is_locked(lock: &Path) -> bool {
         Ok(file) => flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
-}
-
-/// Where the loader locks a socket.
-fn lock_of(path: &Path) -> PathBuf {
-    let mut lock = path.as_os_str().to_owned();
-    lock.push(".lock");
-    lock.into()
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ pub fn default_socket(shards: &Path) -> PathBuf {
     runtime_dir().join(format!("{id:016x}")).join("loader.sock")
 }
 
-fn runtime_dir() -> PathBuf {
+/// The folder that holds the default sockets and nothing else.
+pub(crate) fn runtime_dir() -> PathBuf {
     let named = std::env::var_os("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
         .filter(|dir| dir.is_dir());

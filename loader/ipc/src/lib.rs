@@ -43,7 +43,8 @@ pub use default_socket::default_socket;
 pub use error::IpcError;
 pub use handshake::PROTOCOL_VERSION;
 pub use layout::{CHANNELS, Geometry, Layout, MAX_BATCH, MAX_SLOTS, TensorLayout};
-pub use listener::{Closer, Connection, Listener};
+pub use limits::MAX_SOCKET_PATH;
+pub use listener::{Closer, Connection, Listener, lock_of};
 pub use message::{
     DaemonStatus, FailureCount, Order, Reply, Request, StreamInfo, SubscriberStatus, Subscription,
 };

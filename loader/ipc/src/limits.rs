@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::error::IpcError;
 
-/// Longest path that a Unix socket's address holds (108 bytes with the closing zero).
-const MAX_PATH: usize = 107;
+/// Longest path that a Unix socket's address holds, bytes (108 with the closing zero).
+pub const MAX_SOCKET_PATH: usize = 107;
 /// What ipc-channel adds to the folder that holds its sockets.
 const CHANNEL_NAME: usize = "/.tmpXXXXXX/socket".len();
 /// Descriptors that a subscription takes on either side, with some for those that come at the same time.
@@ -17,23 +17,23 @@ const NUM_DESCRIPTORS: usize = 16;
 /// Refuses a path that no socket can have.
 pub(crate) fn check_socket_path(path: &Path) -> Result<(), IpcError> {
     let len = path.as_os_str().len();
-    if len <= MAX_PATH {
+    if len <= MAX_SOCKET_PATH {
         return Ok(());
     }
     Err(IpcError::BadSocket {
         socket: path.to_owned(),
-        what: format!("its path has {len} bytes, and the system allows {MAX_PATH}"),
+        what: format!("its path has {len} bytes, and the system allows {MAX_SOCKET_PATH}"),
     })
 }
 
 /// Refuses a folder that is not there, or in which the sockets of channels would have paths that no socket can have.
 pub(crate) fn check_channel_folder(folder: &Path) -> Result<(), IpcError> {
-    let (len, most) = (folder.as_os_str().len(), MAX_PATH - CHANNEL_NAME);
+    let (len, most) = (folder.as_os_str().len(), MAX_SOCKET_PATH - CHANNEL_NAME);
     let what = if !folder.is_dir() {
         "the folder for the channels' sockets does not exist".to_owned()
     } else if len > most {
         format!(
-            "its folder has {len} bytes, and {most} are possible: the system allows {MAX_PATH}, and the channels' sockets in it have {CHANNEL_NAME} more"
+            "its folder has {len} bytes, and {most} are possible: the system allows {MAX_SOCKET_PATH}, and the channels' sockets in it have {CHANNEL_NAME} more"
         )
     } else {
         return Ok(());

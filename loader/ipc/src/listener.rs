@@ -13,6 +13,7 @@ use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
+use crate::default_socket::runtime_dir;
 use crate::error::IpcError;
 use crate::handshake;
 use crate::limits;
@@ -28,9 +29,14 @@ pub struct Listener {
     path: PathBuf,
     lock_path: PathBuf,
     removed_stale: bool,
-    // Released last: as long as it is held nobody else removes our socket.
+    // As long as it is held nobody else removes our socket.
     _lock: File,
+    _folders: Folders,
 }
+
+/// The folders that a daemon has made for its socket; dropping them removes those that are empty, hence none that another uses.
+#[derive(Debug)]
+struct Folders(Vec<PathBuf>);
 
 /// A subscriber that has shaken hands.
 #[derive(Debug)]
@@ -48,6 +54,13 @@ pub struct Closer {
     replies: IpcSender<Reply>,
 }
 
+/// The file that a daemon locks as long as it owns this socket.
+pub fn lock_of(socket: &Path) -> PathBuf {
+    let mut lock = socket.as_os_str().to_owned();
+    lock.push(".lock");
+    lock.into()
+}
+
 impl Listener {
     /// Binds `path`, creating its folder (0700) where it is missing. `owner` is what a second daemon is told about this one.
     ///
@@ -58,9 +71,9 @@ impl Listener {
             .map_err(IpcError::io(format!("bad path {}", path.display())))?;
         limits::check_socket_path(&path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
-        create_private(folder).map_err(|error| bad_socket(&path, error))?;
+        let folders = Folders::make(folder).map_err(|error| bad_socket(&path, error))?;
         limits::check_channel_folder(folder)?;
-        let lock_path = PathBuf::from(format!("{}.lock", path.display()));
+        let lock_path = lock_of(&path);
         let lock = lock(&path, &lock_path, owner)?;
         let removed_stale = remove_stale(&path)?;
         let socket = UnixListener::bind(&path).map_err(|error| bad_socket(&path, error))?;
@@ -74,6 +87,7 @@ impl Listener {
             lock_path,
             removed_stale,
             _lock: lock,
+            _folders: folders,
         })
     }
 
@@ -201,6 +215,26 @@ impl Closer {
     }
 }
 
+impl Folders {
+    /// Makes `folder` where it is missing. Those of [`default_socket`](crate::default_socket) count as made: they are for sockets alone,
+    /// and may be left of a daemon that was killed.
+    fn make(folder: &Path) -> std::io::Result<Folders> {
+        let own = runtime_dir();
+        let made = folder.ancestors();
+        let made = made.take_while(|dir| !dir.is_dir() || dir.starts_with(&own));
+        let made = Folders(made.map(Path::to_owned).collect());
+        create_private(folder)?;
+        Ok(made)
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        // From the inside out; one that is not empty stays, and those around it.
+        let _ = self.0.iter().try_for_each(fs::remove_dir);
+    }
+}
+
 fn create_private(folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -229,14 +263,7 @@ fn try_channel() -> std::io::Result<()> {
 
 fn lock(path: &Path, lock_path: &Path, owner: &str) -> Result<File, IpcError> {
     loop {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(lock_path)
-            .map_err(|error| bad_socket(path, error))?;
+        let mut file = open_lock(lock_path).map_err(|error| bad_socket(path, error))?;
         let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         if locked == Err(Errno::WOULDBLOCK) {
             let mut owner = String::new();
@@ -252,6 +279,20 @@ fn lock(path: &Path, lock_path: &Path, owner: &str) -> Result<File, IpcError> {
             return Ok(file);
         }
     }
+}
+
+fn open_lock(lock_path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.mode(0o600);
+    options.open(lock_path).or_else(|error| {
+        if error.kind() != std::io::ErrorKind::NotFound {
+            return Err(error);
+        }
+        // The owner that was just leaving has removed its folder.
+        create_private(lock_path.parent().unwrap_or(Path::new("/")))?;
+        options.open(lock_path)
+    })
 }
 
 /// False when the file we locked was unlinked by an owner that was just leaving.
@@ -302,11 +343,26 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Resources);
         drop(first);
         assert_eq!(
-            fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            fs::read_dir(dir.path()).unwrap().count(),
             0,
-            "everything is unlinked"
+            "everything that was made is removed"
         );
         Listener::bind(&path, "pid 43").unwrap();
+    }
+
+    #[test]
+    fn folders_that_were_there_or_that_another_daemon_uses_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        let first = Listener::bind(&at("made/a/loader.sock"), "pid 1").unwrap();
+        let second = Listener::bind(&at("made/b/loader.sock"), "pid 2").unwrap();
+        drop(first);
+        assert!(!at("made/a").exists() && at("made/b/loader.sock").exists());
+        drop(second);
+        // The second did not make it, and the first found it in use.
+        assert_eq!(fs::read_dir(at("made")).unwrap().count(), 0);
+        drop(Listener::bind(&at("loader.sock"), "pid 3").unwrap());
+        assert!(dir.path().exists());
     }
 
     #[test]
