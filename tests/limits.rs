@@ -160,6 +160,23 @@ fn a_log_that_cannot_be_written_ends_no_daemon() {
 }
 
 #[test]
+fn a_picture_that_may_not_grow_is_told_with_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 2, 2, 32);
+    let script = format!(
+        "ulimit -f 1; exec {} preview {} --out {}",
+        text(&crate::harness::binary("loader")),
+        text(&shards),
+        text(&dir.path().join("views.png"))
+    );
+    let ended = crate::harness::start_program("sh", &["-c", &script]).finish();
+    assert_eq!(ended.code, Some(4), "{}", ended.stderr);
+    for words in ["File too large", "ulimit -f"] {
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_reader_that_is_gone_ends_a_command_in_silence() {
     let dir = tempfile::tempdir().unwrap();
     let (socket, _loader) = socket_and_loader(dir.path());

@@ -112,7 +112,10 @@ fn a_file_that_may_not_grow_is_a_full_disk_and_ends_training_only_at_its_end() {
     let goes_on = "training goes on without this checkpoint";
     assert!(ended.stderr.contains(goes_on), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("error[4]: saving failed"),
+        ended
+            .stderr
+            .contains("error[4]: saving failed: File too large")
+            && ended.stderr.contains("ulimit -f"),
         "{}",
         ended.stderr
     );

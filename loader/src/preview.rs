@@ -2,9 +2,11 @@
 //!
 //! One row per image: the whole image first, then its views, at their true size or, if all are small, magnified alike.
 
+use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::{ImageError, RgbImage as Canvas, imageops};
+use image::{ImageError, ImageFormat, RgbImage as Canvas, imageops};
 use image_decode::DEFAULT_PIXEL_LIMIT;
 use loader_ipc::{ErrorKind, Recipe};
 use shard_format::{FormatError, ShardSet};
@@ -83,11 +85,17 @@ pub fn run(args: &PreviewArgs) -> Result<(), PreviewError> {
             split: args.split.clone(),
         });
     }
-    let sheet = compose(&rows);
-    sheet.save(&args.out).map_err(|source| PreviewError::Write {
+    write(&compose(&rows), &args.out).map_err(|source| PreviewError::Write {
         path: args.out.clone(),
         source,
     })
+}
+
+/// Encodes before it writes, so that what the system refuses is told apart from what the encoder does.
+fn write(sheet: &Canvas, path: &Path) -> Result<(), ImageError> {
+    let mut bytes = Cursor::new(Vec::new());
+    sheet.write_to(&mut bytes, ImageFormat::from_path(path)?)?;
+    Ok(fs::write(path, bytes.into_inner())?)
 }
 
 fn read_recipe(path: &Path) -> Result<Recipe, PreviewError> {
@@ -95,7 +103,7 @@ fn read_recipe(path: &Path) -> Result<Recipe, PreviewError> {
         path: path.to_owned(),
         what,
     };
-    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
     let recipe: Recipe = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
     match recipe.violations() {
         broken if broken.is_empty() => Ok(recipe),

@@ -58,30 +58,12 @@ impl ToolError {
 
     /// For `map_err` on a read of `path`.
     pub(crate) fn read(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
-        let remedy = "check the path and its permissions";
-        move |error| Self::of_system(Kind::Data, "read", path.as_ref(), remedy, &error)
+        move |error| FormatError::read(path.as_ref())(error).into()
     }
 
     /// For `map_err` on a write of `path`.
     pub(crate) fn write(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
-        let remedy = "check free space and permissions";
-        move |error| Self::of_system(Kind::Resources, "write", path.as_ref(), remedy, &error)
-    }
-
-    fn of_system(kind: Kind, verb: &str, path: &Path, remedy: &str, error: &io::Error) -> Self {
-        let (kind, remedy) = match is_lack_of_descriptors(error) {
-            true => (Kind::Resources, TOO_MANY_FILES),
-            false => (kind, remedy),
-        };
-        Self {
-            system: Some(error.kind()),
-            ..Self::new(
-                kind,
-                format_args!("cannot {verb}: {error}"),
-                path.display(),
-                remedy,
-            )
-        }
+        move |error| FormatError::write(path.as_ref())(error).into()
     }
 
     pub(crate) fn exit_code(&self) -> u8 {
@@ -100,8 +82,6 @@ impl ToolError {
     }
 }
 
-const TOO_MANY_FILES: &str = "let the process open more files: ulimit -n";
-
 /// Whether the system opens no more files.
 pub(crate) fn is_lack_of_descriptors(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -119,7 +99,7 @@ impl From<FormatError> for ToolError {
         let (first, last) = options_for(&error);
         let remedy = format_args!("{first}{}{last}", error.remedy());
         Self {
-            system: error.is_disk_full().then_some(io::ErrorKind::StorageFull),
+            system: error.system(),
             ..Self::new(kind, error.what(), error.place(), remedy)
         }
     }

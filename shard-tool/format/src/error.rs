@@ -112,7 +112,7 @@ pub struct FormatError {
     what: String,
     place: String,
     remedy: Remedy,
-    errno: Option<i32>,
+    system: Option<io::ErrorKind>,
 }
 
 impl FormatError {
@@ -127,7 +127,7 @@ impl FormatError {
             what: what.to_string(),
             place: place.to_string(),
             remedy: remedy.into(),
-            errno: None,
+            system: None,
         }
     }
 
@@ -156,11 +156,9 @@ impl FormatError {
         &self.remedy
     }
 
-    /// Whether the disk, or the user's share of it, is full.
-    pub fn is_disk_full(&self) -> bool {
-        use rustix::io::Errno;
-        let full = [Errno::NOSPC, Errno::DQUOT].map(Errno::raw_os_error);
-        self.errno.is_some_and(|errno| full.contains(&errno))
+    /// What the system said, if it was asked.
+    pub fn system(&self) -> Option<io::ErrorKind> {
+        self.system
     }
 
     /// Gives the advice that fits the set, where it is the one for sets of any sort.
@@ -172,7 +170,7 @@ impl FormatError {
     }
 
     /// For `map_err` on a read of `path`.
-    pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |error| {
             let remedy = "check the path and its permissions";
             Self::of_system(Fault::Read, "read", path, remedy, &error)
@@ -180,7 +178,7 @@ impl FormatError {
     }
 
     /// For `map_err` on a write of `path`.
-    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |error| {
             let remedy = "check free space and permissions";
             Self::of_system(Fault::Write, "write", path, remedy, &error)
@@ -189,18 +187,17 @@ impl FormatError {
 
     fn of_system(fault: Fault, verb: &str, path: &Path, remedy: &str, error: &io::Error) -> Self {
         use rustix::io::Errno;
-        let too_many = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
-        let errno = error.raw_os_error();
-        let (fault, remedy) = match errno {
-            Some(errno) if too_many.contains(&errno) => (
+        let (fault, remedy) = match Errno::from_io_error(error) {
+            Some(Errno::MFILE | Errno::NFILE) => (
                 Fault::TooManyFiles,
                 "let the process open more files: ulimit -n",
             ),
+            Some(Errno::FBIG) => (fault, "let the process write larger files: ulimit -f"),
             _ => (fault, remedy),
         };
         let what = format!("cannot {verb}: {error}");
         Self {
-            errno,
+            system: Some(error.kind()),
             ..Self::new(fault, what, path.display(), remedy)
         }
     }

@@ -94,5 +94,6 @@ fn a_file_that_may_grow_no_further_is_a_write_that_fails() {
     assert_eq!(outcome.code, 4, "{outcome:#?}");
     let told = "error[4]: cannot write: File too large";
     assert!(outcome.stderr.contains(told), "{outcome:#?}");
+    assert!(outcome.stderr.contains("ulimit -f"), "{outcome:#?}");
     pack(&src, &out, &[], 0);
 }

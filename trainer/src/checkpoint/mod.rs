@@ -12,8 +12,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use safetensors::SafeTensorError;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
 pub use folders::list;
 
@@ -85,7 +86,7 @@ pub enum CheckpointError {
         what: String,
     },
     /// It cannot be written.
-    #[error("saving failed: {source}; {}; make space or check permissions", .path.display())]
+    #[error("saving failed: {source}; {}; {}", .path.display(), remedy(.source))]
     Write {
         /// What was written.
         path: PathBuf,
@@ -212,6 +213,25 @@ pub fn prune(dir: &Path, period_epochs: u64) -> Result<(), CheckpointError> {
     Ok(())
 }
 
+/// What the system said, which the bindings tell as code.
+fn system_error(error: TchError) -> io::Error {
+    match error {
+        TchError::SafeTensorError {
+            err: SafeTensorError::IoError(error),
+            ..
+        } => error,
+        other => io::Error::other(other),
+    }
+}
+
+/// What to do about a checkpoint that cannot be written.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => "raise the limit of a file's size (ulimit -f)",
+        _ => "make space or check permissions",
+    }
+}
+
 /// Writes and syncs the files of a checkpoint.
 fn write(folder: &Path, state: &State, tensors: &[(String, Tensor)]) -> io::Result<()> {
     let contiguous: Vec<(&str, Tensor)> = tensors
@@ -219,7 +239,7 @@ fn write(folder: &Path, state: &State, tensors: &[(String, Tensor)]) -> io::Resu
         .map(|(name, tensor)| (name.as_str(), tensor.contiguous()))
         .collect();
     let file = folder.join(TENSORS);
-    Tensor::write_safetensors(&contiguous, &file).map_err(io::Error::other)?;
+    Tensor::write_safetensors(&contiguous, &file).map_err(system_error)?;
     File::open(&file)?.sync_all()?;
     let bytes = fs::read(&file)?;
     let record = Record {
