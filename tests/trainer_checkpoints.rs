@@ -78,3 +78,30 @@ fn a_trainer_killed_at_any_moment_continues_from_its_newest_checkpoint() {
     });
     assert_eq!(hidden.count(), 0, "what the kills left is gone");
 }
+
+#[test]
+fn a_run_goes_on_from_what_it_names_and_a_changed_model_is_a_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 2, 8, 32);
+    let out = dir.path().join("run");
+    let base = ["MODEL.BACKBONE_ARCH", "mobilenet_v2"];
+    let saved = |more: &[&str]| {
+        let settings = [&base[..], more].concat();
+        run("trainer", &tiny_trainer(&shards, &out, &settings))
+    };
+    let first = saved(&["TRAIN.MAX_STEPS", "2", "TRAIN.CHECKPOINTS_KEPT", "3"]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let link = fs::read_link(out.join("checkpoints/latest")).unwrap();
+    assert_eq!(link, Path::new("step-00000002"));
+    let refused = saved(&["--resume", "TRAIN.NUM_CLASSES", "7"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let row = "probe.classifier.weight has shape [2, 1280] instead of [7, 1280]";
+    assert!(refused.stderr.contains(row), "{}", refused.stderr);
+    let bias = "probe.classifier.bias has shape [2] instead of [7]";
+    assert!(refused.stderr.contains(bias), "{}", refused.stderr);
+    let more = saved(&["--resume", "TRAIN.MAX_STEPS", "3"]);
+    assert_eq!(more.code, Some(0), "{}", more.stderr);
+    let parts = "took center, optimizer, probe, student, teacher (";
+    assert!(more.stdout.contains(parts), "{}", more.stdout);
+    assert!(more.stdout.contains("of step 2, in epoch"), "{}", more.stdout);
+}

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod curves;
 pub mod device;
+pub mod differences;
 pub mod ema;
 pub mod eval;
 pub mod failure;

@@ -1,11 +1,12 @@
 //! The checkpoint that a run continues from, and whether it may: which settings have to be those of then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{self, CheckpointError, Position, State};
+use crate::checkpoint::{self, CheckpointError, Position, State, Tensors};
 use crate::config::RawConfig;
 use crate::config::keys::{KEYS, Key, Meaning, OnResume};
+use crate::differences;
 use crate::failure::Failure;
 use crate::method::Method;
 use crate::output::show;
@@ -37,7 +38,7 @@ impl Resume {
     /// Brings the state back.
     ///
     /// # Errors
-    /// When the data set is another one, or the tensors are damaged.
+    /// When the data set is another one, or the tensors are damaged or those of another model.
     pub fn restore(&self, model: &mut dyn Method, steps_per_epoch: u64) -> Result<(), Failure> {
         if self.state.steps_per_epoch != steps_per_epoch {
             return Err(Failure::Usage(format!(
@@ -47,12 +48,36 @@ impl Resume {
             )));
         }
         let tensors = checkpoint::load(&self.path)?;
+        let wanted = model.state();
+        let wanted = wanted.iter().map(|(name, tensor)| (name, tensor));
+        let differences = differences::between(wanted, tensors.iter());
+        if !differences.is_empty() {
+            return Err(Failure::Usage(format!(
+                "the checkpoint is of another model; {}; set back what was changed or choose another OUTPUT_DIR:{}",
+                self.path.display(),
+                differences::table(&differences)
+            )));
+        }
         let restored = model.restore(&checkpoint::finder(&tensors));
         let damaged = |what| CheckpointError::Damaged {
             path: self.path.clone(),
             what,
         };
-        Ok(restored.map_err(damaged)?)
+        restored.map_err(damaged)?;
+        show!("took {}", self.taken(&tensors));
+        Ok(())
+    }
+
+    fn taken(&self, tensors: &Tensors) -> String {
+        let Position { step, epoch, .. } = self.state.position;
+        let part = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
+        let parts: BTreeSet<String> = tensors.keys().map(part).collect();
+        let parts = parts.into_iter().collect::<Vec<_>>().join(", ");
+        let num = tensors.len();
+        format!(
+            "{parts} ({num} tensors) of step {step}, in epoch {}",
+            epoch + 1
+        )
     }
 }
 

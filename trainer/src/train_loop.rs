@@ -247,9 +247,11 @@ impl TrainLoop {
 
     fn save(&self) -> Result<PathBuf, Failure> {
         let path = checkpoint::save(&self.checkpoints, &self.state, &self.model.state())?;
-        let pruned = checkpoint::prune(&self.checkpoints, self.settings.checkpoint.period_epochs);
-        if let Err(error) = pruned {
-            self.progress.warning(&error.to_string());
+        let pruned = checkpoint::prune(&self.checkpoints, self.settings.checkpoints);
+        for done in [checkpoint::point_to(&path), pruned] {
+            if let Err(error) = done {
+                self.progress.warning(&error.to_string());
+            }
         }
         Ok(path)
     }

@@ -6,10 +6,13 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "step-";
 const HIDDEN: &str = ".step-";
+/// The link to the last one.
+pub(super) const LATEST: &str = "latest";
 
 /// Checkpoints below `dir`, oldest first.
 pub fn list(dir: &Path) -> Vec<PathBuf> {
@@ -53,6 +56,16 @@ pub(super) fn publish(dir: &Path, hidden: &Path, step: u64) -> io::Result<PathBu
     fs::rename(hidden, &path)?;
     sync(dir)?;
     Ok(path)
+}
+
+/// Has the link lead to a checkpoint beside it, at once.
+pub(super) fn point_to(checkpoint: &Path) -> io::Result<()> {
+    let hidden = checkpoint.with_file_name(format!("{HIDDEN}{LATEST}.partial"));
+    if hidden.is_symlink() {
+        fs::remove_file(&hidden)?;
+    }
+    symlink(name_of(checkpoint).unwrap_or_default(), &hidden)?;
+    fs::rename(hidden, checkpoint.with_file_name(LATEST))
 }
 
 /// Removes a checkpoint.

@@ -2,7 +2,7 @@
 //! says the module `folders`.
 //!
 //! `checkpoints/step-00000120/` holds `state.safetensors` (every tensor by name) and `state.json` (position, settings, and the
-//! length and CRC-32C of the tensors, checked before anything is loaded). Nothing else is random here once training runs: order
+//! length and CRC-32C of the tensors, checked before anything is loaded); `checkpoints/latest` is a link to it. Nothing else is random here once training runs: order
 //! and views follow from the seed and the position.
 
 mod folders;
@@ -22,8 +22,15 @@ pub use folders::list;
 const FORMAT: u32 = 1;
 const TENSORS: &str = "state.safetensors";
 const STATE: &str = "state.json";
-/// Checkpoints that are always kept.
-const NUM_KEPT: usize = 2;
+
+/// Which checkpoints stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// So many of the last ones.
+    pub last: usize,
+    /// Those at the end of every so-many-th epoch.
+    pub period_epochs: u64,
+}
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,12 +193,22 @@ pub fn finder(tensors: &Tensors) -> impl Fn(&str, &[i64]) -> Result<Tensor, Stri
     }
 }
 
-/// Removes all but the last two checkpoints and those at the end of every `period_epochs`-th epoch; of a step the last one is
-/// enough, if it is whole. Damaged ones stay.
+/// Has the link `latest` lead to a checkpoint. It is for people and scripts: a kill may come before it, so nothing here reads it.
+///
+/// # Errors
+/// When the file system takes no link; the checkpoint is whole all the same.
+pub fn point_to(checkpoint: &Path) -> Result<(), CheckpointError> {
+    folders::point_to(checkpoint).map_err(|source| CheckpointError::Write {
+        path: checkpoint.with_file_name(folders::LATEST),
+        source,
+    })
+}
+
+/// Removes all checkpoints but those to keep; of a step the last one is enough, if it is whole. Damaged ones stay.
 ///
 /// # Errors
 /// When a folder cannot be removed.
-pub fn prune(dir: &Path, period_epochs: u64) -> Result<(), CheckpointError> {
+pub fn prune(dir: &Path, keep: Keep) -> Result<(), CheckpointError> {
     let all = list(dir);
     let is_followed = |index: usize| {
         let next = all.get(index + 1);
@@ -200,9 +217,9 @@ pub fn prune(dir: &Path, period_epochs: u64) -> Result<(), CheckpointError> {
         next.is_some_and(|next| folders::step_of(next) == folders::step_of(&all[index]))
     };
     let (followed, last): (Vec<usize>, Vec<usize>) = (0..all.len()).partition(|&i| is_followed(i));
-    let old = &last[..last.len().saturating_sub(NUM_KEPT)];
+    let old = &last[..last.len().saturating_sub(keep.last)];
     let is_passed = |path: &Path| match record(path) {
-        Ok(record) => !record.state.position.ends_period(period_epochs),
+        Ok(record) => !record.state.position.ends_period(keep.period_epochs),
         Err(_) => false,
     };
     let passed = old.iter().filter(|&&index| is_passed(&all[index]));

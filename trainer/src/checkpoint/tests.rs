@@ -77,18 +77,46 @@ fn a_half_written_checkpoint_is_not_seen() {
 }
 
 #[test]
-fn the_last_two_and_every_period_are_kept() {
+fn the_last_ones_and_every_period_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     for epoch in 1..=6 {
         save(dir.path(), &state(epoch * 10, epoch, 0), &tensors()).unwrap();
     }
     save(dir.path(), &state(65, 6, 5), &tensors()).unwrap();
-    prune(dir.path(), 3).unwrap();
-    let left: Vec<_> = list(dir.path())
-        .iter()
-        .filter_map(|path| folders::step_of(path))
-        .collect();
-    assert_eq!(left, [30, 60, 65]);
+    let keep = |last| Keep {
+        last,
+        period_epochs: 3,
+    };
+    for (last, steps) in [(4, &[30, 40, 50, 60, 65][..]), (2, &[30, 60, 65])] {
+        prune(dir.path(), keep(last)).unwrap();
+        let left: Vec<_> = list(dir.path())
+            .iter()
+            .filter_map(|path| folders::step_of(path))
+            .collect();
+        assert_eq!(left, steps);
+    }
+}
+
+#[test]
+fn the_link_leads_to_the_last_one_and_is_no_truth() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("latest");
+    for step in [1, 2] {
+        let saved = save(dir.path(), &state(step, 0, step), &tensors()).unwrap();
+        point_to(&saved).unwrap();
+        assert_eq!(
+            fs::canonicalize(&link).unwrap(),
+            fs::canonicalize(saved).unwrap()
+        );
+        load(&link).unwrap();
+    }
+    save(dir.path(), &state(3, 0, 3), &tensors()).unwrap();
+    assert_eq!(latest(dir.path()).unwrap().1.position.step, 3);
+    for gone in list(dir.path()).into_iter().skip(1) {
+        fs::remove_dir_all(gone).unwrap();
+    }
+    assert!(!link.exists(), "it leads nowhere");
+    assert_eq!(latest(dir.path()).unwrap().1.position.step, 1);
 }
 
 #[test]
@@ -108,7 +136,11 @@ fn a_step_saved_again_is_beside_the_first_until_that_is_pruned() {
         names(),
         [first, second, "step-00000020.1", "step-00000020.2"]
     );
-    prune(dir.path(), 100).unwrap();
+    let keep = Keep {
+        last: 2,
+        period_epochs: 100,
+    };
+    prune(dir.path(), keep).unwrap();
     assert_eq!(names(), [first, "step-00000020.2"]);
 }
 
@@ -116,7 +148,7 @@ fn a_step_saved_again_is_beside_the_first_until_that_is_pruned() {
 #[test]
 fn after_a_kill_at_any_stage_the_newest_loads_and_the_next_save_cleans_up() {
     type Stage = (&'static str, fn(&Path));
-    let stages: [Stage; 6] = [
+    let stages: [Stage; 7] = [
         ("begun", |dir| {
             folders::begin(dir, 20).unwrap();
         }),
@@ -130,6 +162,10 @@ fn after_a_kill_at_any_stage_the_newest_loads_and_the_next_save_cleans_up() {
         }),
         ("published", |dir| {
             save(dir, &state(20, 2, 0), &tensors()).unwrap();
+        }),
+        ("half linked", |dir| {
+            let saved = save(dir, &state(20, 2, 0), &tensors()).unwrap();
+            std::os::unix::fs::symlink(saved, dir.join(".step-latest.partial")).unwrap();
         }),
         ("hidden", |dir| {
             save(dir, &state(20, 2, 0), &tensors()).unwrap();

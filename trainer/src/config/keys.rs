@@ -1,5 +1,5 @@
 //! Every key there is: its kind, its default, and whether it means something here, and for a run that is continued. The reference's keys and defaults, and
-//! our own `LOADER.*`, `DEVICE`, `TRAIN.MAX_STEPS` and `VAL.PERIOD`.
+//! our own `LOADER.*`, `DEVICE`, `TRAIN.MAX_STEPS`, `TRAIN.CHECKPOINTS_KEPT` and `VAL.PERIOD`.
 
 use super::value::Kind::{self, Bool, Choice, Float, Floats, Int, Ints, Text};
 use Meaning::{Here, Ignored, Method};
@@ -79,6 +79,7 @@ pub const KEYS: &[Key] = &[
     key("TRAIN.SUBSET_FILE_PATH", Text, "", SUBSET, Told),
     key("TRAIN.BATCH_SIZE", Int(1, 65_536), "128", Here, Fixed),
     key("TRAIN.CHECKPOINT_PERIOD", Int(1, i64::MAX), "20", Here, Told),
+    key("TRAIN.CHECKPOINTS_KEPT", Int(1, i64::MAX), "2", Here, Free),
     key("TRAIN.CHECKPOINT_FILE_PATH", Text, "", Ignored("a run continues from its own latest checkpoint"), Told),
     key("TRAIN.JOINT_LINEAR_PROBE", Bool, "False", Here, Fixed),
     key("TRAIN.MAX_STEPS", Int(0, i64::MAX), "0", Here, Free),

@@ -23,7 +23,6 @@ pub use problem::{ConfigError, Origin, Problem};
 pub use raw::RawConfig;
 pub use resolve::{Resolved, resolve};
 pub use settings::{
-    CheckpointSettings, DeviceChoice, LoaderSettings, ScheduleShape, Schedules, Settings,
-    SolverSchedule,
+    DeviceChoice, LoaderSettings, ScheduleShape, Schedules, Settings, SolverSchedule,
 };
 pub use value::Value;

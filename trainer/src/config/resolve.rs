@@ -10,11 +10,11 @@ use super::problem::{ConfigError, Problem};
 use super::raw::RawConfig;
 use super::rules;
 use super::settings::{
-    CheckpointSettings, DeviceChoice, LoaderSettings, ScheduleShape, Schedules, Settings,
-    SolverSchedule,
+    DeviceChoice, LoaderSettings, ScheduleShape, Schedules, Settings, SolverSchedule,
 };
 use super::views;
 use crate::batch::Normalization;
+use crate::checkpoint::Keep;
 use crate::loss::dino::LossConfig;
 use crate::loss::info_nce::InfoNce;
 use crate::loss::parts::Weights;
@@ -110,7 +110,8 @@ fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
         has_probe: raw.bool("TRAIN.JOINT_LINEAR_PROBE"),
         num_classes: positive("TRAIN.NUM_CLASSES").map(|classes| classes as i64),
         schedules: schedules(raw),
-        checkpoint: CheckpointSettings {
+        checkpoints: Keep {
+            last: raw.count("TRAIN.CHECKPOINTS_KEPT") as usize,
             period_epochs: raw.count("TRAIN.CHECKPOINT_PERIOD"),
         },
     }

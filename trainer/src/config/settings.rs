@@ -6,6 +6,7 @@ use std::time::Duration;
 use loader_ipc::Recipe;
 
 use crate::batch::Normalization;
+use crate::checkpoint::Keep;
 use crate::method::MethodConfig;
 use crate::schedule::{Schedule, TeacherTemperature};
 
@@ -46,8 +47,8 @@ pub struct Settings {
     pub num_classes: Option<i64>,
     /// Everything that changes with the step.
     pub schedules: Schedules,
-    /// Checkpoints.
-    pub checkpoint: CheckpointSettings,
+    /// Which checkpoints stay.
+    pub checkpoints: Keep,
 }
 
 /// `DEVICE`.
@@ -70,13 +71,6 @@ pub struct LoaderSettings {
     pub timeout: Duration,
     /// Slots of the ring in shared memory; `None` leaves it to the loader.
     pub num_slots: Option<u32>,
-}
-
-/// How often to save.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CheckpointSettings {
-    /// Checkpoints at multiples of so many epochs are kept for good.
-    pub period_epochs: u64,
 }
 
 /// `SOLVER.*` and `MODEL.MODEL_MOMENTUM*` in epochs, before the number of steps is known.

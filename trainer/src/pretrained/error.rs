@@ -1,10 +1,10 @@
 //! Why weights cannot be had.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use super::names::Which;
 use crate::checkpoint::CheckpointError;
+use crate::differences::{Difference, table};
 
 /// What can be wrong with weights that somebody saved.
 #[derive(Debug, thiserror::Error)]
@@ -40,34 +40,4 @@ pub enum PretrainedError {
         /// Every name that does not fit.
         differences: Vec<Difference>,
     },
-}
-
-/// How weights differ from a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Difference {
-    /// The network has it, the file has not: name and shape.
-    Missing(String, Vec<i64>),
-    /// The file has it, the network has not.
-    Unexpected(String),
-    /// Name, shape found, shape wanted.
-    Shape(String, Vec<i64>, Vec<i64>),
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Difference::Missing(name, wanted) => write!(f, "{name} {wanted:?} is missing"),
-            Difference::Unexpected(name) => write!(f, "{name} is not expected"),
-            Difference::Shape(name, found, wanted) => {
-                write!(f, "{name} has shape {found:?} instead of {wanted:?}")
-            }
-        }
-    }
-}
-
-fn table(differences: &[Difference]) -> String {
-    let lines = differences.iter();
-    lines
-        .map(|difference| format!("\n  {difference}"))
-        .collect()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::{Tensor, no_grad};
 
-use super::error::Difference;
+use crate::differences::{self, Difference};
 use crate::model::parameters::{Entry, Parameters};
 
 /// Copies all that is called `<part>*`, or says how the two differ.
@@ -14,19 +14,11 @@ pub(super) fn copy(
     network: &Parameters,
 ) -> Result<(), Vec<Difference>> {
     let entries = network.entries().iter();
-    let targets: Vec<&Entry> = entries
-        .filter(|entry| entry.name.starts_with(part))
-        .collect();
-    let missing_or_other = targets
-        .iter()
-        .filter_map(|entry| difference(entry, weights));
-    let is_unexpected = |name: &&String| {
-        name.starts_with(part) && !targets.iter().any(|entry| entry.name == **name)
-    };
-    let unexpected = weights.keys().filter(is_unexpected).cloned();
-    let differences: Vec<Difference> = missing_or_other
-        .chain(unexpected.map(Difference::Unexpected))
-        .collect();
+    let of_part = |name: &str| name.starts_with(part);
+    let targets: Vec<&Entry> = entries.filter(|entry| of_part(&entry.name)).collect();
+    let wanted = targets.iter().map(|entry| (&entry.name, &entry.tensor));
+    let found = weights.iter().filter(|(name, _)| of_part(name));
+    let differences = differences::between(wanted, found);
     if !differences.is_empty() {
         return Err(differences);
     }
@@ -36,15 +28,6 @@ pub(super) fn copy(
         }
     });
     Ok(())
-}
-
-fn difference(entry: &Entry, weights: &BTreeMap<String, Tensor>) -> Option<Difference> {
-    let (name, wanted) = (entry.name.clone(), entry.tensor.size());
-    match weights.get(&name).map(Tensor::size) {
-        None => Some(Difference::Missing(name, wanted)),
-        Some(found) if found != wanted => Some(Difference::Shape(name, found, wanted)),
-        Some(_) => None,
-    }
 }
 
 #[cfg(test)]
