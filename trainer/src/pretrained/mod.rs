@@ -8,6 +8,8 @@ pub mod arch;
 pub mod error;
 mod fit;
 pub mod names;
+mod pickle;
+mod pth;
 mod saved;
 
 use std::collections::BTreeMap;
@@ -19,7 +21,7 @@ use crate::model::backbone::BackboneConfig;
 use crate::model::parameters::Parameters;
 use about::About;
 use error::PretrainedError;
-use names::{Network, Place, Which};
+use names::{Network, Which};
 use saved::Saved;
 
 /// Weights of one network.
@@ -29,6 +31,8 @@ pub struct Pretrained {
     pub path: PathBuf,
     /// `backbone.*` and `head.*`, in single precision, on the CPU.
     pub tensors: BTreeMap<String, Tensor>,
+    /// What the file calls each of them.
+    pub called: BTreeMap<String, String>,
     /// What was left behind and why, a line each.
     pub notes: Vec<String>,
     /// What is known of them.
@@ -41,55 +45,52 @@ pub struct Pretrained {
 /// # Errors
 /// When nothing there can be read, no tensor of a backbone is found, or there is no teacher.
 pub fn load(path: &Path, which: Which) -> Result<Pretrained, PretrainedError> {
+    let saved = saved::read(path)?;
+    let network = choose(&saved, which)?;
     let Saved {
         path,
         tensors,
+        mut left,
         mut about,
-    } = saved::read(path)?;
-    let named: Vec<(Place, Tensor)> = tensors
-        .into_iter()
-        .map(|(name, tensor)| (names::place(&name), tensor))
-        .collect();
-    let network = choose(&named, which, &path, &about)?;
-    let (mut taken, mut left) = (BTreeMap::new(), BTreeMap::new());
-    for (place, tensor) in named {
-        match place {
-            Place::Of(of, name) if of == network => {
-                taken.insert(name, tensor.to_kind(Kind::Float));
-            }
-            Place::Of(of, _) => *left.entry(of.left_behind()).or_insert(0) += 1,
-            Place::Left(what, why) => *left.entry((what, why)).or_insert(0) += 1,
+    } = saved;
+    let (mut taken, mut called) = (BTreeMap::new(), BTreeMap::new());
+    for named in tensors {
+        if named.network != network {
+            *left.entry(named.network.left_behind()).or_insert(0) += 1;
+            continue;
         }
+        if let Some(other) = called.insert(named.name.clone(), named.called.clone()) {
+            let what = format!("both {other} and {} are {}", named.called, named.name);
+            return Err(PretrainedError::Unreadable { path, what });
+        }
+        taken.insert(named.name, named.tensor.to_kind(Kind::Float));
     }
     if let Network::Student | Network::Teacher = network {
         about.set_which(which);
     }
-    let note = |((what, why), count): (&(String, &str), &u64)| match count {
+    let note = |((what, why), count): (&(String, String), &u64)| match count {
         1 => format!("left out {what}: {why}"),
         count => format!("left out {what} ({count} tensors): {why}"),
     };
     Ok(Pretrained {
         path,
         tensors: taken,
+        called,
         notes: left.iter().map(note).collect(),
         about,
     })
 }
 
 /// The network of the file that is meant.
-fn choose(
-    named: &[(Place, Tensor)],
-    which: Which,
-    path: &Path,
-    about: &About,
-) -> Result<Network, PretrainedError> {
+fn choose(saved: &Saved, which: Which) -> Result<Network, PretrainedError> {
     let has = |network| {
-        let is_of = |place: &Place| matches!(place, Place::Of(of, name) if *of == network && name.starts_with("backbone."));
-        named.iter().any(|(place, _)| is_of(place))
+        let mut tensors = saved.tensors.iter();
+        tensors.any(|named| named.network == network && named.name.starts_with("backbone."))
     };
     let wanted = Network::from(which);
-    let is_alone = has(Network::Only) && (which == Which::Student || about.which() == Some(which));
-    let path = path.to_owned();
+    let is_alone =
+        has(Network::Only) && (which == Which::Student || saved.about.which() == Some(which));
+    let path = saved.path.clone();
     if has(wanted) {
         Ok(wanted)
     } else if is_alone {

@@ -83,13 +83,14 @@ impl Which {
 
 impl Network {
     /// What is said of it where another was asked for.
-    pub(super) fn left_behind(self) -> (String, &'static str) {
+    pub(super) fn left_behind(self) -> (String, String) {
         let name = match self {
             Network::Student => "student.*",
             Network::Teacher => "teacher.*",
             Network::Only => "*",
         };
-        (name.to_owned(), "another network than the one asked for")
+        let why = "another network than the one asked for";
+        (name.to_owned(), why.to_owned())
     }
 }
 

@@ -11,6 +11,7 @@ mod loss;
 mod models;
 mod optim;
 mod oracle;
+mod pretrained;
 mod resume;
 mod schedules;
 mod steps;
