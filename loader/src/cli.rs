@@ -39,9 +39,9 @@ pub enum Command {
 /// Arguments of `loader serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Folder that `shard-tool pack` wrote.
-    #[arg(value_name = "SHARDS")]
-    pub data: PathBuf,
+    /// Folder that `shard-tool pack` wrote. Several are served as one data set: samples one after another, classes of one name as one class.
+    #[arg(value_name = "SHARDS", required = true)]
+    pub data: Vec<PathBuf>,
     /// Where to listen [default: one per user and data set].
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
@@ -69,9 +69,9 @@ pub struct ServeArgs {
 /// Arguments of `loader status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The data set whose default socket to ask.
+    /// The data set whose default socket to ask; all folders of one that was made of several.
     #[arg(value_name = "SHARDS", required_unless_present = "socket")]
-    pub data: Option<PathBuf>,
+    pub data: Vec<PathBuf>,
     /// The socket to ask.
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,

@@ -1,6 +1,6 @@
 //! The daemon's settings: arguments in, validated values out.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use loader_ipc::{MAX_SLOTS, default_socket};
@@ -10,8 +10,8 @@ use crate::cli::ServeArgs;
 /// Validated settings of `loader serve`.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
-    /// Folder of the packed data set.
-    pub data: PathBuf,
+    /// Folders of the packed data set.
+    pub data: Vec<PathBuf>,
     /// Where to listen.
     pub socket: PathBuf,
     /// Threads that decode and augment.
@@ -71,8 +71,16 @@ impl ServeConfig {
     }
 }
 
+impl ServeConfig {
+    /// The folders for a person.
+    pub fn shown_data(&self) -> String {
+        let shown = self.data.iter().map(|dir| dir.display().to_string());
+        shown.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// The socket that was named, else the data set's own.
-pub fn socket_or_default(socket: Option<PathBuf>, data: &Path) -> PathBuf {
+pub fn socket_or_default(socket: Option<PathBuf>, data: &[PathBuf]) -> PathBuf {
     socket.unwrap_or_else(|| default_socket(data))
 }
 
@@ -87,7 +95,7 @@ mod tests {
 
     fn args() -> ServeArgs {
         ServeArgs {
-            data: "/data".into(),
+            data: vec!["/data".into()],
             socket: None,
             workers: Some(3),
             slots: 4,
@@ -118,9 +126,9 @@ mod tests {
             ..args()
         })
         .unwrap();
-        assert_eq!(named.socket, Path::new("/run/x"));
+        assert_eq!(named.socket, PathBuf::from("/run/x"));
         let unnamed = ServeConfig::resolve(args()).unwrap();
-        assert_eq!(unnamed.socket, default_socket(Path::new("/data")));
+        assert_eq!(unnamed.socket, default_socket(&["/data"]));
         assert_eq!(unnamed.num_workers, 3);
     }
 }

@@ -94,7 +94,7 @@ impl Daemon {
         DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id() as i32,
-            data: self.services.shards.dir().display().to_string(),
+            data: self.shown_folders(),
             socket: self.config.socket.display().to_string(),
             uptime_s: self.started.elapsed().as_secs_f64(),
             num_workers: self.services.pool.num_workers(),
@@ -105,6 +105,11 @@ impl Daemon {
                 .map(|stream| stream.status())
                 .collect(),
         }
+    }
+
+    fn shown_folders(&self) -> Vec<String> {
+        let dirs = self.services.shards.dirs();
+        dirs.map(|dir| dir.display().to_string()).collect()
     }
 
     fn accept_all(self: Arc<Daemon>, listener: &Listener) {

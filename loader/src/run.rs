@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use image::ImageError;
 use loader_ipc::{ErrorKind, IpcError, Listener};
@@ -47,11 +46,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
     shutdown
         .on_signals()
         .map_err(IpcError::no_thread("signals"))?;
-    let owner = format!(
-        "pid {} serving {}",
-        std::process::id(),
-        config.data.display()
-    );
+    let owner = format!("pid {} serving {}", std::process::id(), config.shown_data());
     let listener = Listener::bind(&config.socket, &owner)?;
     listener.host_channels();
     if listener.removed_stale() {
@@ -88,8 +83,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
 /// # Errors
 /// When no daemon answers.
 pub fn status(args: &StatusArgs) -> Result<(), Failure> {
-    let data = args.data.clone().unwrap_or_else(|| PathBuf::from("."));
-    let status = status::fetch(&socket_or_default(args.socket.clone(), &data))?;
+    let status = status::fetch(&socket_or_default(args.socket.clone(), &args.data))?;
     let text = match args.json {
         true => serde_json::to_string(&status).expect("a status is plain data"),
         false => status::table(&status),
@@ -117,7 +111,7 @@ fn announce(config: &ServeConfig, shards: &Shards) -> Result<(), Failure> {
     }
     tracing::info!(
         "serving {} at {} with {} threads (cores this process may use; --workers N)",
-        config.data.display(),
+        config.shown_data(),
         config.socket.display(),
         config.num_workers
     );

@@ -23,7 +23,7 @@ pub fn table(status: &DaemonStatus) -> String {
             status.pid,
             duration(status.uptime_s)
         ),
-        format!("data   {}", status.data),
+        format!("data   {}", status.data.join(", ")),
         format!("socket {}", status.socket),
         format!("work   {} threads", status.num_workers),
     ];
@@ -129,7 +129,7 @@ mod tests {
         let status = DaemonStatus {
             version: "0.1.0".into(),
             pid: 7,
-            data: "/data".into(),
+            data: vec!["/data".into()],
             socket: "/run/loader.sock".into(),
             uptime_s: 3_725.0,
             num_workers: 2,

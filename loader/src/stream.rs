@@ -14,7 +14,7 @@ use crate::failures::Failures;
 use crate::pipeline::{Job, Pool, StreamContext};
 use crate::set_error;
 use crate::shutdown::Shutdown;
-use crate::source::{Plan, Shards};
+use crate::source::{Plan, Selection, Shards};
 
 /// How often a stream that waits for a free slot looks whether it should stop.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -58,17 +58,21 @@ impl Stream {
         services: &Services,
         id: u64,
         connection: &Connection,
-        subscription: Subscription,
+        mut subscription: Subscription,
     ) -> Result<Stream, Reason> {
         let set = services.shards.split(&subscription.split);
         let set = set.map_err(|error| set_error::reason(&error))?;
-        let plan = Plan::new(&subscription, set.num_samples())?;
+        let selection = match subscription.subset.take() {
+            Some(names) => Selection::named(&set, &names)?,
+            None => Selection::all(&set),
+        };
+        let plan = Plan::new(&subscription, selection.num_samples())?;
         let num_slots = subscription.num_slots.unwrap_or(services.num_slots);
         let geometry = Geometry::new(&subscription.recipe, subscription.batch_size, num_slots);
         let publisher = Publisher::create(&geometry)?;
         let info = StreamInfo {
             pid: std::process::id() as i32,
-            num_samples: set.num_samples(),
+            num_samples: selection.num_samples(),
             classes: set.classes().to_vec(),
             steps_per_epoch: plan.steps_per_epoch(),
             num_batches: plan.num_batches(&subscription),
@@ -78,6 +82,7 @@ impl Stream {
         };
         let context = Arc::new(StreamContext {
             set,
+            selection,
             split: subscription.split.clone(),
             recipe: subscription.recipe.clone(),
             seed: subscription.seed,
@@ -179,7 +184,10 @@ impl Stream {
             step,
             num_valid: rows.len(),
         });
-        for (sample_id, writer) in rows.into_iter().zip(writers) {
+        let ids = rows
+            .into_iter()
+            .map(|place| self.context.selection.id(place));
+        for (sample_id, writer) in ids.zip(writers) {
             let job = Job {
                 stream: Arc::clone(&self.context),
                 epoch: epoch as u32,

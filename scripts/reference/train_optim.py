@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Oracle for the optimisers: torch.optim's SGD and AdamW, and LARS from its formula, over several steps.
+"""Oracle for the optimisers: torch.optim's SGD, also Nesterov's with one parameter at ten times the rate, and AdamW, and LARS from its formula, over several steps.
 
 usage: train_optim.py OUT.npz
 Parameters: a matrix, a dense and a depthwise convolution, a vector, a matrix of zeros, and one whose gradient is missing in
@@ -36,12 +36,13 @@ def record(method, step, parameters):
         out[f"{method}/{step}/{name}"] = value.detach().numpy().copy()
 
 
-def with_torch(method, make, scale):
+def with_torch(method, make, scale, factor=1.0):
     parameters = {name: value.clone().requires_grad_() for name, value in start.items()}
     optimizer = make([{"params": [value], "name": name} for name, value in parameters.items()])
     for step, (lr, weight_decay) in enumerate(rates):
         for group in optimizer.param_groups:
-            group["lr"], group["weight_decay"] = lr * scale, decay(group["name"], weight_decay)
+            own = factor if group["name"] == "matrix" else 1.0
+            group["lr"], group["weight_decay"] = lr * scale * own, decay(group["name"], weight_decay)
         for name, value in parameters.items():
             value.grad = None if is_frozen(name, step) else grads[step][name].clone()
         optimizer.step()
@@ -67,6 +68,7 @@ def lars():
 
 with_torch("SGD", lambda groups: torch.optim.SGD(groups, lr=0.1, momentum=0.9), 1.0)
 with_torch("AdamW", lambda groups: torch.optim.AdamW(groups, lr=0.1), 0.1)
+with_torch("Nesterov", lambda groups: torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True), 1.0, 10.0)
 lars()
 for name, value in grads[0].items():
     value = value.clone()

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::checkpoint::CheckpointError;
+use crate::config::DeviceChoice;
 use crate::failure::Failure;
+use crate::pretrained::names::Which;
 use crate::run_dir::Existing;
 
 /// Trains a network without labels on the views that a loader serves.
@@ -33,6 +35,9 @@ pub enum Command {
     Bench(BenchArgs),
     /// List name and shape of every tensor that a run may be given to start from.
     Names(NamesArgs),
+    /// Measure what weights are worth without training: k nearest neighbours of the validation split, in the training split and among
+    /// themselves.
+    Eval(EvalArgs),
 }
 
 /// What a run is told.
@@ -95,11 +100,43 @@ pub struct BenchArgs {
     pub json: bool,
 }
 
+/// What `trainer eval` is told.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Weights: a checkpoint's or a run's folder, or a file of ours or others.
+    #[arg(value_name = "WEIGHTS")]
+    pub weights: PathBuf,
+    /// Folder of packed shards; several are one data set.
+    #[arg(long, value_name = "SHARDS", required = true, num_args = 1..)]
+    pub data: Vec<PathBuf>,
+    /// The network to measure, where there are two.
+    #[arg(long, value_enum, default_value_t = Which::Student)]
+    pub which: Which,
+    /// Neighbours that vote.
+    #[arg(long, value_name = "K", default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..))]
+    pub knn_k: i64,
+    /// Side of an image in pixels [default: that of the run's global views, else 224].
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=3584))]
+    pub size: Option<u32>,
+    /// Images per batch.
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub batch: u32,
+    /// Where the loader listens [default: the data set's own socket; where none answers, one is started].
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    pub device: DeviceChoice,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
 impl Cli {
     /// Whether there is arithmetic to do, so that libtorch's threads matter.
     pub fn computes(&self) -> bool {
         match &self.command {
-            Some(Command::Bench(_)) => true,
+            Some(Command::Bench(_) | Command::Eval(_)) => true,
             Some(Command::Names(_)) => false,
             None => !self.run.keys && !self.run.check,
         }

@@ -139,6 +139,18 @@ fn accuracy_curves(lines: &[Line]) -> Vec<Curve> {
     };
     vec![
         Curve {
+            name: "top-1",
+            color: BLUE,
+            width: 2,
+            points: points(&|at| at.top1),
+        },
+        Curve {
+            name: "top-5",
+            color: ORANGE,
+            width: 2,
+            points: points(&|at| at.top5),
+        },
+        Curve {
             name: "kNN top-1",
             color: BLUE,
             width: 2,

@@ -56,13 +56,24 @@ impl Learner {
         }
     }
 
-    /// One update. The norm among what was measured is that of the network's gradient, before it was clipped and without the probe's.
+    /// Multiplies the learning rate of the parameters that `is_scaled` names.
+    pub fn scale_lr(&mut self, factor: f64, is_scaled: impl Fn(&str) -> bool) {
+        self.optimizer.scale_lr(factor, is_scaled);
+    }
+
+    /// One update from a method's loss and the probe's. The norm among what was measured is that of [`Learner::descend`].
     pub fn learn(&mut self, lesson: Lesson) -> StepStats {
-        let Lesson { losses, frozen, .. } = &lesson;
         let probe = self.probe.as_ref();
         let probed = probe.and_then(|probe| probe.loss(lesson.features_bd, lesson.batch));
-        let loss = losses.with_probe(probed.as_ref());
-        let mut gradients = timed(BACKWARD, || self.gradients(&loss));
+        let loss = lesson.losses.with_probe(probed.as_ref());
+        let norm = self.descend(&loss, lesson.rates, lesson.frozen);
+        StepStats::new(lesson.losses, probed, norm)
+    }
+
+    /// One update from a loss; gives the norm of the network's gradient, before it was clipped and without the probe's. A parameter with
+    /// `frozen` in its name is left alone, as if it had no gradient.
+    pub fn descend(&mut self, loss: &Tensor, rates: Rates, frozen: Option<&str>) -> Tensor {
+        let mut gradients = timed(BACKWARD, || self.gradients(loss));
         let norm = no_grad(|| self.norm(&gradients));
         let is_frozen = |name: &str| frozen.is_some_and(|part| name.contains(part));
         timed(OPTIMISER, || {
@@ -70,9 +81,9 @@ impl Learner {
                 self.optimizer
                     .clip(&mut gradients, self.clip_grad, is_of_network);
             }
-            self.optimizer.step(&gradients, lesson.rates, is_frozen);
+            self.optimizer.step(&gradients, rates, is_frozen);
         });
-        StepStats::new(lesson.losses, probed, norm)
+        norm
     }
 
     /// The mean over ranks of the gradient of each parameter.

@@ -38,6 +38,7 @@ pub mod run_dir;
 pub mod scalars;
 pub mod schedule;
 pub mod stop;
+pub mod subset;
 pub mod tensorboard;
 pub mod train_loop;
 pub mod validate;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::config::Settings;
+use crate::config::LoaderSettings;
 use crate::failure::Failure;
 use crate::output::{show, tell};
 use crate::own_socket::{self, OwnSocket};
@@ -44,34 +44,36 @@ struct LoaderProcess {
 }
 
 impl Loader {
-    /// Finds the loader at `LOADER.SOCKET` (or the data set's own default), or starts one.
+    /// Finds the loader at `LOADER.SOCKET` (or the data set's own default), or starts one whose log goes to `log_dir`.
     ///
     /// # Errors
     /// When the data set is not packed, or the loader does not come up.
-    pub fn find(settings: &Settings) -> Result<Loader, Failure> {
-        let named = settings.loader.socket.clone();
-        let socket = named
-            .clone()
-            .unwrap_or_else(|| default_socket(&settings.data_dir));
-        match Client::connect(&socket, settings.loader.timeout) {
-            Ok(client) => Loader::with(&client, socket, &settings.data_dir),
-            Err(IpcError::NoDaemon { .. }) => Loader::start(settings, named),
+    pub fn find(
+        data_dirs: &[PathBuf],
+        settings: &LoaderSettings,
+        log_dir: &Path,
+    ) -> Result<Loader, Failure> {
+        let named = settings.socket.clone();
+        let socket = named.clone().unwrap_or_else(|| default_socket(data_dirs));
+        match Client::connect(&socket, settings.timeout) {
+            Ok(client) => Loader::with(&client, socket, data_dirs),
+            Err(IpcError::NoDaemon { .. }) => Loader::start(data_dirs, named, log_dir),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn with(client: &Client, socket: PathBuf, data_dir: &Path) -> Result<Loader, Failure> {
+    fn with(client: &Client, socket: PathBuf, data_dirs: &[PathBuf]) -> Result<Loader, Failure> {
         let status = client.status()?;
         let mut line = format!(
             "loader: pid {} at {}, serving {}",
             status.pid,
             socket.display(),
-            status.data
+            status.data.join(", ")
         );
-        if !is_same_folder(Path::new(&status.data), data_dir) {
+        if !are_same_folders(&status.data, data_dirs) {
             line += &format!(
                 " (warning: not DATA.PATH_TO_DATA_DIR {}, which is not read)",
-                data_dir.display()
+                shown(data_dirs)
             );
         }
         Ok(Loader {
@@ -81,8 +83,12 @@ impl Loader {
         })
     }
 
-    fn start(settings: &Settings, named: Option<PathBuf>) -> Result<Loader, Failure> {
-        check_packed(&settings.data_dir)?;
+    fn start(
+        data_dirs: &[PathBuf],
+        named: Option<PathBuf>,
+        log_dir: &Path,
+    ) -> Result<Loader, Failure> {
+        data_dirs.iter().try_for_each(|dir| check_packed(dir))?;
         let (socket, own_socket) = match named {
             Some(socket) => (socket, None),
             None => {
@@ -90,8 +96,8 @@ impl Loader {
                 (own.path().to_owned(), Some(own))
             }
         };
-        let log = settings.output_dir.join("loader.log");
-        let child = spawn(&settings.data_dir, &socket, &log)?;
+        let log = log_dir.join("loader.log");
+        let child = spawn(data_dirs, &socket, &log)?;
         let mut own = LoaderProcess {
             child,
             log,
@@ -101,7 +107,7 @@ impl Loader {
         let line = format!(
             "loader: started pid {} for {}; its log: {}",
             own.child.id(),
-            settings.data_dir.display(),
+            shown(data_dirs),
             own.log.display()
         );
         Ok(Loader {
@@ -183,10 +189,10 @@ fn choose_socket(folder: &Path) -> Result<OwnSocket, Failure> {
 }
 
 /// Starts the loader beside this executable, in a process group of its own so that Ctrl-C reaches only us.
-fn spawn(data_dir: &Path, socket: &Path, log: &Path) -> Result<Child, Failure> {
+fn spawn(data_dirs: &[PathBuf], socket: &Path, log: &Path) -> Result<Child, Failure> {
     let binary = std::env::current_exe()
         .map(|exe| exe.with_file_name("loader"))
-        .map_err(Failure::io("finding our own executable", data_dir))?;
+        .map_err(Failure::io("finding our own executable", log))?;
     if !binary.is_file() {
         return Err(Failure::Usage(format!(
             "no loader answers and there is none to start; {}; build it (cargo build --release -p loader) or start one and set LOADER.SOCKET",
@@ -199,7 +205,7 @@ fn spawn(data_dir: &Path, socket: &Path, log: &Path) -> Result<Child, Failure> {
         .map_err(Failure::io("writing the loader's log", log))?;
     Command::new(&binary)
         .arg("serve")
-        .arg(data_dir)
+        .args(data_dirs)
         .arg("--socket")
         .arg(socket)
         .arg("--until-stdin-closes")
@@ -225,6 +231,16 @@ fn check_packed(data_dir: &Path) -> Result<(), Failure> {
         "this folder is not packed (it has no {MANIFEST}); DATA.PATH_TO_DATA_DIR {shown}; run: shard-tool pack {shown} --out {shown}-shards, \
          then set DATA.PATH_TO_DATA_DIR {shown}-shards"
     )))
+}
+
+fn shown(dirs: &[PathBuf]) -> String {
+    let shown = dirs.iter().map(|dir| dir.display().to_string());
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+fn are_same_folders(served: &[String], wanted: &[PathBuf]) -> bool {
+    let mut pairs = served.iter().zip(wanted);
+    served.len() == wanted.len() && pairs.all(|(one, other)| is_same_folder(Path::new(one), other))
 }
 
 fn is_same_folder(one: &Path, other: &Path) -> bool {

@@ -58,6 +58,15 @@ pub struct ValidationLine {
     pub knn_split: String,
     /// Labelled images that were scored.
     pub knn_samples: usize,
+    /// Of a classifier: top-1 in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top1: Option<f64>,
+    /// Of a classifier: top-5 in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top5: Option<f64>,
+    /// Of a classifier: cross-entropy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_loss: Option<f64>,
 }
 
 /// Any line of `metrics.jsonl`.
@@ -131,6 +140,9 @@ impl Metrics {
             ("knn_top1", line.knn_top1),
             ("knn_top5", line.knn_top5),
             ("linear probe", line.probe_top1),
+            ("val_top1", line.top1),
+            ("val_top5", line.top5),
+            ("val_loss", line.val_loss),
         ];
         self.add(&Line::Validation(line.clone()), &values, line.epoch);
     }
@@ -247,6 +259,9 @@ mod tests {
             probe_top1: None,
             knn_split: "val".to_owned(),
             knn_samples: 8,
+            top1: None,
+            top5: None,
+            val_loss: None,
         };
         metrics.validation(&validation);
         for number in 1..=5 {

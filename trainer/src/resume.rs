@@ -88,8 +88,7 @@ fn compare_settings(
     raw: &RawConfig,
 ) -> Result<(), Failure> {
     let now = raw.to_map();
-    let is_read =
-        |key: &Key| !matches!(key.meaning, Meaning::Method(method) if method != raw.method());
+    let is_read = |key: &Key| matches!(key.meaning, Meaning::Ignored(_)) || raw.idle(key).is_none();
     let differs = |key: &&Key| is_read(key) && then.get(key.path) != now.get(key.path);
     let row = |key: &Key| {
         let value =

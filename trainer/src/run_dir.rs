@@ -1,6 +1,6 @@
 //! The folder of a run: made, locked, and never mixed up with another run.
 //!
-//! It holds `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `curves.png`, `loader.log` (of a loader of our own), `trainer.log`
+//! It holds `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `curves.png`, `result.json` (of a classifier), `loader.log` (of a loader of our own), `trainer.log`
 //! (where standard error died) and `run.lock`. Only these are ever removed.
 
 use std::fs::{self, File, OpenOptions};
@@ -76,6 +76,7 @@ impl RunDir {
         let files = [
             metrics::path(&self.path),
             self.path.join("curves.png"),
+            result_path(&self.path),
             output::log_path(&self.path),
         ];
         for file in files {
@@ -85,6 +86,11 @@ impl RunDir {
         }
         Ok(())
     }
+}
+
+/// Where a classifier's result goes.
+pub fn result_path(dir: &Path) -> PathBuf {
+    dir.join("result.json")
 }
 
 /// An advisory lock; the file names its owner for whoever comes second.

@@ -5,19 +5,16 @@ use tch::{Device, Kind, Tensor};
 use crate::loss::parts::LossParts;
 use crate::probe::ProbeLoss;
 
-/// What one step measured, by name; the numbers still lie on the device. `loss` is always there: the self-supervised loss alone.
+/// What one step measured, by name; the numbers still lie on the device. `loss` is always there: the method's loss, without a probe's.
 #[derive(Debug)]
 pub struct StepStats {
     scalars: Vec<(&'static str, Tensor)>,
 }
 
 impl StepStats {
-    /// What every method measures: its loss and both halves, what the probe made of the batch, the norm of the gradient.
+    /// What every self-supervised method measures: its loss and both halves, what the probe made of the batch, the norm of the gradient.
     pub fn new(losses: LossParts, probe: Option<ProbeLoss>, grad_norm: Tensor) -> StepStats {
-        let mut stats = StepStats {
-            scalars: Vec::new(),
-        };
-        stats.add(LOSS, &losses.total);
+        let mut stats = StepStats::of_loss(&losses.total);
         stats.add("loss_global", &losses.global);
         if let Some(local) = &losses.local {
             stats.add("loss_local", local);
@@ -28,6 +25,12 @@ impl StepStats {
         }
         stats.add("grad_norm", &grad_norm);
         stats
+    }
+
+    /// A loss alone, so far.
+    pub fn of_loss(loss: &Tensor) -> StepStats {
+        let scalars = vec![(LOSS, loss.detach())];
+        StepStats { scalars }
     }
 
     /// One number more, a tensor without dimensions.
@@ -55,7 +58,7 @@ const LOSS: &str = "loss";
 pub struct Scalars(Vec<(&'static str, f64)>);
 
 impl Scalars {
-    /// The self-supervised loss.
+    /// The method's loss.
     pub fn loss(&self) -> f64 {
         self.get(LOSS).expect("every step measures its loss")
     }

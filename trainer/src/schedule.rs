@@ -15,6 +15,8 @@ pub struct Schedule {
     base: f64,
     shape: Shape,
     total_steps: u64,
+    /// Steps for which a value stays.
+    held: u64,
 }
 
 /// What follows the warm-up.
@@ -46,6 +48,7 @@ impl Schedule {
             base,
             shape: Shape::Cosine { end },
             total_steps,
+            held: 1,
         }
     }
 
@@ -57,6 +60,7 @@ impl Schedule {
             base,
             shape: Shape::Multistep { milestones, gamma },
             total_steps,
+            held: 1,
         }
     }
 
@@ -67,8 +71,15 @@ impl Schedule {
         self
     }
 
+    /// The same, but a value stays for so many steps.
+    pub fn held_for(mut self, steps: u64) -> Schedule {
+        self.held = steps.max(1);
+        self
+    }
+
     /// The value at `step`, counted from 0.
     pub fn at(&self, step: u64) -> f64 {
+        let step = step - step % self.held;
         let step = step.min(self.total_steps.saturating_sub(1));
         if step < self.warmup_steps {
             return linspace(self.warmup_start, self.base, self.warmup_steps, step);
@@ -126,6 +137,15 @@ mod tests {
         let schedule = Schedule::cosine(1.0, 0.0, 4).with_warmup(0.25, 4);
         let values: Vec<f64> = (0..6).map(|step| schedule.at(step)).collect();
         assert_eq!(values, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn a_schedule_that_is_held_changes_with_the_epoch_alone() {
+        let by_step = Schedule::cosine(1.0, 0.0, 12);
+        let held = by_step.clone().held_for(4);
+        let values: Vec<f64> = (0..12).map(|step| held.at(step)).collect();
+        let wanted: Vec<f64> = (0..12).map(|step| by_step.at(step / 4 * 4)).collect();
+        assert_eq!(values, wanted);
     }
 
     #[test]

@@ -238,6 +238,9 @@ impl TrainLoop {
             probe_top1: found.probe_top1,
             knn_split: validator.split.name().to_owned(),
             knn_samples: found.num_samples,
+            top1: found.classifier.map(|scores| scores.top1),
+            top5: found.classifier.map(|scores| scores.top5),
+            val_loss: found.classifier.map(|scores| scores.loss),
         };
         self.metrics.validation(&line);
         self.progress.line(&validation_text(&line, start.elapsed()));
@@ -300,17 +303,29 @@ impl TrainLoop {
 }
 
 fn validation_text(line: &ValidationLine, took: Duration) -> String {
+    format!(
+        "validation after epoch {}: {} ({} labelled images of {}{}, {:.1} s)",
+        line.epoch,
+        scores_text(line),
+        line.knn_samples,
+        line.knn_split,
+        if line.top1.is_some() {
+            ""
+        } else {
+            ", leave one out"
+        },
+        took.as_secs_f64()
+    )
+}
+
+fn scores_text(line: &ValidationLine) -> String {
     let percent = |value: Option<f64>| value.map_or("none".to_owned(), |v| format!("{v:.2} %"));
+    if let (Some(top1), Some(top5), Some(loss)) = (line.top1, line.top5, line.val_loss) {
+        return format!("top-1 {top1:.2} %, top-5 {top5:.2} %, loss {loss:.4}");
+    }
     let probe = line
         .probe_top1
         .map_or(String::new(), |top1| format!(", probe top-1 {top1:.2} %"));
-    format!(
-        "validation after epoch {}: kNN top-1 {}, top-5 {}{probe} ({} labelled images of {}, leave one out, {:.1} s)",
-        line.epoch,
-        percent(line.knn_top1),
-        percent(line.knn_top5),
-        line.knn_samples,
-        line.knn_split,
-        took.as_secs_f64()
-    )
+    let (one, five) = (percent(line.knn_top1), percent(line.knn_top5));
+    format!("kNN top-1 {one}, top-5 {five}{probe}")
 }

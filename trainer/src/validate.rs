@@ -25,6 +25,8 @@ pub struct Validator {
     pub timeout: Duration,
     /// The validation view.
     pub recipe: Recipe,
+    /// Names of the images to validate on; else all of the split are.
+    pub subset: Option<Vec<String>>,
     /// Images per batch.
     pub batch_size: u32,
     /// Slots of the ring in shared memory.
@@ -74,7 +76,9 @@ impl Validator {
         match self.open(stop) {
             Ok(_) => Ok(None),
             Err(IpcError::Refused(reason))
-                if matches!(reason.kind, ErrorKind::Usage | ErrorKind::Data) =>
+                // A list is of images of one split: none other stands in.
+                if self.subset.is_none()
+                    && matches!(reason.kind, ErrorKind::Usage | ErrorKind::Data) =>
             {
                 self.split = Split::Train;
                 self.open(stop)?;
@@ -129,6 +133,7 @@ impl Validator {
         let subscription = Subscription {
             name: "trainer, validation".to_owned(),
             split: self.split.name().to_owned(),
+            subset: self.subset.clone(),
             recipe: self.recipe.clone(),
             batch_size: self.batch_size,
             rank: 0,
@@ -139,6 +144,7 @@ impl Validator {
             } else {
                 Order::Sequential
             },
+            drop_last: is_sample,
             start_epoch: 0,
             start_step: 0,
             num_epochs: 1,

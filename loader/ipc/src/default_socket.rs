@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 /// The default socket: one per user and data set.
 ///
 /// `$XDG_RUNTIME_DIR/sslight/<id>/loader.sock`, else `/tmp/sslight-<uid>/<id>/loader.sock`, where `<id>` is a hash of the data
-/// set's canonical path.
-pub fn default_socket(shards: &Path) -> PathBuf {
-    let canonical = fs::canonicalize(shards).unwrap_or_else(|_| shards.to_owned());
-    let id = fnv1a(canonical.as_os_str().as_encoded_bytes());
+/// set's canonical path, or of all paths of a set that is made of several.
+pub fn default_socket(shards: &[impl AsRef<Path>]) -> PathBuf {
+    let canonical = |dir: &Path| fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+    let paths = shards.iter().map(|dir| canonical(dir.as_ref()));
+    // No path has a zero.
+    let bytes = paths.map(|path| path.into_os_string().into_encoded_bytes());
+    let id = fnv1a(&bytes.collect::<Vec<_>>().join(&0));
     runtime_dir().join(format!("{id:016x}")).join("loader.sock")
 }
 
@@ -39,13 +42,11 @@ mod tests {
 
     #[test]
     fn each_data_set_has_its_own_socket() {
+        assert_ne!(default_socket(&["/data/a"]), default_socket(&["/data/b"]));
+        assert_eq!(default_socket(&["/data/a"]), default_socket(&["/data/a"]));
         assert_ne!(
-            default_socket(Path::new("/data/a")),
-            default_socket(Path::new("/data/b"))
-        );
-        assert_eq!(
-            default_socket(Path::new("/data/a")),
-            default_socket(Path::new("/data/a"))
+            default_socket(&["/data/a", "/data/b"]),
+            default_socket(&["/data/a"])
         );
     }
 }

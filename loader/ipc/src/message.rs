@@ -13,6 +13,9 @@ pub struct Subscription {
     pub name: String,
     /// Split of the data set, such as `train` or `val`.
     pub split: String,
+    /// Names of the samples to serve; `None` serves all of the split. A name is that of an image file, with or without extension, alone or
+    /// behind its class: `n01440764/n01440764_18.JPEG`. Their order means nothing.
+    pub subset: Option<Vec<String>>,
     /// The views of every image.
     pub recipe: Recipe,
     /// Samples in a batch of this rank.
@@ -25,6 +28,9 @@ pub struct Subscription {
     pub seed: u64,
     /// Order of the samples.
     pub order: Order,
+    /// Whether samples that fill no global batch at the end of an epoch are left out; else the last batch may be partial
+    /// ([`crate::Lease::num_valid`]).
+    pub drop_last: bool,
     /// Epoch to start in.
     pub start_epoch: u64,
     /// Step within the start epoch to start at.
@@ -39,9 +45,9 @@ pub struct Subscription {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// A seeded permutation of all samples, another one each epoch; a last partial global batch is dropped.
+    /// A seeded permutation of all samples, another one each epoch.
     Shuffled,
-    /// By sample id; the last batch may be partial ([`crate::Lease::num_valid`]).
+    /// By sample id.
     Sequential,
 }
 
@@ -50,7 +56,7 @@ pub enum Order {
 pub struct StreamInfo {
     /// Process id of the daemon.
     pub pid: i32,
-    /// Samples in the split.
+    /// Samples that are served in an epoch, and those that are left out at its end: all of the split, or of the subset.
     pub num_samples: u64,
     /// Class names by label.
     pub classes: Vec<String>,
@@ -104,8 +110,8 @@ pub struct DaemonStatus {
     pub version: String,
     /// Process id of the daemon.
     pub pid: i32,
-    /// Folder of the data set.
-    pub data: String,
+    /// Folders of the data set.
+    pub data: Vec<String>,
     /// Where it listens.
     pub socket: String,
     /// Seconds since start.

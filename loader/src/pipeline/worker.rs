@@ -1,6 +1,6 @@
 //! One worker: decode a sample once, make all its views, write them where the subscriber reads them.
 //!
-//! In place of a bad sample comes the next good one: ids count up, and begin anew at the end of the split. Its row then has the views and the
+//! In place of a bad sample comes the next good one that the stream serves: ids count up, and begin anew at the end. Its row then has the views and the
 //! label of the other sample. Every rank finds the same one. Trouble that is no sample's fault, such as a full disk, stops the daemon instead.
 //! Each worker belongs to one thread.
 
@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use image_decode::{DecodeError, Decoder, Outcome, RgbImage};
 use loader_ipc::recipe::ViewSpec;
 use loader_ipc::{ErrorKind, NO_LABEL, Reason, Recipe, SampleWriter};
-use shard_format::{Sample, ShardSet};
+use shard_format::Sample;
 
 use crate::augment::{CpuAugmenter, ViewKey, draw};
 use crate::failures::{BadSample, Failures, Verdict};
 use crate::set_error;
 use crate::shutdown::{Shutdown, Stop};
+use crate::source::{Samples, Selection};
 
 /// How many neighbours are tried in place of a bad sample.
 const MAX_REPLACEMENTS: u64 = 64;
@@ -23,8 +24,10 @@ const MAX_REPLACEMENTS: u64 = 64;
 /// What all rows of a stream share.
 #[derive(Debug)]
 pub struct StreamContext {
-    /// The samples.
-    pub set: Arc<ShardSet>,
+    /// The split.
+    pub set: Arc<Samples>,
+    /// Those of it that are served.
+    pub selection: Selection,
     /// Name of the split.
     pub split: String,
     /// The views.
@@ -120,9 +123,9 @@ impl Worker {
     }
 
     fn decode_or_replace(&mut self, stream: &StreamContext, sample_id: u64) -> Option<(u64, i64)> {
-        let num_samples = stream.set.num_samples();
+        let num_samples = stream.selection.num_samples();
         for distance in 0..num_samples.min(MAX_REPLACEMENTS + 1) {
-            let id = (sample_id + distance) % num_samples;
+            let id = stream.selection.after(sample_id, distance);
             if let Some(label) = self.decode_sample(stream, id) {
                 return Some((id, label));
             }

@@ -2,7 +2,11 @@
 
 pub mod order;
 pub mod plan;
+mod samples;
+mod selection;
 mod shards;
 
 pub use plan::{Plan, Rows};
+pub use samples::Samples;
+pub use selection::Selection;
 pub use shards::Shards;

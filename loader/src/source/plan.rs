@@ -1,4 +1,4 @@
-//! Which samples make up which batch: pure arithmetic over the subscription and the size of the split.
+//! Which samples make up which batch: pure arithmetic over the subscription and the number of samples.
 
 use loader_ipc::{ErrorKind, Order, Reason, StreamInfo, Subscription};
 
@@ -16,11 +16,12 @@ pub struct Plan {
     steps_per_epoch: u64,
 }
 
-/// The sample ids of one batch of one rank, in row order; shorter than the batch only at the end of a sequential epoch.
+/// The samples of one batch of one rank in row order, each by its place among those that are served; fewer than a batch only at the end of an
+/// epoch.
 pub type Rows = Vec<u64>;
 
 impl Plan {
-    /// The plan for `subscription` over a split of `num_samples`.
+    /// The plan for `subscription` over `num_samples` that are served.
     ///
     /// # Errors
     /// When the subscription's numbers make no sense, or the split is smaller than one global batch.
@@ -35,9 +36,10 @@ impl Plan {
         } = subscription;
         check(subscription)?;
         let global_batch = u64::from(batch_size) * u64::from(world_size);
-        let steps_per_epoch = match order {
-            Order::Shuffled => num_samples / global_batch,
-            Order::Sequential => num_samples.div_ceil(global_batch),
+        let steps_per_epoch = if subscription.drop_last {
+            num_samples / global_batch
+        } else {
+            num_samples.div_ceil(global_batch)
         };
         let (batch_size, rank, world_size) = (batch_size.into(), rank.into(), world_size.into());
         if steps_per_epoch == 0 {
@@ -138,12 +140,14 @@ mod tests {
         Subscription {
             name: String::new(),
             split: "train".into(),
+            subset: None,
             recipe: Recipe::evaluation(8, 8),
             batch_size,
             rank,
             world_size,
             seed: 5,
             order,
+            drop_last: order == Order::Shuffled,
             start_epoch: 0,
             start_step: 0,
             num_epochs: 2,
@@ -195,6 +199,22 @@ mod tests {
             seen.sort_unstable();
             prop_assert!(seen.into_iter().eq(0..num_samples));
         }
+    }
+
+    #[test]
+    fn a_shuffled_epoch_that_drops_nothing_ends_with_a_partial_batch() {
+        let whole = Subscription {
+            drop_last: false,
+            ..subscription(Order::Shuffled, 4, 0, 1)
+        };
+        let plan = Plan::new(&whole, 10).unwrap();
+        assert_eq!(plan.steps_per_epoch(), 3);
+        let info = info(&plan, &whole);
+        let epoch: Vec<Rows> = (0..3).map(|step| plan.rows(&info, step)).collect();
+        assert_eq!(epoch[2].len(), 2);
+        let mut seen = epoch.concat();
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq(0..10));
     }
 
     #[test]

@@ -1,64 +1,93 @@
-//! The splits of one packed data set, opened when first asked for and shared by all streams.
+//! The splits of a data set, one or several packed sets, opened when first asked for and shared by all streams.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::samples::Samples;
 use shard_format::{CutShard, FormatError, Manifest, ReadOptions, ShardSet, check_room_to_unpack};
 
-/// A packed data set.
+/// A data set: one folder that was packed, or several as one.
 #[derive(Debug)]
 pub struct Shards {
+    folders: Vec<Folder>,
+    options: ReadOptions,
+    opened: Mutex<BTreeMap<String, Arc<Samples>>>,
+}
+
+#[derive(Debug)]
+struct Folder {
     dir: PathBuf,
     manifest: Manifest,
-    options: ReadOptions,
-    opened: Mutex<BTreeMap<String, Arc<ShardSet>>>,
 }
 
 impl Shards {
-    /// Opens the set in `dir` and checks that the shards of every split are those of the manifest. Damage that `options` allow is logged.
+    /// Opens the sets in `dirs`, of which there is at least one, and checks that the shards of every split are those of the manifest. Damage that
+    /// `options` allow is logged.
     ///
     /// # Errors
-    /// When `dir` is no packed set, when its files have changed, or when there is no room to unpack those that are compressed.
-    pub fn open(dir: &Path, options: ReadOptions) -> Result<Shards, FormatError> {
-        let manifest = Manifest::load(dir)?;
+    /// When one is no packed set, when its files have changed, or when there is no room to unpack those that are compressed.
+    pub fn open(dirs: &[PathBuf], options: ReadOptions) -> Result<Shards, FormatError> {
+        let folder = |dir: &PathBuf| {
+            let manifest = Manifest::load(dir)?;
+            let dir = dir.clone();
+            Ok(Folder { dir, manifest })
+        };
         let shards = Shards {
-            dir: dir.to_owned(),
-            manifest,
+            folders: dirs
+                .iter()
+                .map(folder)
+                .collect::<Result<_, FormatError>>()?,
             options,
             opened: Mutex::default(),
         };
         let mut num_bytes_to_unpack = 0;
-        for split in shards.manifest.split_names() {
-            num_bytes_to_unpack += shards.split(&split)?.num_bytes_to_unpack();
+        for split in shards.split_names() {
+            let samples = shards.split(&split)?;
+            num_bytes_to_unpack += samples
+                .sets()
+                .map(ShardSet::num_bytes_to_unpack)
+                .sum::<u64>();
         }
         check_room_to_unpack(num_bytes_to_unpack)?;
         Ok(shards)
     }
 
-    /// The folder.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// The folders.
+    pub fn dirs(&self) -> impl Iterator<Item = &PathBuf> {
+        self.folders.iter().map(|folder| &folder.dir)
     }
 
-    /// Names of the splits.
+    /// Names of the splits that any folder has.
     pub fn split_names(&self) -> Vec<String> {
-        self.manifest.split_names()
+        let folders = self.folders.iter();
+        let names: BTreeSet<String> = folders
+            .flat_map(|folder| folder.manifest.split_names())
+            .collect();
+        names.into_iter().collect()
     }
 
-    /// The samples of `split`.
+    /// The samples of `split`, of those folders that have it.
     ///
     /// # Errors
     /// When there is no such split, or its files changed.
-    pub fn split(&self, split: &str) -> Result<Arc<ShardSet>, FormatError> {
+    pub fn split(&self, split: &str) -> Result<Arc<Samples>, FormatError> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(set) = opened.get(split) {
-            return Ok(Arc::clone(set));
+        if let Some(samples) = opened.get(split) {
+            return Ok(Arc::clone(samples));
         }
-        let set = Arc::new(ShardSet::open_with(&self.dir, split, self.options)?);
-        tell(&set);
-        opened.insert(split.to_owned(), Arc::clone(&set));
-        Ok(set)
+        let has_split = |folder: &&Folder| folder.manifest.splits.contains_key(split);
+        let mut having: Vec<&Folder> = self.folders.iter().filter(has_split).collect();
+        if having.is_empty() {
+            // It says what there is instead.
+            having.extend(self.folders.first());
+        }
+        let open = |folder: &&Folder| ShardSet::open_with(&folder.dir, split, self.options);
+        let sets: Vec<ShardSet> = having.iter().map(open).collect::<Result<_, _>>()?;
+        sets.iter().for_each(tell);
+        let samples = Arc::new(Samples::of(sets));
+        opened.insert(split.to_owned(), Arc::clone(&samples));
+        Ok(samples)
     }
 }
 

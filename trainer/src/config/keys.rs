@@ -1,8 +1,11 @@
 //! Every key there is: its kind, its default, and whether it means something here, and for a run that is continued. The reference's keys and defaults, and
 //! our own `LOADER.*`, `DEVICE`, `TRAIN.MAX_STEPS`, `TRAIN.CHECKPOINTS_KEPT` and `VAL.PERIOD`.
 
-use super::value::Kind::{self, Bool, Choice, Float, Floats, Int, Ints, Text};
-use Meaning::{Here, Ignored, Method};
+use super::job::Job;
+use super::value::Kind::{self, Bool, Choice, Float, Floats, Int, Ints, Text, Texts};
+use Meaning::{
+    DinoHead, Evaluation, Here, Ignored, Lacking, LastBlocks, Method, Optimizer, Pretraining,
+};
 use OnResume::{Fixed, Free, Told};
 
 /// One configuration key.
@@ -14,6 +17,8 @@ pub struct Key {
     pub kind: Kind,
     /// Its value where nothing sets it, as the command line would set it.
     pub default: &'static str,
+    /// The same for the evaluations, where the reference has another.
+    pub in_evaluation: Option<&'static str>,
     /// What it does.
     pub meaning: Meaning,
     /// What a change of it means for a run that is continued.
@@ -36,8 +41,18 @@ pub enum OnResume {
 pub enum Meaning {
     /// It is read.
     Here,
-    /// It is read by this method only.
+    /// It is read by pre-training only.
+    Pretraining,
+    /// It is read by pre-training with this method only.
     Method(&'static str),
+    /// It is read by pre-training with DINO, and by the semi-supervised evaluation, which keeps layers of its head.
+    DinoHead,
+    /// It is read by the evaluations only.
+    Evaluation,
+    /// It is read by the linear evaluation of a transformer only.
+    LastBlocks,
+    /// It is read with this optimiser only.
+    Optimizer(&'static str),
     /// It is accepted and does nothing, for this reason; setting it away from its default is answered by one line.
     Ignored(&'static str),
     /// It asks for something that this version lacks; setting it away from its default is refused.
@@ -55,8 +70,24 @@ const fn key(
         path,
         kind,
         default,
+        in_evaluation: None,
         meaning,
         on_resume,
+    }
+}
+
+impl Key {
+    const fn evaluated_with(mut self, default: &'static str) -> Key {
+        self.in_evaluation = Some(default);
+        self
+    }
+
+    /// Its value where nothing sets it.
+    pub fn default_for(&self, job: Job) -> &'static str {
+        match (job, self.in_evaluation) {
+            (Job::Linear | Job::SemiSupervised, Some(default)) => default,
+            _ => self.default,
+        }
     }
 }
 
@@ -68,7 +99,6 @@ const COUNT: Kind = Int(0, i64::MAX);
 const TEMP: Kind = Float(1e-6, 1e6);
 const WIDTH: Kind = Int(1, 16_777_216);
 const TWO_VIEWS: Meaning = Ignored("no method here makes two views only");
-const SUBSET: Meaning = Meaning::Lacking("training on a listed subset");
 
 /// All keys, section by section.
 #[rustfmt::skip]
@@ -76,19 +106,19 @@ pub const KEYS: &[Key] = &[
     key("TRAIN.DATASET", Text, "imagenet1k", Ignored("the data set is what lies in DATA.PATH_TO_DATA_DIR"), Told),
     key("TRAIN.NUM_CLASSES", Int(0, 1_000_000), "0", Here, Told),
     key("TRAIN.FILE_NAME", Text, "train.h5", Ignored("shards are listed in the data set's manifest"), Told),
-    key("TRAIN.SUBSET_FILE_PATH", Text, "", SUBSET, Told),
+    key("TRAIN.SUBSET_FILE_PATH", Text, "", Here, Told),
     key("TRAIN.BATCH_SIZE", Int(1, 65_536), "128", Here, Fixed),
-    key("TRAIN.CHECKPOINT_PERIOD", Int(1, i64::MAX), "20", Here, Told),
+    key("TRAIN.CHECKPOINT_PERIOD", Int(1, i64::MAX), "20", Here, Told).evaluated_with("10"),
     key("TRAIN.CHECKPOINTS_KEPT", Int(1, i64::MAX), "2", Here, Free),
     key("TRAIN.CHECKPOINT_FILE_PATH", Text, "", Ignored("a run continues from its own latest checkpoint"), Told),
-    key("TRAIN.JOINT_LINEAR_PROBE", Bool, "False", Here, Fixed),
+    key("TRAIN.JOINT_LINEAR_PROBE", Bool, "False", Pretraining, Fixed),
     key("TRAIN.MAX_STEPS", Int(0, i64::MAX), "0", Here, Free),
     key("VAL.DATASET", Text, "imagenet1k", Ignored("the data set is what lies in DATA.PATH_TO_DATA_DIR"), Told),
     key("VAL.FILE_NAME", Text, "val.h5", Ignored("shards are listed in the data set's manifest"), Told),
-    key("VAL.SUBSET_FILE_PATH", Text, "", SUBSET, Told),
+    key("VAL.SUBSET_FILE_PATH", Text, "", Here, Told),
     key("VAL.BATCH_SIZE", Int(1, 65_536), "128", Here, Told),
     key("VAL.PERIOD", Int(0, i64::MAX), "1", Here, Told),
-    key("DATA.PATH_TO_DATA_DIR", Text, "datasets/imagenet_ori/", Here, Told),
+    key("DATA.PATH_TO_DATA_DIR", Texts, "datasets/imagenet_ori/", Here, Told).evaluated_with("./datasets/imagenet1k/"),
     key("DATA.MEAN", Floats(3, 3, 0.0, 1.0), "[0.485, 0.456, 0.406]", Here, Told),
     key("DATA.STD", Floats(3, 3, 1e-6, 1.0), "[0.229, 0.224, 0.225]", Here, Told),
     key("TWO_VIEWS_TRANSFORMS.GLOBAL_CROPS_SCALE", SCALE, "[0.08, 1.0]", TWO_VIEWS, Told),
@@ -100,25 +130,28 @@ pub const KEYS: &[Key] = &[
     key("TWO_VIEWS_TRANSFORMS.GREYSCALE_PROB", PROBS2, "[0.2, 0.2]", TWO_VIEWS, Told),
     key("TWO_VIEWS_TRANSFORMS.CROP_PROB", PROBS2, "[1.0, 1.0]", TWO_VIEWS, Told),
     key("TWO_VIEWS_TRANSFORMS.SOLARIZATION_PROB", PROBS2, "[0.0, 0.2]", TWO_VIEWS, Told),
-    key("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROPS_SCALE", SCALE, "[0.25, 1.0]", Here, Told),
-    key("MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_SCALE", SCALE, "[0.05, 0.25]", Here, Told),
-    key("MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_NUMBER", Int(0, 62), "6", Here, Told),
+    key("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROPS_SCALE", SCALE, "[0.25, 1.0]", Here, Told).evaluated_with("[0.08, 1.0]"),
+    key("MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_SCALE", SCALE, "[0.05, 0.25]", Pretraining, Told),
+    key("MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_NUMBER", Int(0, 62), "6", Pretraining, Told),
     key("MULTI_VIEWS_TRANSFORMS.RANDOM_HORIZONTAL_FLIP_PROB", PROBS2, "[0.5, 0.5]", Here, Told),
-    key("MULTI_VIEWS_TRANSFORMS.GAUSSIAN_BLUR_PROB", Floats(3, 3, 0.0, 1.0), "[1.0, 0.1, 0.5]", Here, Told),
-    key("MULTI_VIEWS_TRANSFORMS.COLOR_JITTER_PROB", PROBS2, "[0.8, 0.8]", Here, Told),
-    key("MULTI_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY", JITTER, "[0.4, 0.4, 0.2, 0.1]", Here, Told),
-    key("MULTI_VIEWS_TRANSFORMS.GREYSCALE_PROB", PROBS2, "[0.2, 0.2]", Here, Told),
+    key("MULTI_VIEWS_TRANSFORMS.GAUSSIAN_BLUR_PROB", Floats(3, 3, 0.0, 1.0), "[1.0, 0.1, 0.5]", Pretraining, Told),
+    key("MULTI_VIEWS_TRANSFORMS.COLOR_JITTER_PROB", PROBS2, "[0.8, 0.8]", Pretraining, Told),
+    key("MULTI_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY", JITTER, "[0.4, 0.4, 0.2, 0.1]", Pretraining, Told),
+    key("MULTI_VIEWS_TRANSFORMS.GREYSCALE_PROB", PROBS2, "[0.2, 0.2]", Pretraining, Told),
     key("MULTI_VIEWS_TRANSFORMS.CROP_PROB", PROBS2, "[1.0, 1.0]", Ignored("every view is cropped"), Told),
-    key("MULTI_VIEWS_TRANSFORMS.LOCAL_CROP_SIZE", SIZE, "96", Here, Told),
+    key("MULTI_VIEWS_TRANSFORMS.LOCAL_CROP_SIZE", SIZE, "96", Pretraining, Told),
     key("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE", SIZE, "224", Here, Told),
-    key("MULTI_VIEWS_TRANSFORMS.SOLARIZATION_PROB", PROBS2, "[0.0, 0.2]", Here, Told),
+    key("MULTI_VIEWS_TRANSFORMS.SOLARIZATION_PROB", PROBS2, "[0.0, 0.2]", Pretraining, Told),
     key("MULTI_VIEWS_TRANSFORMS.CROPS_FOR_ASSIGN", Ints(1, 2, 0, 1), "[0, 1]", Method("SWAV"), Fixed),
-    key("MULTI_VIEWS_TRANSFORMS.NMB_CROPS", Ints(2, 2, 0, 62), "[2, 6]", Here, Told),
-    key("MULTI_VIEWS_TRANSFORMS.LAMBDAS", Floats(2, 2, 0.0, f64::MAX), "[0.142857, 0.857143]", Here, Told),
-    key("MODEL.BACKBONE_ARCH", Choice(&["mobilenet_v2", "resnet18", "resnet34", "resnet50", "vit_tiny", "vit_small", "vit_base"]), "vit_tiny", Here, Fixed),
-    key("MODEL.MODEL_MOMENTUM", Float(0.0, 1.0), "0.99", Here, Told),
-    key("MODEL.MODEL_MOMENTUM_END", Float(0.0, 1.0), "1.0", Here, Told),
-    key("MODEL.PRE_TRAINED_PATH", Text, "", Ignored("pre-training starts from fresh weights"), Told),
+    key("MULTI_VIEWS_TRANSFORMS.NMB_CROPS", Ints(2, 2, 0, 62), "[2, 6]", Pretraining, Told),
+    key("MULTI_VIEWS_TRANSFORMS.LAMBDAS", Floats(2, 2, 0.0, f64::MAX), "[0.142857, 0.857143]", Pretraining, Told),
+    key("MODEL.BACKBONE_ARCH", Choice(&["mobilenet_v2", "resnet18", "resnet34", "resnet50", "vit_tiny", "vit_small", "vit_base"]), "vit_tiny", Here, Fixed).evaluated_with("resnet50"),
+    key("MODEL.MODEL_MOMENTUM", Float(0.0, 1.0), "0.99", Pretraining, Told),
+    key("MODEL.MODEL_MOMENTUM_END", Float(0.0, 1.0), "1.0", Pretraining, Told),
+    key("MODEL.PRE_TRAINED_PATH", Text, "", Evaluation, Told),
+    key("MODEL.PRE_TRAINED_SUP", Bool, "False", Lacking("weights of supervised training are not downloaded; name a file by MODEL.PRE_TRAINED_PATH"), Told),
+    key("MODEL.BACKBONE_WIDTH_MULT", Float(0.0, 16.0), "1.0", Lacking("networks of another width"), Fixed),
+    key("MODEL.BACKBONE_GROUP_FACTOR", Float(0.0, 16.0), "1", Lacking("networks with other groups"), Fixed),
     key("SWAV.FREEZE_PROTOTYPES_EPOCHS", COUNT, "1", Method("SWAV"), Told),
     key("SWAV.EPOCH_QUEUE_STARTS", COUNT, "15", Method("SWAV"), Told),
     key("SWAV.TEMPERATURE", TEMP, "0.1", Method("SWAV"), Told),
@@ -145,28 +178,31 @@ pub const KEYS: &[Key] = &[
     key("DINO.WARMUP_TEACHER_TEMP_EPOCHS", COUNT, "30", Method("DINO"), Told),
     key("DINO.CENTER_MOMENTUM", Float(0.0, 1.0), "0.9", Method("DINO"), Told),
     key("DINOHead.OUTPUT_DIM", WIDTH, "4096", Method("DINO"), Fixed),
-    key("DINOHead.HIDDEN_SIZE", WIDTH, "2048", Method("DINO"), Fixed),
+    key("DINOHead.HIDDEN_SIZE", WIDTH, "2048", DinoHead, Fixed),
     key("DINOHead.BOTTLENECK_DIM", WIDTH, "256", Method("DINO"), Fixed),
-    key("DINOHead.NUM_LAYERS", Int(1, 16), "3", Method("DINO"), Fixed),
-    key("DINOHead.USE_BN_IN_HEAD", Bool, "False", Method("DINO"), Fixed),
+    key("DINOHead.NUM_LAYERS", Int(1, 16), "3", DinoHead, Fixed),
+    key("DINOHead.USE_BN_IN_HEAD", Bool, "False", DinoHead, Fixed).evaluated_with("True"),
     key("DINOHead.NORM_LAST_YEAR", Bool, "True", Method("DINO"), Fixed),
     key("VIT.PATCH_SIZE", Int(1, 224), "16", Here, Fixed),
-    key("VIT.DROP_PATH_RATE", Float(0.0, 0.999), "0.1", Here, Told),
+    key("VIT.DROP_PATH_RATE", Float(0.0, 0.999), "0.1", Pretraining, Told),
+    key("VIT.NUM_LAST_BLOCKS", Int(1, 12), "1", LastBlocks, Fixed),
     key("SOLVER.OPTIMIZING_METHOD", Choice(&["LARS", "SGD", "AdamW"]), "LARS", Here, Fixed),
+    key("SOLVER.NESTEROV", Bool, "False", Optimizer("SGD"), Told),
+    key("SOLVER.LR_FACTOR", Float(0.0, f64::MAX), "1.0", Evaluation, Told),
     key("SOLVER.WD_FACTOR_FOR_BIAS", Float(0.0, f64::MAX), "0.0", Here, Told),
     key("SOLVER.WD_FACTOR_FOR_DW", Float(0.0, f64::MAX), "0.0", Here, Told),
     key("SOLVER.LARS_EXCLUDE_BIAS", Bool, "True", Here, Told),
     key("SOLVER.LARS_EXCLUDE_DW", Bool, "False", Here, Told),
     key("SOLVER.WEIGHT_DECAY", Float(0.0, f64::MAX), "1.0e-6", Here, Told),
-    key("SOLVER.WEIGHT_DECAY_END", Float(0.0, f64::MAX), "0.0", Here, Told),
-    key("SOLVER.TOTAL_EPOCHS", Int(1, i64::MAX), "300", Here, Told),
-    key("SOLVER.WARMUP_EPOCHS", COUNT, "10", Here, Told),
+    key("SOLVER.WEIGHT_DECAY_END", Float(0.0, f64::MAX), "0.0", Pretraining, Told),
+    key("SOLVER.TOTAL_EPOCHS", Int(1, i64::MAX), "300", Here, Told).evaluated_with("100"),
+    key("SOLVER.WARMUP_EPOCHS", COUNT, "10", Here, Told).evaluated_with("0"),
     key("SOLVER.START_WARMUP", Float(0.0, f64::MAX), "0.0", Here, Told),
-    key("SOLVER.BASE_LR", Float(0.0, f64::MAX), "0.3", Here, Told),
-    key("SOLVER.MIN_LR", Float(0.0, f64::MAX), "0.0", Here, Told),
+    key("SOLVER.BASE_LR", Float(0.0, f64::MAX), "0.3", Here, Told).evaluated_with("0.05"),
+    key("SOLVER.MIN_LR", Float(0.0, f64::MAX), "0.0", Here, Told).evaluated_with("1.0e-6"),
     key("SOLVER.MOMENTUM", Float(0.0, 1.0), "0.9", Here, Told),
-    key("SOLVER.CLIP_GRAD", Float(0.0, f64::MAX), "0.0", Here, Told),
-    key("SOLVER.FREEZE_LAST_LAYER", COUNT, "0", Here, Told),
+    key("SOLVER.CLIP_GRAD", Float(0.0, f64::MAX), "0.0", Pretraining, Told),
+    key("SOLVER.FREEZE_LAST_LAYER", COUNT, "0", Pretraining, Told),
     key("SOLVER.SCHEDULER", Choice(&["cos", "multistep"]), "cos", Here, Told),
     key("SOLVER.MILESTONES", Ints(1, 64, 0, i64::MAX), "[60, 80]", Here, Told),
     key("LOADER.SOCKET", Text, "", Here, Free),
@@ -186,7 +222,7 @@ pub const KEYS: &[Key] = &[
     key("WORKERS", Int(0, i64::MAX), "8", Ignored("the loader takes its threads from the machine"), Told),
     key("USE_FP16", Bool, "False", Here, Told),
     key("SSL_METHOD", Choice(&["DINO", "SWAV", "MOCO"]), "DINO", Here, Fixed),
-    key("EVAL_METHOD", Text, "", Ignored("each validation measures kNN and, with TRAIN.JOINT_LINEAR_PROBE, the probe"), Told),
+    key("EVAL_METHOD", Text, "", Here, Fixed),
     key("NUM_GPUS_PER_NODE", Int(0, i64::MAX), "8", Ignored("one process trains on one device"), Told),
     key("TENSORBOARD_PATH", Text, "/tensorboard", Ignored("events are written to OUTPUT_DIR/tensorboard"), Told),
     key("OUTPUT_DIR", Text, "./tmp", Here, Free),

@@ -7,6 +7,7 @@
 //! Both stages collect every problem before they give up. Nothing here touches tensors, sockets or the data set.
 
 mod access;
+mod job;
 pub mod keys;
 mod literal;
 mod node;
@@ -19,6 +20,7 @@ mod value;
 mod views;
 mod yaml;
 
+pub use job::Job;
 pub use problem::{ConfigError, Origin, Problem};
 pub use raw::RawConfig;
 pub use resolve::{Resolved, resolve};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::job::Job;
 use super::keys::{self, KEYS, Key, Meaning};
 use super::node::Node;
 use super::problem::{ConfigError, Origin, Problem};
@@ -35,6 +36,7 @@ impl RawConfig {
             problems.extend(config.set(leaf).err());
         }
         problems.extend(config.set_pairs(pairs));
+        config.set_defaults_of_job();
         if problems.is_empty() {
             Ok(config)
         } else {
@@ -42,22 +44,45 @@ impl RawConfig {
         }
     }
 
-    /// Lines about keys that were set and do nothing: those of other methods, and those without a meaning here.
-    pub fn notes(&self, method: &str) -> Vec<String> {
-        let mut notes = Vec::new();
-        for (key, _) in self.changed() {
-            match key.meaning {
-                Meaning::Ignored(why) => {
-                    notes.push(format!("{} has no effect: {why}", key.path));
-                }
-                Meaning::Method(other) if other != method => notes.push(format!(
-                    "{} has no effect: SSL_METHOD is {method}",
-                    key.path
-                )),
-                _ => {}
+    /// Lines about keys that were set and do nothing: those of other methods or jobs, and those without a meaning here.
+    pub fn notes(&self) -> Vec<String> {
+        let idle = self.changed().filter_map(|(key, _)| {
+            let why = self.idle(key)?;
+            Some(format!("{} has no effect: {why}", key.path))
+        });
+        idle.collect()
+    }
+
+    /// Why this run does not read a key, if so.
+    pub fn idle(&self, key: &Key) -> Option<String> {
+        let (job, method) = (self.job(), self.method());
+        let evaluation = || format!("EVAL_METHOD is {}", self.evaluation());
+        let other_method = |wanted| {
+            let is_other = method != wanted;
+            is_other.then(|| format!("SSL_METHOD is {method}"))
+        };
+        let pretraining = || "without EVAL_METHOD this is a pre-training".to_owned();
+        match (key.meaning, job) {
+            (Meaning::Ignored(why), _) => Some(why.to_owned()),
+            (Meaning::Method(wanted), Job::Pretraining) => other_method(wanted),
+            (Meaning::DinoHead, Job::Pretraining) => other_method("DINO"),
+            (Meaning::Evaluation | Meaning::LastBlocks, Job::Pretraining) => Some(pretraining()),
+            (Meaning::Method(_) | Meaning::Pretraining, Job::Linear | Job::SemiSupervised) => {
+                Some(evaluation())
             }
+            (Meaning::DinoHead, Job::Linear) | (Meaning::LastBlocks, Job::SemiSupervised) => {
+                Some(evaluation())
+            }
+            (Meaning::LastBlocks, Job::Linear) => self.unless("MODEL.BACKBONE_ARCH", "vit_"),
+            (Meaning::Optimizer(wanted), _) => self.unless("SOLVER.OPTIMIZING_METHOD", wanted),
+            _ => None,
         }
-        notes
+    }
+
+    /// Says what a key holds if that does not begin like this.
+    fn unless(&self, path: &str, wanted: &str) -> Option<String> {
+        let value = self.text(path);
+        (!value.starts_with(wanted)).then(|| format!("{path} is {value}"))
     }
 
     /// Every key with its value, in the order of the table, as it would be written.
@@ -75,9 +100,10 @@ impl RawConfig {
 
     /// Keys whose value is not the default, in the order of the table.
     pub(super) fn changed(&self) -> impl Iterator<Item = (&'static Key, &Setting)> {
+        let job = self.job();
         KEYS.iter()
             .map(|key| (key, &self.settings[key.path]))
-            .filter(|(key, setting)| setting.value != default_value(key))
+            .filter(move |(key, setting)| setting.value != default_value(key, job))
     }
 
     /// A key of the table; a path that is not in it is a mistake in this program.
@@ -90,13 +116,24 @@ impl RawConfig {
     fn defaults() -> RawConfig {
         let settings = KEYS.iter().map(|key| {
             let setting = Setting {
-                value: default_value(key),
+                value: default_value(key, Job::Pretraining),
                 origin: Origin::Default,
             };
             (key.path, setting)
         });
         RawConfig {
             settings: settings.collect(),
+        }
+    }
+
+    /// What nothing sets has the default of the job that the rest describes.
+    fn set_defaults_of_job(&mut self) {
+        let job = self.job();
+        for key in KEYS {
+            let setting = self.settings.get_mut(key.path);
+            if let Some(setting) = setting.filter(|setting| setting.origin == Origin::Default) {
+                setting.value = default_value(key, job);
+            }
         }
     }
 
@@ -150,8 +187,8 @@ fn unknown(key: &str, origin: Origin, node: &Node) -> Result<(), Problem> {
     Err(Problem::new(origin, format!("unknown key {key}{hint}")))
 }
 
-fn default_value(key: &Key) -> Value {
-    let node = Node::Text(key.default.to_owned());
+fn default_value(key: &Key, job: Job) -> Value {
+    let node = Node::Text(key.default_for(job).to_owned());
     key.kind
         .read(&node)
         .unwrap_or_else(|why| panic!("default of {}: {why}", key.path))
@@ -172,6 +209,9 @@ mod tests {
     #[test]
     fn every_default_is_of_its_kind_and_every_path_is_unique() {
         let config = RawConfig::defaults();
+        for key in KEYS {
+            let _ = default_value(key, Job::Linear);
+        }
         assert_eq!(config.lines().len(), KEYS.len());
         assert_eq!(config.settings.len(), KEYS.len());
     }
@@ -296,6 +336,39 @@ mod tests {
     }
 
     #[test]
+    fn the_evaluations_have_defaults_of_their_own_and_do_not_read_what_makes_views() {
+        let pairs = [
+            "MULTI_VIEWS_TRANSFORMS.LAMBDAS",
+            "[1, 0]",
+            "SOLVER.NESTEROV",
+            "True",
+            "SWAV.EPSILON",
+            "0.1",
+        ];
+        let pairs: Vec<String> = pairs.iter().map(ToString::to_string).collect();
+        let text = "EVAL_METHOD: linear\nVIT:\n  NUM_LAST_BLOCKS: 4\nSOLVER:\n  BASE_LR: 0.3\n";
+        let config = RawConfig::parse("a.yaml", text, &pairs).unwrap();
+        assert_eq!(config.text("MODEL.BACKBONE_ARCH"), "resnet50");
+        assert_eq!(config.int("SOLVER.WARMUP_EPOCHS"), 0);
+        assert_eq!(config.float("SOLVER.BASE_LR"), 0.3);
+        assert_eq!(
+            config.notes(),
+            [
+                "MULTI_VIEWS_TRANSFORMS.LAMBDAS has no effect: EVAL_METHOD is linear",
+                "SWAV.EPSILON has no effect: EVAL_METHOD is linear",
+                "VIT.NUM_LAST_BLOCKS has no effect: MODEL.BACKBONE_ARCH is resnet50",
+                "SOLVER.NESTEROV has no effect: SOLVER.OPTIMIZING_METHOD is LARS",
+            ]
+        );
+        let factor = ["SOLVER.LR_FACTOR".to_owned(), "2".to_owned()];
+        let config = RawConfig::parse("a.yaml", "", &factor).unwrap();
+        assert_eq!(
+            config.notes(),
+            ["SOLVER.LR_FACTOR has no effect: without EVAL_METHOD this is a pre-training"]
+        );
+    }
+
+    #[test]
     fn keys_without_effect_are_told_once_when_they_are_set() {
         let config = RawConfig::parse(
             "a.yaml",
@@ -303,7 +376,7 @@ mod tests {
             &[],
         );
         assert_eq!(
-            config.unwrap().notes("DINO"),
+            config.unwrap().notes(),
             [
                 "SWAV.EPSILON has no effect: SSL_METHOD is DINO",
                 "WORKERS has no effect: the loader takes its threads from the machine",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use loader_ipc::Recipe;
 
+use super::job::Job;
 use super::keys::Meaning;
 use super::problem::{ConfigError, Problem};
 use super::raw::RawConfig;
@@ -21,6 +22,7 @@ use crate::loss::parts::Weights;
 use crate::loss::sinkhorn::Sinkhorn;
 use crate::loss::swav::SwavLoss;
 use crate::method::MethodConfig;
+use crate::method::classifier::{ClassifierConfig, Learns};
 use crate::method::dino::DinoConfig;
 use crate::method::moco::MocoConfig;
 use crate::method::swav::SwavConfig;
@@ -49,7 +51,10 @@ pub enum Resolved {
 /// Every rule that is broken.
 pub fn resolve(raw: &RawConfig) -> Result<Resolved, ConfigError> {
     let mut problems = rules::broken(raw);
-    let views = views::training(raw);
+    let views = match raw.job() {
+        Job::Pretraining => views::training(raw),
+        Job::Linear | Job::SemiSupervised => views::classification(raw),
+    };
     let evaluation = views::evaluation(raw);
     for recipe in [&views, &evaluation] {
         let origin = raw.get("MULTI_VIEWS_TRANSFORMS.NMB_CROPS").origin.clone();
@@ -72,7 +77,8 @@ fn lacking(raw: &RawConfig) -> Vec<String> {
     let mut lacking = Vec::new();
     let mut when = |is_lacking: bool, what: String| lacking.extend(is_lacking.then_some(what));
     let stage = raw.text("STAGE");
-    when(stage != "TRAIN", format!("STAGE {stage}"));
+    let told = format!("STAGE {stage} (what is there already is measured by `trainer eval`)");
+    when(stage != "TRAIN", told);
     for key in ["N_NODES", "WORLD_SIZE"] {
         let count = raw.int(key);
         when(
@@ -92,14 +98,25 @@ fn lacking(raw: &RawConfig) -> Vec<String> {
 
 fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
     let positive = |key: &str| Some(raw.count(key)).filter(|count| *count > 0);
+    let path = |key: &str| Some(raw.text(key)).filter(|text| !text.is_empty());
+    let path = |key: &str| path(key).map(PathBuf::from);
+    let is_pretraining = raw.job() == Job::Pretraining;
     Settings {
-        data_dir: PathBuf::from(raw.text("DATA.PATH_TO_DATA_DIR")),
+        data_dirs: raw
+            .texts("DATA.PATH_TO_DATA_DIR")
+            .iter()
+            .map(PathBuf::from)
+            .collect(),
         output_dir: PathBuf::from(raw.text("OUTPUT_DIR")),
         seed: raw.count("SEED"),
         device: device(raw),
         log_step: raw.count("LOG_STEP"),
         max_steps: positive("TRAIN.MAX_STEPS"),
         batch_size: raw.count("TRAIN.BATCH_SIZE") as u32,
+        drop_last: is_pretraining,
+        train_subset: path("TRAIN.SUBSET_FILE_PATH"),
+        val_subset: path("VAL.SUBSET_FILE_PATH"),
+        pre_trained: path("MODEL.PRE_TRAINED_PATH"),
         val_batch_size: raw.count("VAL.BATCH_SIZE") as u32,
         val_period: positive("VAL.PERIOD"),
         loader: loader(raw),
@@ -107,7 +124,8 @@ fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
         evaluation,
         normalization: normalization(raw),
         method: method(raw),
-        has_probe: raw.bool("TRAIN.JOINT_LINEAR_PROBE"),
+        ssl_method: raw.method().to_owned(),
+        has_probe: is_pretraining && raw.bool("TRAIN.JOINT_LINEAR_PROBE"),
         num_classes: positive("TRAIN.NUM_CLASSES").map(|classes| classes as i64),
         schedules: schedules(raw),
         checkpoints: Keep {
@@ -151,15 +169,41 @@ fn backbone(raw: &RawConfig) -> BackboneConfig {
     BackboneConfig {
         arch: Arch::named(arch).unwrap_or_else(|| panic!("{arch} is a choice, and not built in")),
         patch_size: raw.int("VIT.PATCH_SIZE"),
-        drop_path: raw.float("VIT.DROP_PATH_RATE"),
+        drop_path: match raw.job() {
+            Job::Pretraining => raw.float("VIT.DROP_PATH_RATE"),
+            Job::Linear | Job::SemiSupervised => 0.0,
+        },
     }
 }
 
 fn method(raw: &RawConfig) -> MethodConfig {
+    if let Some(learns) = learns(raw) {
+        return MethodConfig::Classifier(ClassifierConfig {
+            backbone: backbone(raw),
+            learns,
+            optimizer: optimizer(raw),
+            lr_factor: raw.float("SOLVER.LR_FACTOR"),
+        });
+    }
     match raw.method() {
         "SWAV" => MethodConfig::Swav(swav(raw)),
         "MOCO" => MethodConfig::Moco(moco(raw)),
         _ => MethodConfig::Dino(dino(raw)),
+    }
+}
+
+/// What learns from labels, if anything does.
+fn learns(raw: &RawConfig) -> Option<Learns> {
+    match raw.job() {
+        Job::Pretraining => None,
+        Job::Linear => Some(Learns::Linear {
+            num_last_blocks: raw.int("VIT.NUM_LAST_BLOCKS"),
+        }),
+        Job::SemiSupervised => Some(Learns::All {
+            num_layers: raw.int("DINOHead.NUM_LAYERS"),
+            hidden_dim: raw.int("DINOHead.HIDDEN_SIZE"),
+            use_batch_norm: raw.bool("DINOHead.USE_BN_IN_HEAD"),
+        }),
     }
 }
 
@@ -259,6 +303,7 @@ fn optimizer(raw: &RawConfig) -> OptimizerConfig {
             _ => OptimizerKind::Lars,
         },
         momentum: raw.float("SOLVER.MOMENTUM"),
+        nesterov: raw.bool("SOLVER.NESTEROV"),
         groups: GroupRules {
             vector_decay_factor: raw.float("SOLVER.WD_FACTOR_FOR_BIAS"),
             depthwise_decay_factor: raw.float("SOLVER.WD_FACTOR_FOR_DW"),
@@ -270,6 +315,11 @@ fn optimizer(raw: &RawConfig) -> OptimizerConfig {
 
 fn schedules(raw: &RawConfig) -> Schedules {
     let pair = |first: &str, last: &str| [raw.float(first), raw.float(last)];
+    let is_pretraining = raw.job() == Job::Pretraining;
+    let last_decay = match is_pretraining {
+        true => "SOLVER.WEIGHT_DECAY_END",
+        false => "SOLVER.WEIGHT_DECAY",
+    };
     let milestones = raw.ints("SOLVER.MILESTONES").iter();
     let shape = match raw.text("SOLVER.SCHEDULER") {
         "multistep" => {
@@ -285,7 +335,8 @@ fn schedules(raw: &RawConfig) -> Schedules {
             start_warmup: raw.float("SOLVER.START_WARMUP"),
             warmup_epochs: raw.count("SOLVER.WARMUP_EPOCHS"),
             shape,
-            weight_decay: pair("SOLVER.WEIGHT_DECAY", "SOLVER.WEIGHT_DECAY_END"),
+            changes_by_epoch: !is_pretraining,
+            weight_decay: pair("SOLVER.WEIGHT_DECAY", last_decay),
             momentum: pair("MODEL.MODEL_MOMENTUM", "MODEL.MODEL_MOMENTUM_END"),
         },
         teacher_temp: TeacherTemperature {

@@ -1,5 +1,6 @@
 //! Rules between keys: each gives a sentence when it is broken. Nothing is rounded or cut silently.
 
+use super::job::Job;
 use super::problem::Problem;
 use super::raw::RawConfig;
 
@@ -7,6 +8,7 @@ use super::raw::RawConfig;
 type Broken = Option<(&'static str, String)>;
 
 const RULES: &[fn(&RawConfig) -> Broken] = &[
+    evaluation_is_known,
     output_is_named,
     data_are_named,
     two_global_views,
@@ -33,16 +35,27 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
 const CROPS: &str = "MULTI_VIEWS_TRANSFORMS.NMB_CROPS";
 const LOCAL: &str = "MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_NUMBER";
 
+fn evaluation_is_known(raw: &RawConfig) -> Broken {
+    const KEY: &str = "EVAL_METHOD";
+    let name = raw.text(KEY);
+    let is_unknown = Job::named(name).is_none();
+    is_unknown.then(|| {
+        let what = format!("expected Linear, Semi, or nothing to pre-train, found `{name}`");
+        (KEY, what)
+    })
+}
+
 fn output_is_named(raw: &RawConfig) -> Broken {
-    is_named(raw, "OUTPUT_DIR")
+    const KEY: &str = "OUTPUT_DIR";
+    is_named(KEY, raw.text(KEY).is_empty())
 }
 
 fn data_are_named(raw: &RawConfig) -> Broken {
-    is_named(raw, "DATA.PATH_TO_DATA_DIR")
+    const KEY: &str = "DATA.PATH_TO_DATA_DIR";
+    is_named(KEY, raw.texts(KEY).iter().any(String::is_empty))
 }
 
-fn is_named(raw: &RawConfig, key: &'static str) -> Broken {
-    let is_empty = raw.text(key).is_empty();
+fn is_named(key: &'static str, is_empty: bool) -> Broken {
     is_empty.then(|| (key, "it names no folder; give one".to_owned()))
 }
 
@@ -64,7 +77,7 @@ fn local_views_agree(raw: &RawConfig) -> Broken {
 }
 
 fn some_pairs_are_left(raw: &RawConfig) -> Broken {
-    let none = raw.method() == "DINO" && raw.int(LOCAL) == 0 && !raw.bool("DINO.GLOBAL_ONLY");
+    let none = raw.trains("DINO") && raw.int(LOCAL) == 0 && !raw.bool("DINO.GLOBAL_ONLY");
     none.then(|| {
         let what = "0 local views leave the global-local half of the loss empty; set DINO.GLOBAL_ONLY True";
         (LOCAL, what.to_owned())
@@ -117,7 +130,7 @@ fn global_batch(raw: &RawConfig) -> i64 {
 fn swav_queue_holds_a_batch(raw: &RawConfig) -> Broken {
     const KEY: &str = "SWAV.QUEUE_LENGTH";
     let (queue, batch) = (raw.int(KEY), global_batch(raw));
-    (raw.method() == "SWAV" && queue > 0 && queue < batch).then(|| {
+    (raw.trains("SWAV") && queue > 0 && queue < batch).then(|| {
         let what = format!(
             "a queue of {queue} holds no global batch of {batch}; set 0 (no queue) or a multiple of {batch}"
         );
@@ -128,7 +141,7 @@ fn swav_queue_holds_a_batch(raw: &RawConfig) -> Broken {
 fn moco_queue_is_whole_batches(raw: &RawConfig) -> Broken {
     const KEY: &str = "MOCO.QUEUE_LENGTH";
     let (queue, batch) = (raw.int(KEY), global_batch(raw));
-    (raw.method() == "MOCO" && queue % batch != 0).then(|| {
+    (raw.trains("MOCO") && queue % batch != 0).then(|| {
         let below = queue / batch * batch;
         let what = format!(
             "{queue} is no multiple of the global batch {batch}; nearest: {}",
@@ -176,6 +189,17 @@ mod tests {
     #[test]
     fn the_defaults_break_no_rule() {
         assert_eq!(problems(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn an_unknown_evaluation_is_named_and_queues_are_no_matter_of_one() {
+        let found = problems(&["EVAL_METHOD", "knn"]);
+        assert!(found[0].contains("expected Linear, Semi"), "{found:?}");
+        let linear = ["EVAL_METHOD", "Linear", "TRAIN.BATCH_SIZE", "100"];
+        assert_eq!(
+            problems(&[&linear[..], &["SSL_METHOD", "MOCO"]].concat()),
+            [""; 0]
+        );
     }
 
     #[test]

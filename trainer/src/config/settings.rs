@@ -13,8 +13,8 @@ use crate::schedule::{Schedule, TeacherTemperature};
 /// A run, fully decided but for what only the data set knows: its classes and the number of steps in an epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Folder of packed shards.
-    pub data_dir: PathBuf,
+    /// Folders of packed shards, which are one data set.
+    pub data_dirs: Vec<PathBuf>,
     /// Folder that the run writes to.
     pub output_dir: PathBuf,
     /// Seed of weights, order and views.
@@ -27,6 +27,14 @@ pub struct Settings {
     pub max_steps: Option<u64>,
     /// Images per step.
     pub batch_size: u32,
+    /// Whether images that fill no batch at the end of an epoch are left out.
+    pub drop_last: bool,
+    /// A file that lists the training images; else all are.
+    pub train_subset: Option<PathBuf>,
+    /// A file that lists the images of the validation; else all are.
+    pub val_subset: Option<PathBuf>,
+    /// Weights to start from.
+    pub pre_trained: Option<PathBuf>,
     /// Images per batch of a validation.
     pub val_batch_size: u32,
     /// Epochs between two validations; `None` validates never.
@@ -41,9 +49,11 @@ pub struct Settings {
     pub normalization: Normalization,
     /// The method.
     pub method: MethodConfig,
+    /// The method that left the weights to start from, or that is trained (`SSL_METHOD`).
+    pub ssl_method: String,
     /// Whether the joint linear probe learns along.
     pub has_probe: bool,
-    /// Classes of the probe where the configuration says; else the data set does.
+    /// Classes of the probe or the classifier where the configuration says; else the data set does.
     pub num_classes: Option<i64>,
     /// Everything that changes with the step.
     pub schedules: Schedules,
@@ -52,7 +62,7 @@ pub struct Settings {
 }
 
 /// `DEVICE`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DeviceChoice {
     /// CUDA where it works, else the CPU.
     Auto,
@@ -86,6 +96,8 @@ pub struct SolverSchedule {
     pub warmup_epochs: u64,
     /// What follows.
     pub shape: ScheduleShape,
+    /// Whether the learning rate stays as it is at the beginning of an epoch until its end, as in the reference's evaluations.
+    pub changes_by_epoch: bool,
     /// First and last weight decay.
     pub weight_decay: [f64; 2],
     /// First and last share of the teacher that stays.
@@ -112,6 +124,19 @@ pub struct Schedules {
     pub total_epochs: u64,
 }
 
+impl Settings {
+    /// The folders of shards for a person.
+    pub fn shown_data(&self) -> String {
+        let shown = self.data_dirs.iter().map(|dir| dir.display().to_string());
+        shown.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether images must have labels.
+    pub fn needs_classes(&self) -> bool {
+        self.has_probe || self.method.is_classifier()
+    }
+}
+
 impl Schedules {
     /// Learning rate by step.
     pub fn lr(&self, steps_per_epoch: u64) -> Schedule {
@@ -127,7 +152,12 @@ impl Schedules {
             }
         };
         let warmup_steps = self.solver.warmup_epochs * steps_per_epoch;
-        schedule.with_warmup(self.solver.start_warmup, warmup_steps)
+        let schedule = schedule.with_warmup(self.solver.start_warmup, warmup_steps);
+        if self.solver.changes_by_epoch {
+            schedule.held_for(steps_per_epoch)
+        } else {
+            schedule
+        }
     }
 
     /// Weight decay by step.

@@ -16,6 +16,8 @@ pub enum Kind {
     Float(f64, f64),
     /// Any text, byte for byte.
     Text,
+    /// A text as it is, or a list of texts.
+    Texts,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A list of whole numbers: least and most entries, range of each.
@@ -35,6 +37,8 @@ pub enum Value {
     Float(f64),
     /// Text or choice.
     Text(String),
+    /// At least one text.
+    Texts(Vec<String>),
     /// Whole numbers.
     Ints(Vec<i64>),
     /// Numbers.
@@ -46,6 +50,7 @@ impl Kind {
     pub(super) fn read(self, node: &Node) -> Result<Value, String> {
         let value = match (self, node.literal()) {
             (Kind::Text, _) => node.text().map(|text| Value::Text(text.to_owned())),
+            (Kind::Texts, literal) => texts(node, literal).map(Value::Texts),
             (Kind::Bool, Literal::Bool(truth)) => Some(Value::Bool(truth)),
             (Kind::Int(low, high), Literal::Int(number)) => {
                 (low..=high).contains(&number).then_some(Value::Int(number))
@@ -75,6 +80,19 @@ impl Kind {
         };
         value.ok_or_else(|| format!("expected {self}, found {node}"))
     }
+}
+
+/// The texts of a list, or the one that is there; nothing else is a list than what is written as one.
+fn texts(node: &Node, literal: Literal) -> Option<Vec<String>> {
+    let Literal::List(items) = literal else {
+        return node.text().map(|text| vec![text.to_owned()]);
+    };
+    let text = |item| match item {
+        Literal::Text(text) => Some(text),
+        _ => None,
+    };
+    let texts: Vec<String> = items.into_iter().map(text).collect::<Option<_>>()?;
+    (!texts.is_empty()).then_some(texts)
 }
 
 /// A finite number in a range; a whole number is one, too.
@@ -111,6 +129,7 @@ impl fmt::Display for Kind {
             Kind::Float(low, high) if *high == f64::MAX => write!(f, "a number of at least {low}"),
             Kind::Float(low, high) => write!(f, "a number from {low} to {high}"),
             Kind::Text => write!(f, "text"),
+            Kind::Texts => write!(f, "text or a list of texts"),
             Kind::Choice(words) => write!(f, "one of {}", words.join(", ")),
             Kind::Ints(_, _, low, _) => write!(f, "a list of whole numbers of at least {low}"),
             Kind::Floats(_, _, low, high) if *high == f64::MAX => {
@@ -129,6 +148,10 @@ impl fmt::Display for Value {
             Value::Int(number) => write!(f, "{number}"),
             Value::Float(number) => write!(f, "{number}"),
             Value::Text(text) => write!(f, "{text}"),
+            Value::Texts(texts) => match &texts[..] {
+                [text] => write!(f, "{text}"),
+                texts => write!(f, "['{}']", texts.join("', '")),
+            },
             Value::Ints(numbers) => write!(f, "{numbers:?}"),
             Value::Floats(numbers) => write!(f, "{numbers:?}"),
         }

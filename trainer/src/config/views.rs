@@ -31,6 +31,18 @@ pub(super) fn training(raw: &RawConfig) -> Recipe {
     Recipe { views }
 }
 
+/// The one view of an image that a classifier learns from: cropped at random and perhaps flipped.
+pub(super) fn classification(raw: &RawConfig) -> Recipe {
+    let plain = ViewSpec {
+        jitter: Jitter::NONE,
+        grey_prob: 0.0,
+        blur: Blur::NONE,
+        ..view(raw, "GLOBAL", 0.0)
+    };
+    let views = vec![plain];
+    Recipe { views }
+}
+
 /// The validation view: the centre of the image, at the size of a global view.
 pub(super) fn evaluation(raw: &RawConfig) -> Recipe {
     let size = raw.int("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE");
@@ -81,6 +93,26 @@ mod tests {
         assert_eq!(views.len(), 8);
         let solarised: Vec<f32> = views.iter().map(|view| view.solarize_prob).collect();
         assert_eq!(solarised, [0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_classifier_sees_one_view_that_is_cropped_and_flipped_alone() {
+        let raw = RawConfig::parse("a.yaml", "EVAL_METHOD: Linear", &[]).unwrap();
+        let [view] = &classification(&raw).views[..] else {
+            panic!("one view");
+        };
+        assert_eq!((view.size, view.flip_prob), (224, 0.5));
+        let scale = [0.08, 1.0];
+        let ratio = CROP_RATIO;
+        assert_eq!(view.crop, Crop::RandomResized { scale, ratio });
+        let plain = (Jitter::NONE, 0.0, 0.0, 0.0);
+        let found = (
+            view.jitter.clone(),
+            view.grey_prob,
+            view.blur.prob,
+            view.solarize_prob,
+        );
+        assert_eq!(found, plain);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Weighted k-nearest-neighbour classification (Wu et al. 2018), leave one out: every sample is classified by all others.
+//! Weighted k-nearest-neighbour classification (Wu et al. 2018): of one split by another, or leave one out: every sample is classified by
+//! all others.
 
 use tch::{Kind, Tensor, no_grad};
 
@@ -35,39 +36,71 @@ impl Default for KnnConfig {
     }
 }
 
+/// Labelled samples: features `[n, d]` of any length, labels `[n]` from 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Labelled<'a> {
+    /// Features.
+    pub features_nd: &'a Tensor,
+    /// Labels.
+    pub labels_n: &'a Tensor,
+}
+
 /// Classifies each of `n >= 2` samples by its nearest others. Features `[n, d]` of any length, labels `[n]` from 0.
 pub fn leave_one_out(features_nd: &Tensor, labels_n: &Tensor, config: &KnnConfig) -> KnnScores {
+    let samples = Labelled {
+        features_nd,
+        labels_n,
+    };
+    score(samples, samples, true, config)
+}
+
+/// Classifies samples by the nearest of others, of which there is at least one.
+pub fn by_others(samples: Labelled, others: Labelled, config: &KnnConfig) -> KnnScores {
+    score(samples, others, false, config)
+}
+
+fn score(samples: Labelled, others: Labelled, is_same: bool, config: &KnnConfig) -> KnnScores {
     no_grad(|| {
-        let features_nd = normalize(&features_nd.to_kind(Kind::Float));
-        let n = features_nd.size()[0];
-        let num_classes = labels_n.max().int64_value(&[]) + 1;
+        let unit = |of: Labelled| normalize(&of.features_nd.to_kind(Kind::Float));
+        let others_nd = unit(others);
+        let queries_md = if is_same {
+            others_nd.shallow_clone()
+        } else {
+            unit(samples)
+        };
+        let m = queries_md.size()[0];
+        let highest = |of: Labelled| of.labels_n.max().int64_value(&[]);
+        let num_classes = highest(samples).max(highest(others)) + 1;
+        let k = config.k.min(others_nd.size()[0] - i64::from(is_same));
+        let config = KnnConfig { k, ..*config };
         let (mut hits_1, mut hits_5) = (0.0, 0.0);
-        for first in (0..n).step_by(CHUNK as usize) {
-            let rows = CHUNK.min(n - first);
-            let similarity = similarity_to_others(&features_nd, first, rows);
-            let votes = votes(&similarity, labels_n, num_classes, config);
-            let targets = labels_n.narrow(0, first, rows);
-            let (one, five) = count_hits(&votes, &targets);
+        for first in (0..m).step_by(CHUNK as usize) {
+            let rows = CHUNK.min(m - first);
+            let mut similarity = queries_md.narrow(0, first, rows).mm(&others_nd.tr());
+            if is_same {
+                similarity = without_themselves(&similarity, first);
+            }
+            let votes = votes(&similarity, others.labels_n, num_classes, &config);
+            let (one, five) = count_hits(&votes, &samples.labels_n.narrow(0, first, rows));
             hits_1 += one;
             hits_5 += five;
         }
         KnnScores {
-            top1: hits_1 * 100.0 / n as f64,
-            top5: hits_5 * 100.0 / n as f64,
+            top1: hits_1 * 100.0 / m as f64,
+            top5: hits_5 * 100.0 / m as f64,
         }
     })
 }
 
-/// Cosine similarity `[rows, n]` of samples `first..first + rows` to all; that of a sample to itself is -2, below all others.
-fn similarity_to_others(features_nd: &Tensor, first: i64, rows: i64) -> Tensor {
-    let n = features_nd.size()[0];
-    let device = features_nd.device();
-    let queries = features_nd.narrow(0, first, rows);
-    let own = Tensor::arange_start(first, first + rows, (Kind::Int64, device)).unsqueeze(1);
-    let all = Tensor::arange(n, (Kind::Int64, device)).unsqueeze(0);
-    queries
-        .mm(&features_nd.tr())
-        .masked_fill(&own.eq_tensor(&all), -2.0)
+/// The similarity `[rows, n]` of samples `first..first + rows` to all, but -2, below all others, of a sample to itself.
+fn without_themselves(similarity_rn: &Tensor, first: i64) -> Tensor {
+    let [rows, n] = similarity_rn.size()[..] else {
+        unreachable!("similarity is a matrix")
+    };
+    let options = (Kind::Int64, similarity_rn.device());
+    let own = Tensor::arange_start(first, first + rows, options).unsqueeze(1);
+    let all = Tensor::arange(n, options).unsqueeze(0);
+    similarity_rn.masked_fill(&own.eq_tensor(&all), -2.0)
 }
 
 /// Votes `[rows, classes]` of the nearest neighbours.
@@ -77,11 +110,8 @@ fn votes(
     num_classes: i64,
     config: &KnnConfig,
 ) -> Tensor {
-    let [rows, n] = similarity_rn.size()[..] else {
-        unreachable!("similarity is a matrix")
-    };
-    let k = config.k.min(n - 1);
-    let (similarity_rk, neighbours_rk) = similarity_rn.topk(k, 1, true, true);
+    let rows = similarity_rn.size()[0];
+    let (similarity_rk, neighbours_rk) = similarity_rn.topk(config.k, 1, true, true);
     let classes_rk = labels_n.take(&neighbours_rk);
     let weights_rk = (similarity_rk / config.temperature).exp();
     let options = (Kind::Float, similarity_rn.device());

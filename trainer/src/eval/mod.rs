@@ -1,19 +1,24 @@
-//! Measuring what was learnt: features of a split, k-nearest neighbours, the probe's accuracy.
+//! Measuring what was learnt: features of a split, k-nearest neighbours, the accuracy of a probe or a classifier.
 
+pub mod bank;
+pub mod classified;
 pub mod knn;
 
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::no_grad;
 
 use crate::batch::Batch;
 use crate::method::Method;
+use bank::{Bank, labelled};
+use classified::{ClassScores, Classified};
 use knn::{KnnConfig, KnnScores};
 
-/// Features and labels of a split, gathered batch by batch with the backbone in evaluation mode.
+/// What a validation gathers batch by batch, with the network in evaluation mode: features of a split, or what a classifier made of it.
 #[derive(Debug, Default)]
 pub struct Features {
-    features: Vec<Tensor>,
-    labels: Vec<i64>,
-    probe_hits: Option<Tensor>,
+    bank: Bank,
+    probed: Classified,
+    classified: Classified,
+    num_samples: usize,
 }
 
 /// What one pass over the split found. Accuracies are percentages of the labelled samples.
@@ -21,68 +26,48 @@ pub struct Features {
 pub struct Validation {
     /// Labelled samples that were scored.
     pub num_samples: usize,
-    /// kNN accuracy; `None` with fewer than two labelled samples.
+    /// kNN accuracy; `None` with fewer than two labelled samples, and of a classifier.
     pub knn: Option<KnnScores>,
     /// Accuracy of the joint linear probe, if there is one.
     pub probe_top1: Option<f64>,
+    /// Scores of a classifier.
+    pub classifier: Option<ClassScores>,
 }
 
 impl Features {
     /// Adds the labelled images of a batch.
     pub fn add(&mut self, model: &dyn Method, batch: &Batch) {
-        let labelled: Vec<i64> = (0..batch.labels.len() as i64)
-            .filter(|row| batch.labels[*row as usize] >= 0)
-            .collect();
-        if labelled.is_empty() {
+        let images = &batch.views_nchw[0];
+        let Some(rows) = labelled(batch, images.device()) else {
             return;
-        }
+        };
+        self.num_samples += rows.size()[0] as usize;
         no_grad(|| {
-            let images = &batch.views_nchw[0];
-            let rows = Tensor::from_slice(&labelled).to_device(images.device());
-            let features = model
-                .backbone()
-                .forward(images, false)
-                .index_select(0, &rows);
             let labels = batch.labels_tensor().index_select(0, &rows);
-            if let Some(probe) = model.probe() {
-                let hits = probe
-                    .logits(&features)
-                    .argmax(-1, false)
-                    .eq_tensor(&labels)
-                    .sum(Kind::Float);
-                self.probe_hits = Some(match self.probe_hits.take() {
-                    Some(sum) => sum + hits,
-                    None => hits,
-                });
+            if let Some(logits) = model.classify(images) {
+                self.classified.add(&logits.index_select(0, &rows), &labels);
+                return;
             }
-            self.features.push(features);
+            let features = model.backbone().forward(images, false);
+            let features = features.index_select(0, &rows);
+            if let Some(probe) = model.probe() {
+                self.probed.add(&probe.logits(&features), &labels);
+            }
+            self.bank.add(features, batch);
         });
-        let known = batch.labels.iter().filter(|label| **label >= 0);
-        self.labels.extend(known);
-    }
-
-    /// Number of labelled samples so far.
-    pub fn num_samples(&self) -> usize {
-        self.labels.len()
     }
 
     /// Scores everything that was added, leave one out.
     pub fn score(&self, config: &KnnConfig) -> Validation {
-        let num_samples = self.num_samples();
-        let percent = 100.0 / num_samples.max(1) as f64;
-        let probe_top1 = self
-            .probe_hits
-            .as_ref()
-            .map(|hits| hits.to_device(Device::Cpu).double_value(&[]) * percent);
-        let knn = (num_samples >= 2).then(|| {
-            let features_nd = Tensor::cat(&self.features, 0);
-            let labels_n = Tensor::from_slice(&self.labels).to_device(features_nd.device());
-            knn::leave_one_out(&features_nd, &labels_n, config)
-        });
+        let tensors = self
+            .bank
+            .tensors()
+            .filter(|(_, labels)| labels.numel() >= 2);
         Validation {
-            num_samples,
-            knn,
-            probe_top1,
+            num_samples: self.num_samples,
+            knn: tensors.map(|(features, labels)| knn::leave_one_out(&features, &labels, config)),
+            probe_top1: self.probed.scores().map(|scores| scores.top1),
+            classifier: self.classified.scores(),
         }
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let chosen = device::choose(settings.device)?;
     device::limit_threads();
     let classes = settings.num_classes.unwrap_or(SOME_CLASSES);
-    let classes = settings.has_probe.then_some(classes);
+    let classes = settings.needs_classes().then_some(classes);
     tch::manual_seed(settings.seed as i64);
     let world = Rc::new(Alone);
     let mut model = settings.method.build(classes, chosen.device, world);

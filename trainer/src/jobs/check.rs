@@ -10,7 +10,7 @@ use crate::failure::Failure;
 /// When a rule between keys is broken, or the result cannot be written.
 pub(super) fn run(raw: &RawConfig) -> Result<(), Failure> {
     let resolved = resolve(raw)?;
-    let notes = raw.notes(raw.method()).into_iter();
+    let notes = raw.notes().into_iter();
     let notes = notes.map(|note| format!("note: {note}\n"));
     let lines = raw.lines().into_iter();
     let lines = lines.map(|(key, value)| format!("{key} {value}\n"));

@@ -9,6 +9,12 @@ use crate::failure::Failure;
 /// # Errors
 /// When it cannot be written.
 pub(super) fn run() -> Result<(), Failure> {
-    let line = |key: &Key| format!("{} {} ({})\n", key.path, key.default, key.kind);
+    let line = |key: &Key| {
+        let evaluated = key
+            .in_evaluation
+            .map(|value| format!("; evaluations: {value}"));
+        let evaluated = evaluated.unwrap_or_default();
+        format!("{} {} ({}{evaluated})\n", key.path, key.default, key.kind)
+    };
     result::print(&KEYS.iter().map(line).collect::<String>())
 }

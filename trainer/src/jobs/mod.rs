@@ -3,10 +3,13 @@
 mod bench;
 mod check;
 mod configuration;
+mod eval;
 mod keys;
 mod names;
+mod outcome;
 mod pretrain;
 mod result;
+mod start;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
@@ -19,6 +22,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Names(args)) => names::run(args),
+        Some(Command::Eval(args)) => eval::run(args),
         None if cli.run.keys => keys::run(),
         None => configured(cli),
     }

@@ -10,7 +10,7 @@ use crate::cli::NamesArgs;
 use crate::failure::Failure;
 use crate::world::Alone;
 
-/// Classes of the probe where the configuration leaves them to the data set: it is not opened here.
+/// Classes of the probe or classifier where the configuration leaves them to the data set: it is not opened here.
 const SOME_CLASSES: i64 = 1000;
 
 /// Prints name and shape of each, in the order of registration.
@@ -21,7 +21,7 @@ pub(super) fn run(args: &NamesArgs) -> Result<(), Failure> {
     let raw = configuration::read(&args.config)?;
     let settings = configuration::runnable(&raw, &args.config)?;
     let classes = settings.num_classes.unwrap_or(SOME_CLASSES);
-    let classes = settings.has_probe.then_some(classes);
+    let classes = settings.needs_classes().then_some(classes);
     let model = settings.method.build(classes, Device::Cpu, Rc::new(Alone));
     let weights = model.weights();
     result::print(&if args.json {

@@ -1,10 +1,11 @@
-//! Pre-training. Wires a run together: device, folder, loader, model, loop. No decision is made here that a test would miss.
+//! Training, of a network without labels or of a classifier that tells what it is worth. Wires a run together: device, folder, loader, model, loop. No decision is made here that a test would miss.
 
 use std::path::Path;
 use std::rc::Rc;
 
 use loader_ipc::{Order, StreamInfo, Subscription};
 
+use super::{outcome, start};
 use crate::batch::Normalizer;
 use crate::batch_stream::BatchStream;
 use crate::checkpoint::{Position, State};
@@ -22,6 +23,7 @@ use crate::progress::Progress;
 use crate::resume::Resume;
 use crate::run_dir::RunDir;
 use crate::stop::Stop;
+use crate::subset;
 use crate::train_loop::{RateSchedules, TrainLoop};
 use crate::validate::{Split, Validator};
 use crate::world::Alone;
@@ -38,7 +40,7 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
     let chosen = device::choose(settings.device)?;
     let dir = RunDir::open(&settings.output_dir, cli.existing())?;
     output::log_to(dir.path());
-    for note in raw.notes(raw.method()) {
+    for note in raw.notes() {
         show!("note: {note}");
     }
     show!("{}, {}", chosen.reason, device::limit_threads());
@@ -47,15 +49,14 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
         true => Some(Resume::find(&dir.checkpoints(), raw)?),
         false => None,
     };
-    let loader = Loader::find(&settings)?;
+    let loader = Loader::find(&settings.data_dirs, &settings.loader, dir.path())?;
     show!("{}", loader.line);
     let position = resume
         .as_ref()
         .map_or(Position::default(), Resume::position);
     if position.epoch >= settings.schedules.total_epochs {
         show!("the run is complete; {}", settings.output_dir.display());
-        draw_curves(dir.path());
-        return Ok(());
+        return finish(&settings, raw, dir.path());
     }
     let batches = open_batches(&settings, &loader, &position, &stop)?;
     let info = batches.info().clone();
@@ -65,10 +66,12 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
         info.classes.len(),
         info.steps_per_epoch
     );
-    let probe_classes = probe_classes(&settings, &info)?;
-    let mut model = make_model(&settings, probe_classes, &chosen);
-    if let Some(resume) = &resume {
-        resume.restore(model.as_mut(), info.steps_per_epoch)?;
+    check_last_batch(&settings, &info)?;
+    let num_classes = num_classes(&settings, &info)?;
+    let mut model = make_model(&settings, num_classes, &chosen);
+    match &resume {
+        Some(resume) => resume.restore(model.as_mut(), info.steps_per_epoch)?,
+        None => start::start(&settings, model.as_ref())?,
     }
     let mut training = TrainLoop {
         validator: make_validator(&settings, &loader, &info, &stop)?,
@@ -83,7 +86,7 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
         state: State {
             position,
             steps_per_epoch: info.steps_per_epoch,
-            probe_classes,
+            probe_classes: num_classes,
             settings: raw.to_map(),
         },
         checkpoints: dir.checkpoints(),
@@ -95,8 +98,16 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
     };
     training.run()?;
     show!("checkpoints: {}", dir.checkpoints().display());
-    draw_curves(dir.path());
-    Ok(())
+    finish(&training.settings, raw, dir.path())
+}
+
+/// The run is over: its picture, and what a classifier reached.
+fn finish(settings: &Settings, raw: &RawConfig, dir: &Path) -> Result<(), Failure> {
+    draw_curves(dir);
+    match settings.method.is_classifier() {
+        true => outcome::tell(dir, raw.evaluation()),
+        false => Ok(()),
+    }
 }
 
 /// Writes the training views as `recipe.json`, for `loader preview --recipe` and for whoever wants to know.
@@ -112,15 +123,18 @@ fn open_batches(
     position: &Position,
     stop: &Stop,
 ) -> Result<BatchStream, Failure> {
+    let subset = settings.train_subset.as_deref();
     let subscription = Subscription {
         name: format!("trainer, {}", settings.output_dir.display()),
         split: "train".to_owned(),
+        subset: subset.map(subset::names).transpose()?,
         recipe: settings.views.clone(),
         batch_size: settings.batch_size,
         rank: 0,
         world_size: 1,
         seed: settings.seed,
         order: Order::Shuffled,
+        drop_last: settings.drop_last,
         start_epoch: position.epoch,
         start_step: position.step_in_epoch,
         num_epochs: settings.schedules.total_epochs - position.epoch,
@@ -135,34 +149,54 @@ fn open_batches(
     )?)
 }
 
-/// Classes of the probe: as configured, else as many as the data set has.
-fn probe_classes(settings: &Settings, info: &StreamInfo) -> Result<Option<i64>, Failure> {
-    if !settings.has_probe {
+/// Batch normalisation makes nothing of a single image.
+fn check_last_batch(settings: &Settings, info: &StreamInfo) -> Result<(), Failure> {
+    let batch = u64::from(settings.batch_size);
+    let is_alone = batch > 1 && info.num_samples % batch == 1;
+    if settings.drop_last || !is_alone {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "the last batch of an epoch has one image of {}; {}; change TRAIN.BATCH_SIZE {batch}",
+        info.num_samples,
+        settings.shown_data()
+    )))
+}
+
+/// Classes of the probe or the classifier: as configured, else as many as the data set has.
+fn num_classes(settings: &Settings, info: &StreamInfo) -> Result<Option<i64>, Failure> {
+    if !settings.needs_classes() {
         return Ok(None);
     }
     let found = info.classes.len() as i64;
     if found == 0 {
-        let what = "TRAIN.JOINT_LINEAR_PROBE needs labels and the data set has none";
-        let shown = settings.data_dir.display();
+        let (needing, remedy) = match settings.method.is_classifier() {
+            true => ("EVAL_METHOD", "pack it with a folder per class"),
+            false => (
+                "TRAIN.JOINT_LINEAR_PROBE",
+                "set TRAIN.JOINT_LINEAR_PROBE False",
+            ),
+        };
+        let shown = settings.shown_data();
         return Err(Failure::Data(format!(
-            "{what}; {shown}; set TRAIN.JOINT_LINEAR_PROBE False"
+            "{needing} needs labels and the data set has none; {shown}; {remedy}"
         )));
     }
     match settings.num_classes {
         Some(wanted) if wanted < found => Err(Failure::Usage(format!(
             "TRAIN.NUM_CLASSES {wanted} is less than the {found} classes of the data set; {}; leave it out or set {found}",
-            settings.data_dir.display()
+            settings.shown_data()
         ))),
         Some(wanted) => Ok(Some(wanted)),
         None => Ok(Some(found)),
     }
 }
 
-fn make_model(settings: &Settings, probe_classes: Option<i64>, chosen: &Chosen) -> Box<dyn Method> {
+fn make_model(settings: &Settings, num_classes: Option<i64>, chosen: &Chosen) -> Box<dyn Method> {
     tch::manual_seed(settings.seed as i64);
     let model = settings
         .method
-        .build(probe_classes, chosen.device, Rc::new(Alone));
+        .build(num_classes, chosen.device, Rc::new(Alone));
     show!(
         "model: {} trainable values, {} features",
         model.learner().num_learnt(),
@@ -181,10 +215,13 @@ fn make_validator(
         show!("validation: none (VAL.PERIOD 0)");
         return Ok(None);
     }
+    let val_subset = settings.val_subset.as_deref();
+    let val_subset = val_subset.map(subset::names).transpose()?;
     let mut validator = Validator {
         socket: loader.socket.clone(),
         timeout: settings.loader.timeout,
         recipe: settings.evaluation.clone(),
+        subset: val_subset,
         batch_size: settings.val_batch_size,
         num_slots: settings.loader.num_slots,
         seed: settings.seed,

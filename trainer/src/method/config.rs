@@ -5,13 +5,14 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
+use super::classifier::{Classifier, ClassifierConfig};
 use super::dino::{Dino, DinoConfig};
 use super::moco::{Moco, MocoConfig};
 use super::step::Method;
 use super::swav::{Swav, SwavConfig};
 use crate::world::World;
 
-/// `SSL_METHOD` and everything that decides what the method is and how it learns, but for the schedules.
+/// `SSL_METHOD` or `EVAL_METHOD`, and everything that decides what the method is and how it learns, but for the schedules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum MethodConfig {
     /// DINO (Caron et al. 2021).
@@ -20,20 +21,33 @@ pub enum MethodConfig {
     Swav(SwavConfig),
     /// MoCo-v2 (Chen et al. 2020) with several queries an image.
     Moco(MocoConfig),
+    /// A classifier on what one of them left.
+    Classifier(ClassifierConfig),
 }
 
 impl MethodConfig {
-    /// The method with fresh weights; `probe_classes` are those of the joint linear probe. The global random state decides the weights.
+    /// Whether it learns from labels alone.
+    pub fn is_classifier(&self) -> bool {
+        matches!(self, MethodConfig::Classifier(_))
+    }
+
+    /// The method with fresh weights; `classes` are those of the joint linear probe, or of a classifier, which cannot do without. The
+    /// global random state decides the weights.
     pub fn build(
         &self,
-        probe_classes: Option<i64>,
+        classes: Option<i64>,
         device: Device,
         world: Rc<dyn World>,
     ) -> Box<dyn Method> {
         match self.clone() {
-            MethodConfig::Dino(config) => Box::new(Dino::new(config, probe_classes, device, world)),
-            MethodConfig::Swav(config) => Box::new(Swav::new(config, probe_classes, device, world)),
-            MethodConfig::Moco(config) => Box::new(Moco::new(config, probe_classes, device, world)),
+            MethodConfig::Dino(config) => Box::new(Dino::new(config, classes, device, world)),
+            MethodConfig::Swav(config) => Box::new(Swav::new(config, classes, device, world)),
+            MethodConfig::Moco(config) => Box::new(Moco::new(config, classes, device, world)),
+            MethodConfig::Classifier(config) => {
+                let classes =
+                    classes.expect("a classifier is built for the classes of its data set");
+                Box::new(Classifier::new(config, classes, device, world))
+            }
         }
     }
 }

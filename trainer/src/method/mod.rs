@@ -1,5 +1,7 @@
-//! Self-supervised methods: each a short file that reads like its paper, behind one trait.
+//! What a run trains: self-supervised methods, each a short file that reads like its paper, and the classifiers of the evaluation, behind
+//! one trait.
 
+pub mod classifier;
 mod config;
 pub mod dino;
 pub mod moco;

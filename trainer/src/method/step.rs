@@ -1,4 +1,4 @@
-//! What a self-supervised method is to the rest of the trainer: the loop, the metrics, checkpoints and evaluation know no method by name.
+//! What a method is to the rest of the trainer: the loop, the metrics, checkpoints and evaluation know no method by name.
 
 use std::fmt::Debug;
 
@@ -31,6 +31,11 @@ pub trait Method: Debug {
 
     /// Handles to what the method keeps beside the student and the learner, by name: an average of the student is called `teacher`.
     fn kept(&self) -> Vec<(String, Tensor)>;
+
+    /// Class scores `[n, classes]` of images `[n, 3, h, w]`, of a method that is a classifier; else its features are evaluated.
+    fn classify(&self, _images_nchw: &Tensor) -> Option<Tensor> {
+        None
+    }
 
     /// The joint linear probe, if there is one.
     fn probe(&self) -> Option<&Probe> {

@@ -77,6 +77,11 @@ impl BackboneConfig {
         }
     }
 
+    /// Whether it is a vision transformer.
+    pub fn is_transformer(&self) -> bool {
+        matches!(self.arch, Arch::VitTiny | Arch::VitSmall | Arch::VitBase)
+    }
+
     fn vit(&self, width: i64, heads: i64) -> VitShape {
         VitShape {
             width,
@@ -125,5 +130,14 @@ impl Backbone {
             Backbone::Vit(net) => return net.forward(images_nchw, train),
         };
         maps.adaptive_avg_pool2d([1, 1]).flatten(1, -1)
+    }
+
+    /// What a linear classifier is given, in evaluation mode: a transformer's class tokens after each of its `last` blocks
+    /// `[n, last * width]`, else the features.
+    pub fn last_blocks(&self, images_nchw: &Tensor, last: i64) -> Tensor {
+        match self {
+            Backbone::Vit(net) => net.class_tokens(images_nchw, last),
+            _ => self.forward(images_nchw, false),
+        }
     }
 }

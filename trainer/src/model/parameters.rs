@@ -103,8 +103,13 @@ impl Parameters {
 
     /// Stops all gradients: nothing here is learnt any more.
     pub fn freeze(&mut self) {
+        self.freeze_below("");
+    }
+
+    /// The same of those whose names begin with `prefix`.
+    pub fn freeze_below(&mut self, prefix: &str) {
         for entry in &mut self.entries {
-            if entry.role == Role::Trainable {
+            if entry.role == Role::Trainable && entry.name.starts_with(prefix) {
                 entry.role = Role::Fixed;
                 entry.tensor = entry.tensor.set_requires_grad(false);
             }

@@ -105,6 +105,20 @@ impl VisionTransformer {
         self.norm.forward(&tokens_ntd.select(1, 0))
     }
 
+    /// The normalised class tokens `[n, last * width]` after each of the `last` blocks, the last block's at the end; nothing is dropped.
+    pub fn class_tokens(&self, images_nchw: &Tensor, last: i64) -> Tensor {
+        let first = self.blocks.len().saturating_sub(last as usize);
+        let mut tokens_ntd = self.tokens(images_nchw);
+        let mut classes = Vec::new();
+        for (at, block) in self.blocks.iter().enumerate() {
+            tokens_ntd = block.forward(&tokens_ntd, false);
+            if at >= first {
+                classes.push(self.norm.forward(&tokens_ntd.select(1, 0)));
+            }
+        }
+        Tensor::cat(&classes, 1)
+    }
+
     /// Class token, then patches row by row, with their places added: `[n, 1 + patches, width]`.
     fn tokens(&self, images_nchw: &Tensor) -> Tensor {
         let stride = [self.shape.patch; 2];

@@ -34,6 +34,8 @@ pub struct OptimizerConfig {
     pub kind: OptimizerKind,
     /// Momentum of LARS and SGD.
     pub momentum: f64,
+    /// Whether SGD looks ahead (Nesterov's momentum, as in PyTorch).
+    pub nesterov: bool,
     /// Weight decay and adaptation by group.
     pub groups: GroupRules,
 }
@@ -53,6 +55,8 @@ struct Slot {
     name: String,
     param: Tensor,
     group: Group,
+    /// What the learning rate is multiplied with.
+    lr_factor: f64,
     state: State,
 }
 
@@ -88,10 +92,19 @@ impl Optimizer {
                 name: entry.name.clone(),
                 param: entry.tensor.shallow_clone(),
                 group: Group::of(&entry.tensor),
+                lr_factor: 1.0,
                 state: State::new(config.kind, &entry.tensor),
             })
             .collect();
         Optimizer { config, slots }
+    }
+
+    /// Multiplies the learning rate of the parameters that `is_scaled` names.
+    pub fn scale_lr(&mut self, factor: f64, is_scaled: impl Fn(&str) -> bool) {
+        let slots = self.slots.iter_mut();
+        for slot in slots.filter(|slot| is_scaled(&slot.name)) {
+            slot.lr_factor = factor;
+        }
     }
 
     /// The parameters, in order: what gradients are asked for.
@@ -181,7 +194,7 @@ impl State {
 impl Slot {
     fn update(&mut self, gradient: &Tensor, rates: Rates, config: &OptimizerConfig) {
         let weight_decay = rates.weight_decay * config.groups.weight_decay_factor(self.group);
-        let lr = rates.lr;
+        let lr = rates.lr * self.lr_factor;
         match (&mut self.state, config.kind) {
             (State::Momentum(mu), OptimizerKind::Lars) => {
                 let adapt = config.groups.is_adapted(self.group);
@@ -190,7 +203,12 @@ impl Slot {
             }
             (State::Momentum(mu), _) => {
                 let update = sgd::update(&self.param, gradient, weight_decay);
-                momentum_step(&mut self.param, mu, &update, config.momentum, lr);
+                let step = if config.nesterov {
+                    nesterov_step
+                } else {
+                    momentum_step
+                };
+                step(&mut self.param, mu, &update, config.momentum, lr);
             }
             (
                 State::Moments {
@@ -250,4 +268,12 @@ fn momentum_step(param: &mut Tensor, mu: &mut Tensor, update: &Tensor, momentum:
     let _ = mu.g_mul_scalar_(momentum);
     let _ = mu.g_add_(update);
     let _ = param.addcmul_(mu, &scalar(-lr, mu));
+}
+
+/// `mu = momentum * mu + update; p -= lr * (update + momentum * mu)`.
+fn nesterov_step(param: &mut Tensor, mu: &mut Tensor, update: &Tensor, momentum: f64, lr: f64) {
+    let _ = mu.g_mul_scalar_(momentum);
+    let _ = mu.g_add_(update);
+    let ahead = update.addcmul(mu, &scalar(momentum, mu));
+    let _ = param.addcmul_(&ahead, &scalar(-lr, mu));
 }

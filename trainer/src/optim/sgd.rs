@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with momentum, without dampening or Nesterov (PyTorch's `torch.optim.SGD`).
+//! Stochastic gradient descent with momentum, without dampening (PyTorch's `torch.optim.SGD`).
 
 use tch::Tensor;
 

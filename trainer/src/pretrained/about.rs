@@ -23,6 +23,7 @@ impl About {
             ("method", "SSL_METHOD"),
             ("mean", "DATA.MEAN"),
             ("std", "DATA.STD"),
+            ("size", "MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE"),
         ];
         let value = |(name, key): (&str, &str)| {
             let value = state.settings.get(key)?;

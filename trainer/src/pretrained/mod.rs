@@ -127,6 +127,22 @@ impl Pretrained {
             }
         })
     }
+
+    /// Gives the layers of a network whose names begin like one of these their values. Names and shapes have to agree, all of them.
+    ///
+    /// # Errors
+    /// All that is missing, unexpected or of another shape, a line each.
+    pub fn copy_layers(&self, layers: &[String], network: &Parameters) -> Result<(), Vec<String>> {
+        let copied = layers
+            .iter()
+            .filter_map(|layer| fit::copy(layer, &self.tensors, network).err());
+        let differences: Vec<String> = copied.flatten().map(|line| line.to_string()).collect();
+        if differences.is_empty() {
+            Ok(())
+        } else {
+            Err(differences)
+        }
+    }
 }
 
 #[cfg(test)]

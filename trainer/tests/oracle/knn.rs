@@ -1,8 +1,29 @@
 //! kNN against a loop over samples.
 
-use trainer::eval::knn::{KnnConfig, leave_one_out};
+use trainer::eval::knn::{KnnConfig, Labelled, by_others, leave_one_out};
 
 use crate::oracle::Oracle;
+
+#[test]
+fn a_split_is_classified_by_another_as_by_a_loop() {
+    let oracle = Oracle::run("train_knn");
+    let [samples, others] = ["samples", "others"].map(|part| {
+        let get = |key: &str| oracle.get(&format!("two_splits/{part}/{key}"));
+        (get("features"), get("labels"))
+    });
+    let pair = |(features_nd, labels_n)| Labelled {
+        features_nd,
+        labels_n,
+    };
+    let scores = by_others(pair(samples), pair(others), &KnnConfig::default());
+    let [top1, top5] = ["top1", "top5"].map(|key| oracle.value(&format!("two_splits/{key}")));
+    assert!((scores.top1 - top1).abs() < 0.2, "{} {top1}", scores.top1);
+    assert!((scores.top5 - top5).abs() < 0.2, "{} {top5}", scores.top5);
+    assert!(
+        top1 > 20.0 && top5 < 100.0,
+        "the case can fail: {top1} {top5}"
+    );
+}
 
 #[test]
 fn knn_agrees_with_a_loop_over_samples_in_every_case() {

@@ -3,6 +3,7 @@
 //! Each `scripts/reference/train_*.py` computes a subject on its own and writes an `.npz`; a missing Python is a failure, not a
 //! skip. Tolerances are relative to the largest value of the tensor compared, and stated where they are used.
 
+mod classifier;
 mod config_values;
 mod configs;
 mod init;

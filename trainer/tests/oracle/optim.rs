@@ -33,6 +33,7 @@ fn config(kind: OptimizerKind) -> OptimizerConfig {
     OptimizerConfig {
         kind,
         momentum: 0.9,
+        nesterov: false,
         groups: GroupRules {
             vector_decay_factor: 0.0,
             depthwise_decay_factor: 0.0,
@@ -48,12 +49,22 @@ fn gradients(oracle: &Oracle, step: usize) -> Vec<Tensor> {
 }
 
 fn check(oracle: &Oracle, kind: OptimizerKind, name: &str, scale: f64) {
+    check_as(oracle, config(kind), name, scale, 1.0);
+}
+
+/// `matrix` learns `factor` times as fast as the others.
+fn check_as(oracle: &Oracle, config: OptimizerConfig, name: &str, scale: f64, factor: f64) {
     let parameters = start(oracle);
-    let mut optimizer = Optimizer::new(config(kind), parameters.trainable());
+    let fresh = || {
+        let mut fresh = Optimizer::new(config.clone(), parameters.trainable());
+        fresh.scale_lr(factor, |name| name == "matrix");
+        fresh
+    };
+    let mut optimizer = fresh();
     let rates = oracle.values("rates");
     for (step, pair) in rates.chunks(2).enumerate() {
         if step == 3 {
-            optimizer = saved_and_restored(&optimizer, config(kind), &parameters);
+            optimizer = restored(fresh(), &optimizer);
         }
         let rates = Rates {
             lr: pair[0] * scale,
@@ -69,9 +80,8 @@ fn check(oracle: &Oracle, kind: OptimizerKind, name: &str, scale: f64) {
 }
 
 /// The state must survive a checkpoint in the middle.
-fn saved_and_restored(old: &Optimizer, config: OptimizerConfig, of: &Parameters) -> Optimizer {
+fn restored(mut new: Optimizer, old: &Optimizer) -> Optimizer {
     let saved: HashMap<String, Tensor> = old.state().into_iter().collect();
-    let mut new = Optimizer::new(config, of.trainable());
     new.restore(|name, _| Ok(saved[name].shallow_clone()))
         .unwrap();
     new
@@ -83,6 +93,11 @@ fn optimisers_agree_with_torch_over_five_steps_with_a_frozen_layer_and_a_restart
     check(&oracle, OptimizerKind::Lars, "LARS", 1.0);
     check(&oracle, OptimizerKind::Sgd, "SGD", 1.0);
     check(&oracle, OptimizerKind::AdamW, "AdamW", 0.1);
+    let nesterov = OptimizerConfig {
+        nesterov: true,
+        ..config(OptimizerKind::Sgd)
+    };
+    check_as(&oracle, nesterov, "Nesterov", 1.0, 10.0);
     check_clipping(&oracle);
 }
 

@@ -113,6 +113,7 @@ fn with_drop_path(mut config: MethodConfig) -> MethodConfig {
         MethodConfig::Dino(config) => &mut config.backbone,
         MethodConfig::Swav(config) => &mut config.backbone,
         MethodConfig::Moco(config) => &mut config.backbone,
+        MethodConfig::Classifier(config) => &mut config.backbone,
     };
     backbone.drop_path = 0.3;
     config

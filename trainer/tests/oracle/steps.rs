@@ -66,6 +66,7 @@ fn optimizer(arch: Arch) -> OptimizerConfig {
             _ => OptimizerKind::Lars,
         },
         momentum: 0.9,
+        nesterov: false,
         groups: GroupRules {
             vector_decay_factor: 0.0,
             depthwise_decay_factor: 0.0,

@@ -1,0 +1,233 @@
+//! `trainer eval`: k nearest neighbours on weights of any origin, without training anything.
+
+use std::path::Path;
+use std::time::Duration;
+
+use loader_ipc::{Order, Recipe, Subscription};
+use serde::Serialize;
+use tch::{Device, no_grad};
+
+use super::result;
+use crate::batch::{Normalization, Normalizer};
+use crate::batch_stream::{BatchStream, Next};
+use crate::cli::EvalArgs;
+use crate::config::LoaderSettings;
+use crate::device;
+use crate::eval::bank::{Bank, labelled};
+use crate::eval::knn::{self, KnnConfig, Labelled};
+use crate::failure::Failure;
+use crate::limits;
+use crate::loader_process::Loader;
+use crate::model::backbone::{Backbone, BackboneConfig};
+use crate::model::parameters::Parameters;
+use crate::output::tell;
+use crate::pretrained::{self, Pretrained};
+use crate::stop::Stop;
+
+/// Longest wait for a batch.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// ImageNet's, which the reference normalises with.
+const NORMALIZATION: Normalization = Normalization {
+    mean: [0.485, 0.456, 0.406],
+    std: [0.229, 0.224, 0.225],
+};
+/// Side of an image where nothing says another.
+const SIZE: u32 = 224;
+
+/// What was found; accuracies in percent.
+#[derive(Debug, Serialize)]
+struct Found {
+    weights: String,
+    which: &'static str,
+    arch: serde_json::Value,
+    num_features: i64,
+    size: u32,
+    knn_k: i64,
+    knn_temperature: f64,
+    /// The validation split by the training split.
+    train_to_val: Option<Accuracy>,
+    /// The validation split by itself, leave one out.
+    leave_one_out: Option<Accuracy>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Accuracy {
+    /// Labelled images that were classified.
+    num_samples: usize,
+    /// Labelled images among which neighbours were looked for.
+    num_neighbours: usize,
+    top1: f64,
+    top5: f64,
+}
+
+/// Everything that a split goes through.
+struct Measure<'a> {
+    args: &'a EvalArgs,
+    backbone: &'a Backbone,
+    socket: &'a Path,
+    recipe: Recipe,
+    normalizer: Normalizer,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When the weights cannot be had or the data cannot be read.
+pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
+    limits::check(device::num_threads())?;
+    device::keep_freed_memory();
+    let chosen = device::choose(args.device)?;
+    tell!("{}, {}", chosen.reason, device::limit_threads());
+    let weights = pretrained::load(&args.weights, args.which)?;
+    for note in &weights.notes {
+        tell!("note: {note}");
+    }
+    let config = weights.backbone()?;
+    let (backbone, _parameters) = network(&weights, &config, chosen.device)?;
+    let log = tempfile::tempdir().map_err(Failure::io("making a folder", &std::env::temp_dir()))?;
+    let loader = LoaderSettings {
+        socket: args.socket.clone(),
+        timeout: TIMEOUT,
+        num_slots: None,
+    };
+    let loader = Loader::find(&args.data, &loader, log.path())?;
+    tell!("{}", loader.line);
+    let known = weights.about.get("size").and_then(|size| size.parse().ok());
+    let size = args.size.or(known).unwrap_or(SIZE);
+    let normalization = weights.about.normalization().unwrap_or(NORMALIZATION);
+    let measure = Measure {
+        args,
+        backbone: &backbone,
+        socket: &loader.socket,
+        recipe: Recipe::evaluation(size * 256 / 224, size),
+        normalizer: Normalizer::new(&normalization, chosen.device),
+    };
+    let found = measure.found(&weights, &config, size)?;
+    result::print(&match args.json {
+        true => serde_json::to_string_pretty(&found).expect("names and numbers") + "\n",
+        false => table(&found),
+    })
+}
+
+/// The backbone with its weights, whose tensors live as long as the parameters.
+fn network(
+    weights: &Pretrained,
+    config: &BackboneConfig,
+    device: Device,
+) -> Result<(Backbone, Parameters), Failure> {
+    let mut parameters = Parameters::new();
+    let backbone = Backbone::new(config, &mut parameters.scope(device).child("backbone"));
+    weights.copy_backbone(&parameters)?;
+    Ok((backbone, parameters))
+}
+
+impl Measure<'_> {
+    fn found(
+        &self,
+        weights: &Pretrained,
+        config: &BackboneConfig,
+        size: u32,
+    ) -> Result<Found, Failure> {
+        let (train, val) = (self.bank("train")?, self.bank("val")?);
+        let (train, val) = (train.tensors(), val.tensors());
+        let knn = KnnConfig {
+            k: self.args.knn_k,
+            ..KnnConfig::default()
+        };
+        let accuracy = |samples: Labelled, others: Labelled, scores: knn::KnnScores| Accuracy {
+            num_samples: samples.labels_n.numel(),
+            num_neighbours: others.labels_n.numel(),
+            top1: scores.top1,
+            top5: scores.top5,
+        };
+        let val = val.as_ref().map(labelled_pair);
+        let train = train.as_ref().map(labelled_pair);
+        let alone = val.filter(|val| val.labels_n.numel() >= 2);
+        Ok(Found {
+            weights: weights.path.display().to_string(),
+            which: self.args.which.name(),
+            arch: serde_json::to_value(config.arch).expect("a name"),
+            num_features: self.backbone.width(),
+            size,
+            knn_k: knn.k,
+            knn_temperature: knn.temperature,
+            train_to_val: val
+                .zip(train)
+                .map(|(val, train)| accuracy(val, train, knn::by_others(val, train, &knn))),
+            leave_one_out: alone.map(|val| {
+                let scores = knn::leave_one_out(val.features_nd, val.labels_n, &knn);
+                accuracy(val, val, scores)
+            }),
+        })
+    }
+
+    /// Features of a whole split.
+    fn bank(&self, split: &str) -> Result<Bank, Failure> {
+        let subscription = Subscription {
+            name: format!("trainer eval, {split}"),
+            split: split.to_owned(),
+            subset: None,
+            recipe: self.recipe.clone(),
+            batch_size: self.args.batch,
+            rank: 0,
+            world_size: 1,
+            seed: 0,
+            order: Order::Sequential,
+            drop_last: false,
+            start_epoch: 0,
+            start_step: 0,
+            num_epochs: 1,
+            num_slots: None,
+        };
+        let mut batches = BatchStream::open(self.socket, TIMEOUT, &subscription, Stop::default())?;
+        let mut bank = Bank::default();
+        while let Next::Batch(batch, _) = batches.next(&self.normalizer)? {
+            let images = &batch.views_nchw[0];
+            if let Some(rows) = labelled(&batch, images.device()) {
+                let features = no_grad(|| self.backbone.forward(images, false));
+                bank.add(features.index_select(0, &rows), &batch);
+            }
+        }
+        tell!(
+            "{split}: features of {} labelled images",
+            bank.num_samples()
+        );
+        Ok(bank)
+    }
+}
+
+fn labelled_pair((features_nd, labels_n): &(tch::Tensor, tch::Tensor)) -> Labelled<'_> {
+    Labelled {
+        features_nd,
+        labels_n,
+    }
+}
+
+fn table(found: &Found) -> String {
+    let mut text = format!(
+        "{} of {} ({}, {} features, {} px), {} neighbours\n{:32}{:>8}{:>8}{:>8}\n",
+        found.which,
+        found.weights,
+        found.arch.as_str().unwrap_or_default(),
+        found.num_features,
+        found.size,
+        found.knn_k,
+        "",
+        "images",
+        "top-1",
+        "top-5"
+    );
+    for (name, accuracy) in [
+        ("kNN, training -> validation", found.train_to_val),
+        ("kNN, validation, leave one out", found.leave_one_out),
+    ] {
+        text += &match accuracy {
+            Some(of) => format!(
+                "{name:32}{:8}{:8.2}{:8.2}\n",
+                of.num_samples, of.top1, of.top5
+            ),
+            None => format!("{name:32}too few labelled images\n"),
+        };
+    }
+    text
+}

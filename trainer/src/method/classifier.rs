@@ -1,0 +1,180 @@
+//! Learning from labels what a backbone is worth: a linear layer on a frozen backbone (linear evaluation), or a perceptron with everything
+//! below it (semi-supervised evaluation, Caron et al. 2021 and SSLight section 5).
+//!
+//! It is a method as any other, so that its runs are saved, continued and measured as they are. Where the first weights come from is
+//! not its matter.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Reduction, Tensor, no_grad};
+
+use super::step::{Method, StepRates};
+use crate::batch::Batch;
+use crate::learner::Learner;
+use crate::model::Network;
+use crate::model::backbone::{Backbone, BackboneConfig};
+use crate::model::layers::Linear;
+use crate::model::mlp::{Activation, Mlp, MlpConfig};
+use crate::model::parameters::Parameters;
+use crate::optim::OptimizerConfig;
+use crate::scalars::StepStats;
+use crate::world::World;
+
+/// Where the backbone's tensors lie among the names.
+const BACKBONE: &str = "backbone.";
+/// Where the classifier's do.
+const HEAD: &str = "head.";
+
+/// Everything that decides what a classifier is and how it learns, but for the schedules and the number of classes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassifierConfig {
+    /// The backbone.
+    pub backbone: BackboneConfig,
+    /// What learns.
+    pub learns: Learns,
+    /// The optimiser.
+    pub optimizer: OptimizerConfig,
+    /// What the classifier's learning rate is multiplied with.
+    pub lr_factor: f64,
+}
+
+/// What learns from the labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Learns {
+    /// One linear layer; the backbone stays as it is, its running statistics too.
+    Linear {
+        /// Blocks of a transformer whose class tokens are the features; a convolutional backbone has but one kind.
+        num_last_blocks: i64,
+    },
+    /// Everything.
+    All {
+        /// Linear layers of the classifier.
+        num_layers: i64,
+        /// Values of its hidden layers.
+        hidden_dim: i64,
+        /// Batch normalisation after every hidden layer.
+        use_batch_norm: bool,
+    },
+}
+
+/// The classifier with its backbone and all of its state.
+#[derive(Debug)]
+pub struct Classifier {
+    config: ClassifierConfig,
+    network: Network<Mlp>,
+    learner: Learner,
+}
+
+impl ClassifierConfig {
+    /// The classifier's layers; hidden ones are a DINO head's, by name and shape.
+    fn head(&self, classes: i64) -> MlpConfig {
+        let (num_layers, hidden_dim, use_batch_norm) = match self.learns {
+            Learns::Linear { .. } => (1, 0, false),
+            Learns::All {
+                num_layers,
+                hidden_dim,
+                use_batch_norm,
+            } => (num_layers, hidden_dim, use_batch_norm),
+        };
+        MlpConfig {
+            num_layers,
+            hidden_dim,
+            out_dim: classes,
+            use_batch_norm,
+        }
+    }
+
+    /// How often the classifier sees the backbone's width.
+    fn num_tokens(&self) -> i64 {
+        match self.learns {
+            Learns::Linear { num_last_blocks } if self.backbone.is_transformer() => num_last_blocks,
+            _ => 1,
+        }
+    }
+}
+
+impl Classifier {
+    /// A classifier of so many classes with fresh weights.
+    pub fn new(
+        config: ClassifierConfig,
+        classes: i64,
+        device: Device,
+        world: Rc<dyn World>,
+    ) -> Classifier {
+        let linear = match config.learns {
+            Learns::Linear { .. } => Linear::with_small_normal,
+            Learns::All { .. } => Linear::with_default_init,
+        };
+        let mut network = Network::new(&config.backbone, device, |width, scope| {
+            let inputs = width * config.num_tokens();
+            let mut place = scope.child("mlp");
+            let head = config.head(classes);
+            Mlp::new(inputs, &head, Activation::Gelu, linear, &mut place)
+        });
+        if matches!(config.learns, Learns::Linear { .. }) {
+            network.parameters.freeze_below(BACKBONE);
+        }
+        let optimizer = config.optimizer.clone();
+        let mut learner = Learner::new(optimizer, 0.0, &network.parameters, None, world);
+        learner.scale_lr(config.lr_factor, |name| name.starts_with(HEAD));
+        Classifier {
+            config,
+            network,
+            learner,
+        }
+    }
+
+    fn logits(&self, images_nchw: &Tensor, train: bool) -> Tensor {
+        let backbone = &self.network.backbone;
+        let features = match self.config.learns {
+            Learns::Linear { num_last_blocks } => {
+                no_grad(|| backbone.last_blocks(images_nchw, num_last_blocks))
+            }
+            Learns::All { .. } => backbone.forward(images_nchw, train),
+        };
+        self.network.head.forward(&features, train)
+    }
+}
+
+impl Method for Classifier {
+    fn step(&mut self, batch: &Batch, rates: StepRates) -> StepStats {
+        tch::manual_seed(rates.seed);
+        let logits = self.logits(&batch.views_nchw[0], true);
+        let labels = batch.labels_tensor();
+        let num_labelled = batch.labels.iter().filter(|label| **label >= 0).count();
+        let mean = 1.0 / num_labelled.max(1) as f64;
+        let sum = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Sum, -1, 0.0);
+        let loss = sum * mean;
+        let grad_norm = self.learner.descend(&loss, rates.optimizer, None);
+        let right = logits.argmax(-1, false).eq_tensor(&labels);
+        let mut stats = StepStats::of_loss(&loss);
+        stats.add("accuracy", &(right.sum(Kind::Float) * (100.0 * mean)));
+        stats.add("grad_norm", &grad_norm);
+        stats
+    }
+
+    fn backbone(&self) -> &Backbone {
+        &self.network.backbone
+    }
+
+    fn student(&self) -> &Parameters {
+        &self.network.parameters
+    }
+
+    fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    fn learner_mut(&mut self) -> &mut Learner {
+        &mut self.learner
+    }
+
+    fn kept(&self) -> Vec<(String, Tensor)> {
+        Vec::new()
+    }
+
+    fn classify(&self, images_nchw: &Tensor) -> Option<Tensor> {
+        Some(no_grad(|| self.logits(images_nchw, false)))
+    }
+}
