@@ -10,6 +10,7 @@ mod evaluations;
 mod harness;
 mod killed;
 mod limits;
+mod recipes;
 mod subsets;
 mod trainer_checkpoints;
 mod trainer_ends;
