@@ -7,6 +7,7 @@ mod compressed;
 mod cut_shards;
 mod edges;
 mod evaluations;
+mod folders;
 mod harness;
 mod killed;
 mod limits;
