@@ -103,5 +103,9 @@ fn a_run_goes_on_from_what_it_names_and_a_changed_model_is_a_table() {
     assert_eq!(more.code, Some(0), "{}", more.stderr);
     let parts = "took center, optimizer, probe, student, teacher (";
     assert!(more.stdout.contains(parts), "{}", more.stdout);
-    assert!(more.stdout.contains("of step 2, in epoch"), "{}", more.stdout);
+    assert!(
+        more.stdout.contains("of step 2, in epoch"),
+        "{}",
+        more.stdout
+    );
 }

@@ -47,7 +47,10 @@ impl Selection {
     pub fn named(set: &Samples, names: &[String]) -> Result<Selection, Reason> {
         let (num_names, wrong) = (names.len(), |what, remedy| wrong(set, what, remedy));
         if num_names == 0 {
-            return Err(wrong("the subset names no image".to_owned(), "name at least one"));
+            return Err(wrong(
+                "the subset names no image".to_owned(),
+                "name at least one",
+            ));
         }
         let ids = resolve(set, names)?;
         let unknown = names.iter().zip(&ids).filter(|(_, id)| id.is_none());
@@ -55,7 +58,9 @@ impl Selection {
         if !unknown.is_empty() {
             let first = unknown[..unknown.len().min(NUM_TOLD)].join(", ");
             let num_unknown = unknown.len();
-            let what = format!("{num_unknown} of the {num_names} images of the subset are not in the data set: {first}");
+            let what = format!(
+                "{num_unknown} of the {num_names} images of the subset are not in the data set: {first}"
+            );
             return Err(wrong(what, "take the list of this data set"));
         }
         let mut named: Vec<(u64, &String)> = ids.into_iter().flatten().zip(names).collect();

@@ -67,7 +67,8 @@ fn outcome<'a>(lines: &[Line], evaluation: &'a str) -> Option<Outcome<'a>> {
     let validations: Vec<(Scores, &metrics::ValidationLine)> = lines
         .iter()
         .filter_map(|line| match line {
-            Line::Validation(line) => Some((
+            // Before the first step there is nothing to tell.
+            Line::Validation(line) if line.step > 0 => Some((
                 Scores {
                     epoch: line.epoch,
                     top1: line.top1?,
@@ -76,7 +77,7 @@ fn outcome<'a>(lines: &[Line], evaluation: &'a str) -> Option<Outcome<'a>> {
                 },
                 line,
             )),
-            Line::Step(_) => None,
+            _ => None,
         })
         .collect();
     let (last, line) = *validations.last()?;
