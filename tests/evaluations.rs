@@ -182,7 +182,7 @@ fn a_linear_evaluation_leaves_the_backbone_as_it_was_and_a_semi_supervised_one_d
     );
     assert!(
         done.stdout
-            .contains("head.mlp.0., head.mlp.1., head.mlp.3., head.mlp.4. of the head"),
+            .contains("the backbone and head.mlp.0, head.mlp.1, head.mlp.3, head.mlp.4"),
         "{}",
         done.stdout
     );

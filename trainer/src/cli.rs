@@ -106,8 +106,8 @@ pub struct EvalArgs {
     /// Weights: a checkpoint's or a run's folder, or a file of ours or others.
     #[arg(value_name = "WEIGHTS")]
     pub weights: PathBuf,
-    /// Folder of packed shards; several are one data set.
-    #[arg(long, value_name = "SHARDS", required = true, num_args = 1..)]
+    /// Folder of packed shards; given several times, they are one data set.
+    #[arg(long, value_name = "SHARDS", required = true)]
     pub data: Vec<PathBuf>,
     /// The network to measure, where there are two.
     #[arg(long, value_enum, default_value_t = Which::Student)]

@@ -52,7 +52,11 @@ fn start_head(
     weights
         .copy_layers(&kept, network)
         .map_err(|differences| other_head(&weights.path, &differences))?;
-    Ok(format!(" and {} of the head", kept.join(", ")))
+    let names: Vec<&str> = kept
+        .iter()
+        .map(|layer| layer.trim_end_matches('.'))
+        .collect();
+    Ok(format!(" and {}", names.join(", ")))
 }
 
 /// `head.mlp.0.` and so on: layers of the classifier, but for the last one.
