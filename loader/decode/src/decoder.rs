@@ -4,7 +4,7 @@ use crate::content::{Kind, content_name, kind};
 use crate::error::DecodeError;
 use crate::jpeg::JpegDecoder;
 use crate::raster;
-use crate::rgb_image::{Header, Outcome, RgbImage};
+use crate::rgb_image::{Outcome, RgbImage};
 
 /// Most pixels an image may have unless told otherwise: the size at which Pillow refuses to go on (2 * 2^30 / 4 / 3).
 pub const DEFAULT_PIXEL_LIMIT: u64 = 178_956_970;
@@ -26,18 +26,6 @@ impl Decoder {
         Self {
             jpeg: JpegDecoder::new(),
             pixel_limit,
-        }
-    }
-
-    /// Reads the size of an image without decoding it.
-    ///
-    /// # Errors
-    /// See [`DecodeError`]. An image with a header may still fail to decode.
-    pub fn header(&mut self, bytes: &[u8]) -> Result<Header, DecodeError> {
-        match kind(bytes) {
-            Kind::Jpeg => self.jpeg.header(bytes, self.pixel_limit),
-            Kind::Raster(format) => raster::header(bytes, format, self.pixel_limit),
-            Kind::Other => Err(unknown(bytes)),
         }
     }
 

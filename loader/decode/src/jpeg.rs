@@ -4,7 +4,7 @@
 
 use crate::error::DecodeError;
 use crate::libjpeg::{Failure, Frame, LibJpeg};
-use crate::rgb_image::{Header, Outcome, RgbImage, checked_size, num_pixels, resized};
+use crate::rgb_image::{Outcome, RgbImage, checked_size, num_pixels, resized};
 
 /// What errors call the type.
 const NAME: &str = "jpeg";
@@ -23,13 +23,6 @@ impl JpegDecoder {
             library: LibJpeg::new(),
             scratch: Vec::new(),
         }
-    }
-
-    pub(crate) fn header(&mut self, bytes: &[u8], limit: u64) -> Result<Header, DecodeError> {
-        let begun = self.library.begin(bytes);
-        let frame = begun.map_err(|failure| error(failure, bytes))?.frame;
-        let (width, height, _) = check(&frame, limit)?;
-        Ok(Header { width, height })
     }
 
     pub(crate) fn decode(

@@ -32,4 +32,4 @@ mod rgb_image;
 pub use content::content_name;
 pub use decoder::{DEFAULT_PIXEL_LIMIT, Decoder};
 pub use error::DecodeError;
-pub use rgb_image::{Header, Outcome, RgbImage};
+pub use rgb_image::{Outcome, RgbImage};

@@ -13,17 +13,10 @@ use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limit
 
 use crate::content::raster_name;
 use crate::error::DecodeError;
-use crate::rgb_image::{Header, Outcome, RgbImage, checked_size, resized};
+use crate::rgb_image::{Outcome, RgbImage, checked_size, resized};
 
 /// Bytes that a decoder may take beside the pixels themselves.
 const SCRATCH_BYTES: u64 = 64 << 20;
-
-pub(crate) fn header(bytes: &[u8], format: ImageFormat, limit: u64) -> Result<Header, DecodeError> {
-    caught(format, || {
-        let decoder = open(bytes, format).map_err(|error| failure(error, format, bytes.len()))?;
-        size(&decoder, limit)
-    })
-}
 
 pub(crate) fn decode(
     bytes: &[u8],
@@ -34,7 +27,7 @@ pub(crate) fn decode(
     caught(format, || {
         let fail = |error| failure(error, format, bytes.len());
         let mut decoder = open(bytes, format).map_err(fail)?;
-        let Header { width, height } = size(&decoder, limit)?;
+        let (width, height) = size(&decoder, limit)?;
         let color = decoder.color_type();
         let num_bytes = decoder.total_bytes();
         decoder.set_limits(limits(num_bytes)).map_err(fail)?;
@@ -108,10 +101,9 @@ fn open(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, Ima
     ImageReader::with_format(Cursor::new(bytes), format).into_decoder()
 }
 
-fn size(decoder: &impl ImageDecoder, limit: u64) -> Result<Header, DecodeError> {
+fn size(decoder: &impl ImageDecoder, limit: u64) -> Result<(u32, u32), DecodeError> {
     let (width, height) = decoder.dimensions();
-    let (width, height) = checked_size(width.into(), height.into(), limit)?;
-    Ok(Header { width, height })
+    checked_size(width.into(), height.into(), limit)
 }
 
 fn limits(num_bytes: u64) -> Limits {

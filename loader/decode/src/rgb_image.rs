@@ -1,15 +1,6 @@
-//! The image that a decoder fills, what its header says, and the sizes it may have.
+//! The image that a decoder fills, and the sizes it may have.
 
 use crate::error::DecodeError;
-
-/// What a file states before its pixels are decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Header {
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-}
 
 /// How well an image decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -95,23 +95,6 @@ fn an_image_over_the_pixel_limit_is_refused_before_memory_is_taken() {
 }
 
 #[test]
-fn the_header_tells_the_size_that_the_pixels_have() {
-    let mut decoder = Decoder::new(DEFAULT_PIXEL_LIMIT);
-    for (bytes, width, height) in [
-        (rgb_jpeg(33, 20), 33, 20),
-        (b"P5 2 1 255\n\x07\xf0".to_vec(), 2, 1),
-    ] {
-        assert_eq!(decoder.header(&bytes), Ok(Header { width, height }));
-        assert_eq!(
-            decoder.header(&bytes[..bytes.len() - 1]),
-            Ok(Header { width, height })
-        );
-    }
-    let too_large = Decoder::new(600).header(&rgb_jpeg(33, 20));
-    assert!(matches!(too_large, Err(DecodeError::TooLarge { .. })));
-}
-
-#[test]
 fn content_that_is_no_image_is_refused_with_what_it_looks_like() {
     let error = decode(b"<html>not found</html>").0.expect_err("no image");
     let text = "not an image that can be decoded (detected: html)";
