@@ -14,15 +14,14 @@ mod report;
 mod source;
 mod system;
 
-use std::process::ExitCode;
-
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
 use crate::commands::{cat, index, list, pack, split, stat, synth, unpack, verify};
+use crate::error::ToolError;
 use crate::report::output::{tell, tell_lines};
 
-fn main() -> ExitCode {
+fn main() {
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         if !error.use_stderr() {
             error.exit();
@@ -32,8 +31,14 @@ fn main() -> ExitCode {
         tell_lines(&format!("error[2]: {told}"));
         std::process::exit(2);
     });
-    // Where that is refused, the limit ends the process, as it did before.
+    // Where one is refused, the system ends the process without words.
     let _ = signals::outlive_file_size_limit();
+    let _ = signals::on_lost_bytes(|| {
+        let what = "a file was cut short while it was read, or its disk failed";
+        let place = "an archive or shard of this command";
+        let remedy = "leave it alone and run the command again";
+        end(&ToolError::data(what, place, remedy));
+    });
     let outcome = match cli.command {
         Command::Pack(options) => pack::run(&options),
         Command::Index(options) => index::run(&options),
@@ -45,12 +50,13 @@ fn main() -> ExitCode {
         Command::Split(options) => split::run(&options),
         Command::Verify(options) => verify::run(&options),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let code = error.exit_code();
-            tell!("error[{code}]: {error}");
-            ExitCode::from(code)
-        }
+    if let Err(error) = outcome {
+        end(&error);
     }
+}
+
+fn end(error: &ToolError) -> ! {
+    let code = error.exit_code();
+    tell!("error[{code}]: {error}");
+    std::process::exit(code.into());
 }

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use shard_format::Manifest;
 
 use crate::harness::{
-    cats_and_dogs, classes_and_keys, folder, jpeg, labelled, pack, put, python, samples, tar,
-    tar_of, tree,
+    Outcome, cats_and_dogs, classes_and_keys, folder, jpeg, labelled, pack, put, python, samples,
+    tar, tar_of, tree,
 };
 
 /// The archives of ImageNet in small: two classes of train in a tar of tars, a flat val.
@@ -441,4 +441,34 @@ fn links_in_an_archive_are_told_as_what_they_are() {
     assert_eq!(samples(&out, "train").len(), 1);
     let told = "2 files skipped: a link in an archive, which is not followed";
     assert!(outcome.stderr.contains(told), "{outcome:?}");
+}
+
+#[test]
+fn an_archive_that_is_cut_short_while_it_is_listed_is_an_error_in_words() {
+    let dir = folder();
+    let archive = dir.path().join("photos.tar");
+    put(&archive, &three_images());
+    let file = fs::File::options().write(true).open(&archive);
+    let file = file.expect("opens");
+    // Zeros may follow the end, and looking through so many takes far longer than cutting them off.
+    file.set_len(1 << 36).expect("grows");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_shard-tool"))
+        .arg("pack")
+        .arg(&archive)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("shard-tool starts");
+    let maps = format!("/proc/{}/maps", child.id());
+    let is_mapped = || {
+        let maps = fs::read_to_string(&maps).unwrap_or_default();
+        maps.contains("photos.tar")
+    };
+    while !is_mapped() && child.try_wait().expect("asked").is_none() {
+        std::hint::spin_loop();
+    }
+    file.set_len(1_000).expect("cut");
+    let outcome = Outcome::from(child.wait_with_output().expect("it ends"));
+    assert_eq!(outcome.code, 3, "{outcome:#?}");
+    let told = "error[3]: a file was cut short while it was read";
+    assert!(outcome.stderr.contains(told), "{outcome:#?}");
 }
