@@ -32,8 +32,8 @@ pub struct Shown {
     pub loss: f64,
     /// Learning rate.
     pub lr: f64,
-    /// Teacher momentum.
-    pub momentum: f64,
+    /// Teacher momentum; a classifier has none.
+    pub momentum: Option<f64>,
     /// Images per second of this step.
     pub images_per_s: f64,
     /// Time of this step spent waiting for data.
@@ -119,14 +119,13 @@ impl std::fmt::Display for Shown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "epoch {}/{} loss {:.4} lr {:.2e} momentum {:.4} {:.1} img/s waited {} ms",
-            self.epoch,
-            self.total_epochs,
-            self.loss,
-            self.lr,
-            self.momentum,
-            self.images_per_s,
-            self.data_wait.as_millis()
-        )
+            "epoch {}/{} loss {:.4} lr {:.2e} ",
+            self.epoch, self.total_epochs, self.loss, self.lr
+        )?;
+        if let Some(momentum) = self.momentum {
+            write!(f, "momentum {momentum:.4} ")?;
+        }
+        let wait_ms = self.data_wait.as_millis();
+        write!(f, "{:.1} img/s waited {wait_ms} ms", self.images_per_s)
     }
 }

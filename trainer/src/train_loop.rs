@@ -143,7 +143,7 @@ impl TrainLoop {
             total_steps: TrainLoop::total_steps(&self.settings, self.state.steps_per_epoch),
             loss: line.loss,
             lr: line.lr,
-            momentum: line.momentum,
+            momentum: (!self.settings.method.is_classifier()).then_some(line.momentum),
             images_per_s: line.images_per_s,
             data_wait: waited,
         });
