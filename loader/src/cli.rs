@@ -98,6 +98,14 @@ pub struct PreviewArgs {
     /// Rows of the sheet.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub images: u64,
+    /// Show these samples, and tell their keys and what their views were drawn as.
+    #[arg(
+        long,
+        value_name = "ID,ID",
+        value_delimiter = ',',
+        conflicts_with = "images"
+    )]
+    pub ids: Vec<u64>,
     /// Seed of the order and of the views.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,

@@ -11,7 +11,7 @@ use image_decode::DEFAULT_PIXEL_LIMIT;
 use loader_ipc::{ErrorKind, Recipe};
 use shard_format::{FormatError, ShardSet};
 
-use crate::augment::ViewKey;
+use crate::augment::{ViewKey, draw};
 use crate::cli::PreviewArgs;
 use crate::pipeline::Worker;
 use crate::set_error;
@@ -69,17 +69,18 @@ impl PreviewError {
     }
 }
 
-/// Draws the sheet that `args` asks for.
+/// Draws the sheet that `args` asks for. Where it names samples, returns a line for each and for each of its views.
 ///
 /// # Errors
 /// See [`PreviewError`].
-pub fn run(args: &PreviewArgs) -> Result<(), PreviewError> {
+pub fn run(args: &PreviewArgs) -> Result<Vec<String>, PreviewError> {
     let recipe = match &args.recipe {
         Some(path) => read_recipe(path)?,
         None => Recipe::sslight(),
     };
     let set = ShardSet::open(&args.data, &args.split)?;
-    let rows = rows(args, &set, &recipe)?;
+    let mut told = Vec::new();
+    let rows = rows(args, &set, &recipe, &mut told)?;
     if rows.is_empty() {
         return Err(PreviewError::Empty {
             split: args.split.clone(),
@@ -88,7 +89,8 @@ pub fn run(args: &PreviewArgs) -> Result<(), PreviewError> {
     write(&compose(&rows), &args.out).map_err(|source| PreviewError::Write {
         path: args.out.clone(),
         source,
-    })
+    })?;
+    Ok(told)
 }
 
 /// Encodes before it writes, so that what the system refuses is told apart from what the encoder does.
@@ -114,18 +116,40 @@ fn read_recipe(path: &Path) -> Result<Recipe, PreviewError> {
 /// One row per image: the thumbnail and the views with the group each belongs to.
 type Row = Vec<(usize, Canvas)>;
 
-fn rows(args: &PreviewArgs, set: &ShardSet, recipe: &Recipe) -> Result<Vec<Row>, PreviewError> {
+fn rows(
+    args: &PreviewArgs,
+    set: &ShardSet,
+    recipe: &Recipe,
+    told: &mut Vec<String>,
+) -> Result<Vec<Row>, PreviewError> {
     let mut worker = Worker::new(DEFAULT_PIXEL_LIMIT);
     let order = Permutation::new(args.seed, args.epoch.into(), set.num_samples());
+    let most = match args.ids.is_empty() {
+        true => args.images.min(MAX_IMAGES),
+        false => MAX_IMAGES,
+    };
+    let in_order = (0..set.num_samples()).map(|position| order.sample(position));
+    let ids: Box<dyn Iterator<Item = u64>> = match args.ids.is_empty() {
+        true => Box::new(in_order),
+        false => Box::new(args.ids.iter().copied()),
+    };
     let mut rows = Vec::new();
-    for position in 0..set.num_samples() {
-        if rows.len() as u64 == args.images.min(MAX_IMAGES) {
+    for id in ids {
+        if rows.len() as u64 == most {
             break;
         }
-        let id = order.sample(position);
         let sample = set.sample(id)?;
         match worker.decode(sample.image()?) {
-            Ok(_) => rows.push(row(&mut worker, recipe, args, id)),
+            Ok(_) => {
+                rows.push(row(&mut worker, recipe, args, id));
+                if !args.ids.is_empty() {
+                    told.push(format!(
+                        "sample {id}: {}, shard {}",
+                        sample.key, sample.shard
+                    ));
+                    told.extend(drawn(&worker, recipe, args, id));
+                }
+            }
             Err(error) => tracing::warn!(
                 "{error}; {}, key {}; {}",
                 sample.shard,
@@ -147,17 +171,31 @@ fn row(worker: &mut Worker, recipe: &Recipe, args: &PreviewArgs, id: u64) -> Row
     };
     let mut row = vec![(0, thumbnail(worker))];
     for (view, spec) in recipe.views.iter().enumerate() {
-        let key = ViewKey {
-            seed: args.seed,
-            epoch: args.epoch,
-            sample: id,
-            view: view as u16,
-        };
         let mut canvas = Canvas::new(spec.size, spec.size);
-        worker.make_view(key, spec, &mut canvas);
+        worker.make_view(view_key(args, id, view), spec, &mut canvas);
         row.push((group_of(view), magnified(&canvas, magnification(recipe))));
     }
     row
+}
+
+/// What the views of the worker's image are drawn as.
+fn drawn(worker: &Worker, recipe: &Recipe, args: &PreviewArgs, id: u64) -> Vec<String> {
+    let (width, height) = (worker.image().width(), worker.image().height());
+    let views = recipe.views.iter().enumerate();
+    let line = |(view, spec)| {
+        let params = draw(view_key(args, id, view), spec, width, height);
+        format!("  view {view}: {params:?}")
+    };
+    views.map(line).collect()
+}
+
+fn view_key(args: &PreviewArgs, id: u64, view: usize) -> ViewKey {
+    ViewKey {
+        seed: args.seed,
+        epoch: args.epoch,
+        sample: id,
+        view: view as u16,
+    }
 }
 
 /// Whole times that views are magnified: until the largest is about as large as the thumbnail.

@@ -96,7 +96,9 @@ pub fn status(args: &StatusArgs) -> Result<(), Failure> {
 /// # Errors
 /// When the data cannot be read or the picture cannot be written.
 pub fn preview(args: &PreviewArgs) -> Result<(), Failure> {
-    preview::run(args)?;
+    for line in preview::run(args)? {
+        print_line(&line)?;
+    }
     print_line(&args.out.display().to_string())
 }
 
