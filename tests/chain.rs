@@ -49,6 +49,8 @@ fn training_beats_the_random_backbone_by_a_margin() {
     println!("kNN top-1 before and after: {knn:?}");
     assert_eq!(knn.len(), 2);
     assert!(knn[1] > knn[0] + MARGIN, "{knn:?}");
+    let is_warned = done.stderr.contains("collapse");
+    assert!(!is_warned, "a healthy run: {}", done.stderr);
 }
 
 #[test]

@@ -17,4 +17,5 @@ mod trainer_checkpoints;
 mod trainer_ends;
 mod trainer_limits;
 mod trainer_output;
+mod trainer_watch;
 mod views;

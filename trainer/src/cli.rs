@@ -49,6 +49,9 @@ pub struct RunArgs {
     /// Check the configuration, print it resolved, and stop.
     #[arg(long)]
     pub check: bool,
+    /// Print every key with its value and where it comes from, and stop.
+    #[arg(long, conflicts_with = "check")]
+    pub print_config: bool,
     /// Continue the run in OUTPUT_DIR from its latest checkpoint.
     #[arg(long, conflicts_with = "overwrite")]
     pub resume: bool,
@@ -138,7 +141,7 @@ impl Cli {
         match &self.command {
             Some(Command::Bench(_) | Command::Eval(_)) => true,
             Some(Command::Names(_)) => false,
-            None => !self.run.keys && !self.run.check,
+            None => !(self.run.keys || self.run.check || self.run.print_config),
         }
     }
 

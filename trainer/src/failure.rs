@@ -43,18 +43,18 @@ pub enum Failure {
     /// The loader refused, stopped or died.
     #[error("{}{}", .0, setting(.0))]
     Loader(#[from] IpcError),
-    /// The loss is not a number any more.
+    /// Loss or gradient is no number any more.
     #[error(
-        "the loss is {loss} at step {step} (samples {sample_ids:?}); the weights of this step are not kept; lower SOLVER.BASE_LR or set \
-         SOLVER.CLIP_GRAD, then continue from {}", last_checkpoint(.checkpoint)
+        "{what} is no number at step {step}; {}; lower SOLVER.BASE_LR or set SOLVER.CLIP_GRAD, then continue from {}: the weights of this step \
+         are not kept", report.display(), last_checkpoint(.checkpoint)
     )]
     NotFinite {
-        /// The value.
-        loss: f64,
+        /// Which of the step's numbers.
+        what: &'static str,
         /// Step, counted from 1.
         step: u64,
-        /// Images of the batch.
-        sample_ids: Vec<u64>,
+        /// What is known of the step.
+        report: PathBuf,
         /// The last good checkpoint.
         checkpoint: Option<PathBuf>,
     },

@@ -3,9 +3,10 @@
 
 use std::rc::Rc;
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::batch::Batch;
+use crate::collapse::measure;
 use crate::loss::parts::LossParts;
 use crate::model::parameters::Parameters;
 use crate::optim::{Optimizer, OptimizerConfig, Rates};
@@ -21,6 +22,9 @@ pub struct Learner {
     clip_grad: f64,
     probe: Option<Probe>,
     world: Rc<dyn World>,
+    /// Norms of the network's gradients at the last step, `[parameters]`.
+    gradient_norms: Option<Tensor>,
+    is_guarded: bool,
 }
 
 /// What one step learns from.
@@ -53,6 +57,8 @@ impl Learner {
             clip_grad,
             probe,
             world,
+            gradient_norms: None,
+            is_guarded: false,
         }
     }
 
@@ -61,13 +67,23 @@ impl Learner {
         self.optimizer.scale_lr(factor, is_scaled);
     }
 
+    /// From now on a step whose loss or gradient is no number changes neither parameters nor the optimiser's state. The numbers are
+    /// waited for before the update; on the CPU that costs nothing.
+    pub fn guard(&mut self) {
+        self.is_guarded = true;
+    }
+
     /// One update from a method's loss and the probe's. The norm among what was measured is that of [`Learner::descend`].
     pub fn learn(&mut self, lesson: Lesson) -> StepStats {
         let probe = self.probe.as_ref();
         let probed = probe.and_then(|probe| probe.loss(lesson.features_bd, lesson.batch));
         let loss = lesson.losses.with_probe(probed.as_ref());
         let norm = self.descend(&loss, lesson.rates, lesson.frozen);
-        StepStats::new(lesson.losses, probed, norm)
+        let mut stats = StepStats::new(&lesson.losses, probed, norm);
+        for (name, value) in measure::signs(&lesson.losses, lesson.features_bd) {
+            stats.add(name, &value);
+        }
+        stats
     }
 
     /// One update from a loss; gives the norm of the network's gradient, before it was clipped and without the probe's. A parameter with
@@ -75,6 +91,9 @@ impl Learner {
     pub fn descend(&mut self, loss: &Tensor, rates: Rates, frozen: Option<&str>) -> Tensor {
         let mut gradients = timed(BACKWARD, || self.gradients(loss));
         let norm = no_grad(|| self.norm(&gradients));
+        if self.is_guarded && !is_finite(loss, &norm) {
+            return norm;
+        }
         let is_frozen = |name: &str| frozen.is_some_and(|part| name.contains(part));
         timed(OPTIMISER, || {
             if self.clip_grad > 0.0 {
@@ -98,17 +117,32 @@ impl Learner {
         self.probe.as_ref()
     }
 
-    fn norm(&self, gradients: &[Tensor]) -> Tensor {
+    fn norm(&mut self, gradients: &[Tensor]) -> Tensor {
         let named = self.optimizer.names().zip(gradients);
         let of_network = named.filter(|(name, _)| is_of_network(name));
         let norms: Vec<Tensor> = of_network.map(|(_, gradient)| gradient.norm()).collect();
-        Tensor::stack(&norms, 0).to_kind(Kind::Double).norm()
+        let norms = self.gradient_norms.insert(Tensor::stack(&norms, 0));
+        norms.to_kind(Kind::Double).norm()
+    }
+
+    /// Norms of the network's gradients at the last step, by name; waits for the device.
+    pub fn gradient_norms(&self) -> Vec<(String, f64)> {
+        let names = self.optimizer.names().filter(|name| is_of_network(name));
+        let norms = self.gradient_norms.iter().flat_map(|norms| {
+            Vec::<f64>::try_from(norms.to_kind(Kind::Double)).expect("norms are numbers")
+        });
+        names.map(str::to_owned).zip(norms).collect()
     }
 
     /// Number of values that are learnt.
     pub fn num_learnt(&self) -> usize {
         let params = self.optimizer.params().into_iter();
         params.map(Tensor::numel).sum()
+    }
+
+    /// Where it learns.
+    pub fn device(&self) -> Device {
+        self.optimizer.params()[0].device()
     }
 
     /// The optimiser's state by name, for a checkpoint.
@@ -131,6 +165,12 @@ impl Learner {
     pub fn convert(&mut self, kind: Kind) {
         self.optimizer.convert(kind);
     }
+}
+
+/// Waits for the device.
+fn is_finite(loss: &Tensor, norm: &Tensor) -> bool {
+    let sum = loss.detach().to_kind(Kind::Double) + norm;
+    sum.double_value(&[]).is_finite()
 }
 
 /// The probe is not part of the network: the reference does not clip it.

@@ -203,11 +203,25 @@ pub fn path(output_dir: &Path) -> PathBuf {
 /// # Errors
 /// When the file cannot be read.
 pub fn read(path: &Path) -> io::Result<Vec<Line>> {
-    let text = fs::read_to_string(path)?;
-    let lines = text.lines();
-    Ok(lines
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect())
+    read_marked(path).map(|(lines, _)| lines)
+}
+
+/// The same, and the numbers of whole lines that cannot be read, from 1.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_marked(path: &Path) -> io::Result<(Vec<Line>, Vec<usize>)> {
+    let bytes = fs::read(path)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let (mut lines, mut damaged) = (Vec::new(), Vec::new());
+    for (at, line) in text.split_inclusive('\n').enumerate() {
+        match serde_json::from_str(line) {
+            Ok(line) => lines.push(line),
+            Err(_) if line.ends_with('\n') => damaged.push(at + 1),
+            Err(_) => {}
+        }
+    }
+    Ok((lines, damaged))
 }
 
 /// Removes what a killed run wrote after the checkpoint that is continued from.

@@ -1,7 +1,7 @@
 //! The folder of a run: made, locked, and never mixed up with another run.
 //!
-//! It holds `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `curves.png`, `result.json` (of a classifier), `loader.log` (of a loader of our own), `trainer.log`
-//! (where standard error died) and `run.lock`. Only these are ever removed.
+//! It holds `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `curves.png`, `recipe.json`, `result.json` (of a classifier), `loader.log` (of a
+//! loader of our own), `trainer.log` (where standard error died), `non-finite/` (of steps without a finite loss) and `run.lock`. Only these are ever removed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::Failure;
-use crate::{checkpoint, metrics, output};
+use crate::{checkpoint, metrics, non_finite, output};
 
 /// What to do about a run that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl RunDir {
 
     /// Where checkpoints lie.
     pub fn checkpoints(&self) -> PathBuf {
-        self.path.join("checkpoints")
+        checkpoints(&self.path)
     }
 
     fn holds_a_run(&self) -> bool {
@@ -67,7 +67,7 @@ impl RunDir {
     }
 
     fn clear(&self) -> Result<(), Failure> {
-        for name in ["checkpoints", "tensorboard"] {
+        for name in ["checkpoints", "tensorboard", non_finite::FOLDER] {
             let dir = self.path.join(name);
             if dir.exists() {
                 fs::remove_dir_all(&dir).map_err(Failure::io("removing the old run", &dir))?;
@@ -91,6 +91,11 @@ impl RunDir {
 /// Where a classifier's result goes.
 pub fn result_path(dir: &Path) -> PathBuf {
     dir.join("result.json")
+}
+
+/// Where the checkpoints of a run lie.
+pub fn checkpoints(run: &Path) -> PathBuf {
+    run.join("checkpoints")
 }
 
 /// An advisory lock; the file names its owner for whoever comes second.

@@ -13,17 +13,17 @@ pub struct StepStats {
 
 impl StepStats {
     /// What every self-supervised method measures: its loss and both halves, what the probe made of the batch, the norm of the gradient.
-    pub fn new(losses: LossParts, probe: Option<ProbeLoss>, grad_norm: Tensor) -> StepStats {
+    pub fn new(losses: &LossParts, probe: Option<ProbeLoss>, grad_norm: Tensor) -> StepStats {
         let mut stats = StepStats::of_loss(&losses.total);
         stats.add("loss_global", &losses.global);
         if let Some(local) = &losses.local {
             stats.add("loss_local", local);
         }
         if let Some(ProbeLoss { loss, accuracy }) = &probe {
-            stats.add("probe_loss", loss);
+            stats.add(PROBE_LOSS, loss);
             stats.add("probe_accuracy", accuracy);
         }
-        stats.add("grad_norm", &grad_norm);
+        stats.add(GRAD_NORM, &grad_norm);
         stats
     }
 
@@ -47,15 +47,23 @@ impl StepStats {
         let values = Tensor::stack(&values.collect::<Vec<_>>(), 0).to_device(Device::Cpu);
         let names = self.scalars.iter().map(|(name, _)| *name);
         let read = |(at, name)| (name, values.double_value(&[at as i64]));
-        Scalars(names.enumerate().map(read).collect())
+        names.enumerate().map(read).collect()
     }
 }
 
 const LOSS: &str = "loss";
+const PROBE_LOSS: &str = "probe_loss";
+const GRAD_NORM: &str = "grad_norm";
 
 /// The named numbers of one step, on the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scalars(Vec<(&'static str, f64)>);
+
+impl FromIterator<(&'static str, f64)> for Scalars {
+    fn from_iter<I: IntoIterator<Item = (&'static str, f64)>>(named: I) -> Scalars {
+        Scalars(named.into_iter().collect())
+    }
+}
 
 impl Scalars {
     /// The method's loss.
@@ -67,6 +75,13 @@ impl Scalars {
     pub fn get(&self, name: &str) -> Option<f64> {
         let found = self.0.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| *value)
+    }
+
+    /// The first of losses and gradient that is no number.
+    pub fn non_finite(&self) -> Option<&'static str> {
+        let of_update = [LOSS, PROBE_LOSS, GRAD_NORM];
+        let is_none = |name: &&str| self.get(name).is_some_and(|value| !value.is_finite());
+        of_update.into_iter().find(is_none)
     }
 
     /// All but the loss.

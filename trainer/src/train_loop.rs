@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use crate::batch::{Batch, Normalizer};
 use crate::batch_stream::{BatchStream, Next};
 use crate::checkpoint::{self, Position, State};
+use crate::collapse::judge::Judge;
 use crate::config::Settings;
 use crate::failure::Failure;
 use crate::method::{Method, StepRates};
 use crate::metrics::{Metrics, StepLine, ValidationLine};
+use crate::non_finite::{self, Before, Tolerance};
 use crate::optim::Rates;
 use crate::progress::{Progress, Shown};
 use crate::scalars::Scalars;
@@ -41,6 +43,10 @@ pub struct TrainLoop {
     pub progress: Progress,
     /// Whether to stop.
     pub stop: Stop,
+    /// Looks for collapse.
+    pub judge: Judge,
+    /// Steps without a finite loss.
+    pub tolerance: Tolerance,
     /// Rates by step.
     pub rates: RateSchedules,
     /// What the next checkpoint will say; its position moves with the run.
@@ -129,13 +135,19 @@ impl TrainLoop {
 
     fn step(&mut self, batch: &Batch, start: Instant, waited: Duration) -> Result<(), Failure> {
         let rates = self.rates_now();
+        let has_room = self.tolerance.has_room();
+        let before = has_room.then(|| Before::of(self.model.as_ref()));
         let values = self.model.step(batch, rates).read();
-        let line = self.step_line(batch, rates, &values, start.elapsed(), waited);
-        if !values.loss().is_finite() {
-            return Err(self.not_finite(&line, batch));
+        let mut line = self.step_line(batch, rates, &values, start.elapsed(), waited);
+        if let Some(what) = values.non_finite() {
+            return self.not_finite(what, &line, batch, before);
         }
+        let skipped = self.tolerance.go_on().map(|count| count as f64);
+        let skipped = skipped.map(|count| ("skipped_steps".to_owned(), count));
+        line.others.extend(skipped);
         self.advance();
         self.metrics.step(&line);
+        self.look_for_collapse(&values, line.step);
         self.progress.step(&Shown {
             epoch: line.epoch,
             total_epochs: self.settings.schedules.total_epochs,
@@ -148,6 +160,15 @@ impl TrainLoop {
             data_wait: waited,
         });
         Ok(())
+    }
+
+    /// Never ends a run: a person may know better.
+    fn look_for_collapse(&mut self, values: &Scalars, step: u64) {
+        if let Some(finding) = self.judge.see(values) {
+            let remedy = self.model.remedy(finding.collapse);
+            let told = format!("{finding}; step {step}; {remedy}; training goes on");
+            self.progress.warning(&told);
+        }
     }
 
     fn rates_now(&self) -> StepRates {
@@ -292,13 +313,31 @@ impl TrainLoop {
         ))
     }
 
-    fn not_finite(&self, line: &StepLine, batch: &Batch) -> Failure {
-        Failure::NotFinite {
-            loss: line.loss,
-            step: line.step,
-            sample_ids: batch.sample_ids.clone(),
-            checkpoint: checkpoint::list(&self.checkpoints).pop(),
-        }
+    /// Skips the step where there is a way back to the state before it, else ends the run.
+    fn not_finite(
+        &mut self,
+        what: &'static str,
+        line: &StepLine,
+        batch: &Batch,
+        before: Option<Before>,
+    ) -> Result<(), Failure> {
+        let report = non_finite::report(&self.settings, self.model.as_ref(), batch, line)?;
+        let Some(before) = before else {
+            return Err(Failure::NotFinite {
+                what,
+                step: line.step,
+                report,
+                checkpoint: checkpoint::list(&self.checkpoints).pop(),
+            });
+        };
+        before.restore();
+        self.tolerance.skip();
+        let (step, report) = (line.step, report.display());
+        self.progress.warning(&format!(
+            "{what} is no number at step {step}, which is skipped; {report}; training goes on"
+        ));
+        self.advance();
+        Ok(())
     }
 }
 

@@ -113,6 +113,7 @@ pub const KEYS: &[Key] = &[
     key("TRAIN.CHECKPOINT_FILE_PATH", Text, "", Ignored("a run continues from its own latest checkpoint"), Told),
     key("TRAIN.JOINT_LINEAR_PROBE", Bool, "False", Pretraining, Fixed),
     key("TRAIN.MAX_STEPS", Int(0, i64::MAX), "0", Here, Free),
+    key("TRAIN.SKIP_NON_FINITE", COUNT, "0", Here, Free),
     key("VAL.DATASET", Text, "imagenet1k", Ignored("the data set is what lies in DATA.PATH_TO_DATA_DIR"), Told),
     key("VAL.FILE_NAME", Text, "val.h5", Ignored("shards are listed in the data set's manifest"), Told),
     key("VAL.SUBSET_FILE_PATH", Text, "", Here, Told),

@@ -92,6 +92,11 @@ impl RawConfig {
             .collect()
     }
 
+    /// Where the value of a key comes from.
+    pub fn origin(&self, path: &str) -> &Origin {
+        &self.get(path).origin
+    }
+
     /// The same lines by key, as a checkpoint keeps them.
     pub fn to_map(&self) -> BTreeMap<String, String> {
         let lines = self.lines().into_iter();
@@ -113,7 +118,8 @@ impl RawConfig {
             .unwrap_or_else(|| panic!("{path} is in the table of keys"))
     }
 
-    fn defaults() -> RawConfig {
+    /// No key set.
+    pub fn defaults() -> RawConfig {
         let settings = KEYS.iter().map(|key| {
             let setting = Setting {
                 value: default_value(key, Job::Pretraining),

@@ -112,6 +112,7 @@ fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
         device: device(raw),
         log_step: raw.count("LOG_STEP"),
         max_steps: positive("TRAIN.MAX_STEPS"),
+        skip_non_finite: raw.count("TRAIN.SKIP_NON_FINITE"),
         batch_size: raw.count("TRAIN.BATCH_SIZE") as u32,
         drop_last: is_pretraining,
         train_subset: path("TRAIN.SUBSET_FILE_PATH"),

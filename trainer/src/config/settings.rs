@@ -25,6 +25,8 @@ pub struct Settings {
     pub log_step: u64,
     /// Steps after which the run ends early.
     pub max_steps: Option<u64>,
+    /// Steps in a row without a finite loss and gradient that are skipped; the next one ends the run.
+    pub skip_non_finite: u64,
     /// Images per step.
     pub batch_size: u32,
     /// Whether images that fill no batch at the end of an epoch are left out.

@@ -8,6 +8,7 @@ mod keys;
 mod names;
 mod outcome;
 mod pretrain;
+mod print_config;
 mod result;
 mod start;
 
@@ -33,6 +34,9 @@ fn configured(cli: &Cli) -> Result<(), Failure> {
     let raw = configuration::read(&cli.run.config)?;
     if cli.run.check {
         return check::run(&raw);
+    }
+    if cli.run.print_config {
+        return print_config::run(&raw);
     }
     let settings = configuration::runnable(&raw, &cli.run.config)?;
     pretrain::run(&cli.run, &raw, settings)

@@ -4,12 +4,14 @@ use std::path::Path;
 use std::rc::Rc;
 
 use loader_ipc::{Order, StreamInfo, Subscription};
+use tch::Device;
 
 use super::{outcome, start};
 use crate::batch::Normalizer;
 use crate::batch_stream::BatchStream;
 use crate::checkpoint::{Position, State};
 use crate::cli::RunArgs;
+use crate::collapse::judge::Judge;
 use crate::config::{RawConfig, Settings};
 use crate::curves;
 use crate::device::{self, Chosen};
@@ -18,6 +20,7 @@ use crate::limits;
 use crate::loader_process::Loader;
 use crate::method::Method;
 use crate::metrics::Metrics;
+use crate::non_finite::Tolerance;
 use crate::output::{self, show, tell};
 use crate::progress::Progress;
 use crate::resume::Resume;
@@ -69,6 +72,10 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
     check_last_batch(&settings, &info)?;
     let num_classes = num_classes(&settings, &info)?;
     let mut model = make_model(&settings, num_classes, &chosen);
+    // On the CPU the numbers are there before the update anyway.
+    if chosen.device == Device::Cpu || settings.skip_non_finite > 0 {
+        model.learner_mut().guard();
+    }
     match &resume {
         Some(resume) => resume.restore(model.as_mut(), info.steps_per_epoch)?,
         None => start::start(&settings, model.as_ref())?,
@@ -82,6 +89,8 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
             position.step,
             settings.log_step,
         ),
+        judge: Judge::new(info.steps_per_epoch),
+        tolerance: Tolerance::new(settings.skip_non_finite),
         rates: rates(&settings, info.steps_per_epoch),
         state: State {
             position,

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
-use super::parts::{LossParts, Weights};
+use super::parts::{Choices, LossParts, Weights};
 use crate::world::World;
 
 /// `DINO.*` and `MULTI_VIEWS_TRANSFORMS.{NMB_CROPS,LAMBDAS}`, as far as the loss needs them.
@@ -78,11 +78,12 @@ impl DinoLoss {
 
     fn weigh(&self, log_p_vbk: &Tensor, target_gbk: &Tensor) -> LossParts {
         let global = self.global_pairs(log_p_vbk, target_gbk);
+        let choices = Choices::Targets(target_gbk.flatten(0, 1));
         if self.config.global_only {
-            return LossParts::global_only(global);
+            return LossParts::global_only(global, choices);
         }
         let local = self.local_pairs(log_p_vbk, target_gbk);
-        LossParts::weighted(global, local, self.config.weights)
+        LossParts::weighted(global, local, self.config.weights, choices)
     }
 
     /// Mean cross-entropy over pairs of different global views.

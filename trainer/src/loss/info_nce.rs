@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::parts::{LossParts, Weights};
+use super::parts::{Choices, LossParts, Weights};
 
 /// `MOCO.{TEMPERATURE,GLOBAL_ONLY}` and `MULTI_VIEWS_TRANSFORMS.LAMBDAS`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,11 +26,12 @@ impl InfoNce {
         let logits = Tensor::cat(&[positive, negative], -1) / self.temperature;
         let losses_vb = -logits.log_softmax(-1, None::<Kind>).select(-1, 0);
         let num_local = losses_vb.size()[0] - 1;
+        let choices = Choices::OneOf(logits.size()[2]);
         let global = losses_vb.select(0, 0).mean(None::<Kind>);
         if num_local == 0 {
-            return LossParts::global_only(global);
+            return LossParts::global_only(global, choices);
         }
         let local = losses_vb.narrow(0, 1, num_local).mean(None::<Kind>);
-        LossParts::weighted(global, local, self.weights)
+        LossParts::weighted(global, local, self.weights, choices)
     }
 }

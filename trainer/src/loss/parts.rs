@@ -16,6 +16,27 @@ pub struct LossParts {
     pub global: Tensor,
     /// Mean over global-local pairs, unweighted; `None` where only global views count.
     pub local: Option<Tensor>,
+    /// What a prediction is held against.
+    pub choices: Choices,
+}
+
+/// What a prediction chooses among, or is to become.
+#[derive(Debug)]
+pub enum Choices {
+    /// One of so many: the key and a queue of others.
+    OneOf(i64),
+    /// Targets `[n, k]`, distributions over prototypes.
+    Targets(Tensor),
+}
+
+impl Choices {
+    /// Their number K.
+    pub fn count(&self) -> i64 {
+        match self {
+            Choices::OneOf(count) => *count,
+            Choices::Targets(targets_nk) => targets_nk.size()[1],
+        }
+    }
 }
 
 impl LossParts {
@@ -28,20 +49,27 @@ impl LossParts {
     }
 
     /// `w_g * global + w_l * local`.
-    pub fn weighted(global: Tensor, local: Tensor, weights: Weights) -> LossParts {
+    pub fn weighted(
+        global: Tensor,
+        local: Tensor,
+        weights: Weights,
+        choices: Choices,
+    ) -> LossParts {
         LossParts {
             total: &global * weights[0] + &local * weights[1],
             global,
             local: Some(local),
+            choices,
         }
     }
 
     /// The global-global half alone, unweighted (`GLOBAL_ONLY`).
-    pub fn global_only(global: Tensor) -> LossParts {
+    pub fn global_only(global: Tensor, choices: Choices) -> LossParts {
         LossParts {
             total: global.shallow_clone(),
             global,
             local: None,
+            choices,
         }
     }
 }

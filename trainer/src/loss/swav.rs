@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::parts::{LossParts, Weights};
+use super::parts::{Choices, LossParts, Weights};
 
 /// `SWAV.TEMPERATURE` and `MULTI_VIEWS_TRANSFORMS.{NMB_CROPS,LAMBDAS,CROPS_FOR_ASSIGN}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,10 +48,12 @@ impl SwavLoss {
             Tensor::stack(&terms, 0).sum(None::<Kind>) / (num_codes * num_views) as f64
         };
         let global = mean(global.collect(), self.num_global - 1);
+        let choices = Choices::Targets(Tensor::cat(codes_bk, 0));
         if self.num_local == 0 {
-            return LossParts::global_only(global);
+            return LossParts::global_only(global, choices);
         }
-        LossParts::weighted(global, mean(local.collect(), self.num_local), self.weights)
+        let local = mean(local.collect(), self.num_local);
+        LossParts::weighted(global, local, self.weights, choices)
     }
 }
 

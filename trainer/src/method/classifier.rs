@@ -11,6 +11,7 @@ use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
 use super::step::{Method, StepRates};
 use crate::batch::Batch;
+use crate::collapse::judge::Collapse;
 use crate::learner::Learner;
 use crate::model::Network;
 use crate::model::backbone::{Backbone, BackboneConfig};
@@ -168,6 +169,11 @@ impl Method for Classifier {
 
     fn learner_mut(&mut self) -> &mut Learner {
         &mut self.learner
+    }
+
+    /// Labels hold a classifier up: there are no signs of a collapse to find.
+    fn remedy(&self, _collapse: Collapse) -> &'static str {
+        "lower SOLVER.BASE_LR"
     }
 
     fn kept(&self) -> Vec<(String, Tensor)> {

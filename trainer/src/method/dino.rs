@@ -10,6 +10,7 @@ use tch::{Device, Tensor, no_grad};
 
 use super::step::{Method, StepRates};
 use crate::batch::Batch;
+use crate::collapse::judge::Collapse;
 use crate::ema::MovingAverage;
 use crate::learner::{Learner, Lesson};
 use crate::loss::dino::{DinoLoss, LossConfig};
@@ -130,6 +131,23 @@ impl Method for Dino {
 
     fn learner_mut(&mut self) -> &mut Learner {
         &mut self.learner
+    }
+
+    fn remedy(&self, collapse: Collapse) -> &'static str {
+        match collapse {
+            Collapse::Dominated => {
+                "the centre holds this back: lower DINO.CENTER_MOMENTUM (0.9), or raise DINO.TEACHER_TEMP a little"
+            }
+            Collapse::Uniform => {
+                "sharpening holds this back: lower DINO.WARMUP_TEACHER_TEMP and DINO.TEACHER_TEMP (0.04 to 0.07), well below DINO.STUDENT_TEMP"
+            }
+            Collapse::ConstantFeatures => {
+                "lower SOLVER.BASE_LR or SOLVER.WEIGHT_DECAY, raise SOLVER.WARMUP_EPOCHS and SOLVER.FREEZE_LAST_LAYER, or set DINOHead.USE_BN_IN_HEAD True"
+            }
+            Collapse::AtChance => {
+                "lower DINO.TEACHER_TEMP, change SOLVER.BASE_LR, raise TRAIN.BATCH_SIZE or SOLVER.FREEZE_LAST_LAYER, or set DINOHead.USE_BN_IN_HEAD True"
+            }
+        }
     }
 
     fn kept(&self) -> Vec<(String, Tensor)> {

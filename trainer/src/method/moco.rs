@@ -10,6 +10,7 @@ use tch::{Device, Tensor, no_grad};
 
 use super::step::{Method, StepRates};
 use crate::batch::Batch;
+use crate::collapse::judge::Collapse;
 use crate::ema::MovingAverage;
 use crate::learner::{Learner, Lesson};
 use crate::loss::info_nce::InfoNce;
@@ -148,6 +149,17 @@ impl Method for Moco {
         let mut weights = self.learnt_weights();
         weights.push(("queue".to_owned(), self.queue.rows().transpose(0, 1)));
         weights
+    }
+
+    fn remedy(&self, collapse: Collapse) -> &'static str {
+        match collapse {
+            Collapse::Dominated | Collapse::Uniform | Collapse::ConstantFeatures => {
+                "lower SOLVER.BASE_LR or SOLVER.WEIGHT_DECAY, raise SOLVER.WARMUP_EPOCHS, or raise MOCO.MOMENTUM (0.999)"
+            }
+            Collapse::AtChance => {
+                "change SOLVER.BASE_LR, raise MOCO.MOMENTUM (0.999) or TRAIN.BATCH_SIZE, or lower MOCO.TEMPERATURE"
+            }
+        }
     }
 
     fn kept(&self) -> Vec<(String, Tensor)> {

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use tch::{Kind, Tensor, no_grad};
 
 use crate::batch::Batch;
+use crate::collapse::judge::Collapse;
 use crate::learner::Learner;
 use crate::model::backbone::Backbone;
 use crate::model::parameters::Parameters;
@@ -36,6 +37,9 @@ pub trait Method: Debug {
     fn classify(&self, _images_nchw: &Tensor) -> Option<Tensor> {
         None
     }
+
+    /// What is known to help against a collapse.
+    fn remedy(&self, collapse: Collapse) -> &'static str;
 
     /// The joint linear probe, if there is one.
     fn probe(&self) -> Option<&Probe> {

@@ -10,6 +10,7 @@ use tch::{Device, Tensor, no_grad};
 
 use super::step::{Method, StepRates};
 use crate::batch::Batch;
+use crate::collapse::judge::Collapse;
 use crate::learner::{Learner, Lesson};
 use crate::loss::sinkhorn::Sinkhorn;
 use crate::loss::swav::SwavLoss;
@@ -146,6 +147,23 @@ impl Method for Swav {
 
     fn learner_mut(&mut self) -> &mut Learner {
         &mut self.learner
+    }
+
+    fn remedy(&self, collapse: Collapse) -> &'static str {
+        match collapse {
+            Collapse::Dominated => {
+                "lower SWAV.EPSILON (0.05; 0.03 for few images), or raise SWAV.SINKHORN_ITERATIONS"
+            }
+            Collapse::Uniform => {
+                "lower SWAV.EPSILON (0.05; 0.03 for few images), lower SOLVER.BASE_LR, or raise SWAV.FREEZE_PROTOTYPES_EPOCHS"
+            }
+            Collapse::ConstantFeatures => {
+                "lower SOLVER.BASE_LR or SOLVER.WEIGHT_DECAY, raise SOLVER.WARMUP_EPOCHS, or set SWAV.USE_BN_IN_HEAD True"
+            }
+            Collapse::AtChance => {
+                "lower SWAV.EPSILON (0.05; 0.03 for few images), change SOLVER.BASE_LR, raise TRAIN.BATCH_SIZE or SWAV.FREEZE_PROTOTYPES_EPOCHS"
+            }
+        }
     }
 
     fn kept(&self) -> Vec<(String, Tensor)> {

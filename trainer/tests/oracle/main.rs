@@ -10,6 +10,7 @@ mod init;
 mod knn;
 mod loss;
 mod models;
+mod non_finite;
 mod optim;
 mod oracle;
 mod pretrained;

@@ -15,7 +15,7 @@ use crate::steps::{PROBE_CLASSES, config};
 
 const BATCH: i64 = 8;
 
-fn batches() -> Vec<Batch> {
+pub(crate) fn batches() -> Vec<Batch> {
     let batch = |step: u64| {
         let views = |num: i64, size: i64| {
             let values = Tensor::randn([num * BATCH, size, size, 3], (Kind::Float, Device::Cpu));
@@ -32,7 +32,7 @@ fn batches() -> Vec<Batch> {
     (0..4).map(batch).collect()
 }
 
-fn rates(step: u64) -> StepRates {
+pub(crate) fn rates(step: u64) -> StepRates {
     StepRates {
         epoch: step,
         optimizer: Rates {
@@ -52,7 +52,7 @@ fn train(model: &mut dyn Method, batches: &[Batch]) -> Vec<f64> {
         .collect()
 }
 
-fn fresh(config: &MethodConfig) -> Box<dyn Method> {
+pub(crate) fn fresh(config: &MethodConfig) -> Box<dyn Method> {
     config.build(PROBE_CLASSES, Device::Cpu, Rc::new(Alone))
 }
 
