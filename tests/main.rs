@@ -17,5 +17,6 @@ mod trainer_checkpoints;
 mod trainer_ends;
 mod trainer_limits;
 mod trainer_output;
+mod trainer_report;
 mod trainer_watch;
 mod views;

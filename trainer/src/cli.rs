@@ -38,6 +38,8 @@ pub enum Command {
     /// Measure what weights are worth without training: k nearest neighbours of the validation split, in the training split and among
     /// themselves.
     Eval(EvalArgs),
+    /// Write an HTML page about one or several runs: curves, recipes, nearest neighbours, attention.
+    Report(ReportArgs),
 }
 
 /// What a run is told.
@@ -135,11 +137,22 @@ pub struct EvalArgs {
     pub json: bool,
 }
 
+/// What `trainer report` is told.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Folders of runs (their OUTPUT_DIR).
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Folder to write the page and its pictures to [default: `report` in the first run's].
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+}
+
 impl Cli {
     /// Whether there is arithmetic to do, so that libtorch's threads matter.
     pub fn computes(&self) -> bool {
         match &self.command {
-            Some(Command::Bench(_) | Command::Eval(_)) => true,
+            Some(Command::Bench(_) | Command::Eval(_) | Command::Report(_)) => true,
             Some(Command::Names(_)) => false,
             None => !(self.run.keys || self.run.check || self.run.print_config),
         }

@@ -8,6 +8,7 @@
 
 pub mod batch;
 pub mod batch_stream;
+pub mod chart;
 pub mod checkpoint;
 pub mod cli;
 pub mod collapse;
@@ -35,6 +36,8 @@ pub mod pretrained;
 pub mod probe;
 pub mod progress;
 pub mod queue;
+pub mod report;
+pub mod restored;
 pub mod resume;
 pub mod run_dir;
 pub mod scalars;

@@ -9,6 +9,7 @@ mod names;
 mod outcome;
 mod pretrain;
 mod print_config;
+mod report;
 mod result;
 mod start;
 
@@ -24,6 +25,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Names(args)) => names::run(args),
         Some(Command::Eval(args)) => eval::run(args),
+        Some(Command::Report(args)) => report::run(args),
         None if cli.run.keys => keys::run(),
         None => configured(cli),
     }

@@ -122,6 +122,14 @@ impl Backbone {
         }
     }
 
+    /// How much the class token of a transformer looks at each patch in the last block: `[n, heads, rows, columns]`.
+    pub fn class_attention(&self, images_nchw: &Tensor) -> Option<Tensor> {
+        match self {
+            Backbone::Vit(net) => Some(net.class_attention(images_nchw)),
+            Backbone::MobileNetV2(_) | Backbone::ResNet(_) => None,
+        }
+    }
+
     /// Features `[n, width]` of images `[n, 3, h, w]`.
     pub fn forward(&self, images_nchw: &Tensor, train: bool) -> Tensor {
         let maps = match self {

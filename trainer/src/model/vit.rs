@@ -3,7 +3,7 @@
 //! Images may have any size that is a multiple of the patch: the position embedding, made for 224 pixels, is resized as DINO's authors
 //! do it. Knows nothing of heads or losses.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::init;
 use super::layers::{LayerNorm, Linear, drop_path};
@@ -119,6 +119,19 @@ impl VisionTransformer {
         Tensor::cat(&classes, 1)
     }
 
+    /// How much the class token looks at each patch in the last block, in evaluation: `[n, heads, rows, columns]`.
+    pub fn class_attention(&self, images_nchw: &Tensor) -> Tensor {
+        let mut tokens_ntd = self.tokens(images_nchw);
+        let (last, others) = self.blocks.split_last().expect("there are blocks");
+        for block in others {
+            tokens_ntd = block.forward(&tokens_ntd, false);
+        }
+        let attention = last.attention.of_class(&last.norm1.forward(&tokens_ntd));
+        let patches = |side: usize| images_nchw.size()[side] / self.shape.patch;
+        let (n, heads) = (attention.size()[0], attention.size()[1]);
+        attention.reshape([n, heads, patches(2), patches(3)])
+    }
+
     /// Class token, then patches row by row, with their places added: `[n, 1 + patches, width]`.
     fn tokens(&self, images_nchw: &Tensor) -> Tensor {
         let stride = [self.shape.patch; 2];
@@ -186,9 +199,7 @@ impl Block {
 impl Attention {
     fn forward(&self, x_ntd: &Tensor) -> Tensor {
         let (n, tokens, width) = x_ntd.size3().expect("tokens have three dimensions");
-        let qkv = self.qkv.forward(x_ntd);
-        let qkv = qkv.view([n, tokens, 3, self.heads, width / self.heads]);
-        let parts = qkv.permute([2, 0, 3, 1, 4]).unbind(0);
+        let parts = self.parts(x_ntd);
         let attended = Tensor::scaled_dot_product_attention(
             &parts[0],
             &parts[1],
@@ -201,5 +212,22 @@ impl Attention {
         );
         let attended = attended.transpose(1, 2).reshape([n, tokens, width]);
         self.out.forward(&attended)
+    }
+
+    /// Queries, keys and values, each `[n, heads, tokens, width of a head]`.
+    fn parts(&self, x_ntd: &Tensor) -> Vec<Tensor> {
+        let (n, tokens, width) = x_ntd.size3().expect("tokens have three dimensions");
+        let qkv = self.qkv.forward(x_ntd);
+        let qkv = qkv.view([n, tokens, 3, self.heads, width / self.heads]);
+        qkv.permute([2, 0, 3, 1, 4]).unbind(0)
+    }
+
+    /// Weights `[n, heads, 1, patches]` with which the class token takes the patches.
+    fn of_class(&self, x_ntd: &Tensor) -> Tensor {
+        let parts = self.parts(x_ntd);
+        let (query, keys) = (parts[0].narrow(2, 0, 1), &parts[1]);
+        let scale = (keys.size()[3] as f64).sqrt();
+        let weights = (query.matmul(&keys.transpose(-2, -1)) / scale).softmax(-1, None::<Kind>);
+        weights.narrow(3, 1, weights.size()[3] - 1)
     }
 }
