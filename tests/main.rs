@@ -17,6 +17,7 @@ mod trainer_checkpoints;
 mod trainer_ends;
 mod trainer_limits;
 mod trainer_output;
+mod trainer_refusals;
 mod trainer_report;
 mod trainer_watch;
 mod views;

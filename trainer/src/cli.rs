@@ -9,6 +9,7 @@ use crate::checkpoint::CheckpointError;
 use crate::config::DeviceChoice;
 use crate::failure::Failure;
 use crate::pretrained::names::Which;
+use crate::resume::ResumeFrom;
 use crate::run_dir::Existing;
 
 /// Trains a network without labels on the views that a loader serves.
@@ -54,9 +55,17 @@ pub struct RunArgs {
     /// Print every key with its value and where it comes from, and stop.
     #[arg(long, conflicts_with = "check")]
     pub print_config: bool,
-    /// Continue the run in OUTPUT_DIR from its latest checkpoint.
-    #[arg(long, conflicts_with = "overwrite")]
-    pub resume: bool,
+    /// Continue the run in OUTPUT_DIR from its latest checkpoint; `--resume=auto` passes over damaged ones.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FROM",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "latest",
+        conflicts_with = "overwrite"
+    )]
+    pub resume: Option<ResumeFrom>,
     /// Remove the run in OUTPUT_DIR and start anew.
     #[arg(long)]
     pub overwrite: bool,
@@ -164,6 +173,7 @@ impl Cli {
             Failure::Config(_) => "\n  (--keys lists every key)",
             Failure::RunExists(_) => " (--resume continues it, --overwrite replaces it)",
             Failure::Checkpoint(CheckpointError::None(_)) => " (leave --resume out)",
+            Failure::Checkpoint(CheckpointError::Damaged { .. }) => " (--resume=auto)",
             Failure::NotFinite { .. } => " (--resume)",
             _ => "",
         }
@@ -181,7 +191,7 @@ impl ConfigArgs {
 impl RunArgs {
     /// What to do about a run that is there already.
     pub fn existing(&self) -> Existing {
-        match (self.resume, self.overwrite) {
+        match (self.resume.is_some(), self.overwrite) {
             (true, _) => Existing::Resume,
             (_, true) => Existing::Overwrite,
             _ => Existing::Refuse,

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+
 use crate::checkpoint::{self, CheckpointError, Position, State, Tensors};
 use crate::config::RawConfig;
 use crate::config::keys::{KEYS, Key, Meaning, OnResume};
@@ -10,6 +12,15 @@ use crate::differences;
 use crate::failure::Failure;
 use crate::method::Method;
 use crate::output::show;
+
+/// Which checkpoint to continue from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResumeFrom {
+    /// The latest one, or none at all.
+    Latest,
+    /// The latest one that is not damaged.
+    Auto,
+}
 
 /// A checkpoint to continue from.
 #[derive(Debug)]
@@ -19,12 +30,15 @@ pub struct Resume {
 }
 
 impl Resume {
-    /// The latest checkpoint, if these settings can continue it.
+    /// The checkpoint to continue from, if these settings can continue it.
     ///
     /// # Errors
     /// When there is none, it is damaged, or it is of another run.
-    pub fn find(checkpoints: &Path, raw: &RawConfig) -> Result<Resume, Failure> {
-        let (path, state) = checkpoint::latest(checkpoints)?;
+    pub fn find(checkpoints: &Path, raw: &RawConfig, from: ResumeFrom) -> Result<Resume, Failure> {
+        let (path, state) = match from {
+            ResumeFrom::Latest => checkpoint::latest(checkpoints)?,
+            ResumeFrom::Auto => newest_whole(checkpoints)?,
+        };
         compare_settings(&path, &state.settings, raw)?;
         show!("continuing from {}", path.display());
         Ok(Resume { path, state })
@@ -79,6 +93,15 @@ impl Resume {
             epoch + 1
         )
     }
+}
+
+/// The latest whole checkpoint; those that are passed over are told.
+fn newest_whole(checkpoints: &Path) -> Result<(PathBuf, State), Failure> {
+    let (path, state, damaged) = checkpoint::newest_whole(checkpoints)?;
+    for error in damaged {
+        show!("note: passed over: {error}");
+    }
+    Ok((path, state))
 }
 
 /// Differences in keys that shape the state are refused as a table; the others are told.

@@ -152,6 +152,22 @@ pub fn state(path: &Path) -> Result<State, CheckpointError> {
     Ok(record(path)?.state)
 }
 
+/// The newest checkpoint below `dir` that is whole, without its tensors, and what is wrong with those that are newer.
+///
+/// # Errors
+/// When there is none; what is wrong with the newest.
+pub fn newest_whole(dir: &Path) -> Result<(PathBuf, State, Vec<CheckpointError>), CheckpointError> {
+    let mut damaged = Vec::new();
+    for path in list(dir).into_iter().rev() {
+        match record(&path).and_then(|record| load(&path).map(|_| record.state)) {
+            Ok(state) => return Ok((path, state, damaged)),
+            Err(error) => damaged.push(error),
+        }
+    }
+    let newest = damaged.into_iter().next();
+    Err(newest.unwrap_or_else(|| CheckpointError::None(dir.to_owned())))
+}
+
 /// The tensors of a checkpoint, after checking that they are what was written.
 ///
 /// # Errors

@@ -48,10 +48,10 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
     }
     show!("{}, {}", chosen.reason, device::limit_threads());
     save_recipe(&settings, dir.path())?;
-    let resume = match cli.resume {
-        true => Some(Resume::find(&dir.checkpoints(), raw)?),
-        false => None,
-    };
+    let resume = cli
+        .resume
+        .map(|from| Resume::find(&dir.checkpoints(), raw, from));
+    let resume = resume.transpose()?;
     let loader = Loader::find(&settings.data_dirs, &settings.loader, dir.path())?;
     show!("{}", loader.line);
     let position = resume
