@@ -1,5 +1,5 @@
-//! From a loss to new parameters, in one place and one order: the probe's loss, gradients, their mean over ranks, clipping, dropping,
-//! optimiser. It knows no method and no schedule.
+//! From a loss to new parameters, in one place and one order: the probe's loss, scaling, gradients, their mean over ranks, clipping,
+//! dropping, optimiser. It knows no method and no schedule.
 
 use std::rc::Rc;
 
@@ -8,11 +8,14 @@ use tch::{Device, Kind, Tensor, no_grad};
 use crate::batch::Batch;
 use crate::collapse::measure;
 use crate::loss::parts::LossParts;
+use crate::machine::Machine;
 use crate::model::parameters::Parameters;
+use crate::model::precision::Precision;
 use crate::optim::{Optimizer, OptimizerConfig, Rates};
 use crate::phases::{BACKWARD, OPTIMISER, timed};
 use crate::probe::{CLASSIFIER, Probe};
-use crate::scalars::StepStats;
+use crate::scalars::{GRAD_NORM, StepStats};
+use crate::scaler::Scaler;
 use crate::world::World;
 
 /// The optimiser of a network and of the joint linear probe on its features.
@@ -21,6 +24,8 @@ pub struct Learner {
     optimizer: Optimizer,
     clip_grad: f64,
     probe: Option<Probe>,
+    /// In half precision.
+    scaler: Option<Scaler>,
     world: Rc<dyn World>,
     /// Norms of the network's gradients at the last step, `[parameters]`.
     gradient_norms: Option<Tensor>,
@@ -49,14 +54,15 @@ impl Learner {
         clip_grad: f64,
         network: &Parameters,
         probe: Option<Probe>,
-        world: Rc<dyn World>,
+        machine: &Machine,
     ) -> Learner {
         let of_probe = probe.iter().flat_map(|probe| probe.parameters.trainable());
         Learner {
             optimizer: Optimizer::new(config, network.trainable().chain(of_probe)),
             clip_grad,
             probe,
-            world,
+            scaler: (machine.precision == Precision::Fp16).then(Scaler::default),
+            world: Rc::clone(&machine.world),
             gradient_norms: None,
             is_guarded: false,
         }
@@ -73,43 +79,70 @@ impl Learner {
         self.is_guarded = true;
     }
 
-    /// One update from a method's loss and the probe's. The norm among what was measured is that of [`Learner::descend`].
+    /// One update from a method's loss and the probe's.
     pub fn learn(&mut self, lesson: Lesson) -> StepStats {
         let probe = self.probe.as_ref();
         let probed = probe.and_then(|probe| probe.loss(lesson.features_bd, lesson.batch));
         let loss = lesson.losses.with_probe(probed.as_ref());
-        let norm = self.descend(&loss, lesson.rates, lesson.frozen);
-        let mut stats = StepStats::new(&lesson.losses, probed, norm);
+        let mut stats = StepStats::new(&lesson.losses, probed, Rc::clone(&self.world));
+        self.descend(&loss, lesson.rates, lesson.frozen, &mut stats);
         for (name, value) in measure::signs(&lesson.losses, lesson.features_bd) {
             stats.add(name, &value);
         }
         stats
     }
 
-    /// One update from a loss; gives the norm of the network's gradient, before it was clipped and without the probe's. A parameter with
+    /// One update from a loss. Tells the norm of the network's gradient, before it was clipped and without the probe's. A parameter with
     /// `frozen` in its name is left alone, as if it had no gradient.
-    pub fn descend(&mut self, loss: &Tensor, rates: Rates, frozen: Option<&str>) -> Tensor {
+    ///
+    /// In half precision a step whose gradient is not finite changes no parameter, and whether it is has to be waited for.
+    pub fn descend(
+        &mut self,
+        loss: &Tensor,
+        rates: Rates,
+        frozen: Option<&str>,
+        stats: &mut StepStats,
+    ) {
         let mut gradients = timed(BACKWARD, || self.gradients(loss));
         let norm = no_grad(|| self.norm(&gradients));
-        if self.is_guarded && !is_finite(loss, &norm) {
-            return norm;
-        }
+        let may_update = self.may_update(loss, &norm, &gradients);
         let is_frozen = |name: &str| frozen.is_some_and(|part| name.contains(part));
-        timed(OPTIMISER, || {
-            if self.clip_grad > 0.0 {
-                self.optimizer
-                    .clip(&mut gradients, self.clip_grad, is_of_network);
-            }
-            self.optimizer.step(&gradients, rates, is_frozen);
-        });
-        norm
+        if may_update {
+            timed(OPTIMISER, || {
+                if self.clip_grad > 0.0 {
+                    self.optimizer
+                        .clip(&mut gradients, self.clip_grad, is_of_network);
+                }
+                self.optimizer.step(&gradients, rates, is_frozen);
+            });
+        }
+        if may_update || !self.scaler.is_some_and(Scaler::is_to_blame) {
+            stats.add(GRAD_NORM, &norm);
+        }
+        if let Some(scaler) = &mut self.scaler {
+            stats.add("loss_scale", &Tensor::from(scaler.scale()));
+            stats.add("step_skipped", &Tensor::from(f64::from(!may_update)));
+            scaler.update(may_update);
+        }
     }
 
     /// The mean over ranks of the gradient of each parameter.
     fn gradients(&self, loss: &Tensor) -> Vec<Tensor> {
-        let gradients = Tensor::run_backward(&[loss], &self.optimizer.params(), false, false);
-        let gradients = gradients.into_iter();
-        gradients.map(|mine| self.world.mean(mine)).collect()
+        let params = self.optimizer.params();
+        let Some(scaler) = &self.scaler else {
+            return self.world.gradients(loss, &params);
+        };
+        let mut gradients = self.world.gradients(&(loss * scaler.scale()), &params);
+        scaler.unscale(&mut gradients);
+        gradients
+    }
+
+    /// Whether there is an update to make. Waits for the device where it depends on the numbers.
+    fn may_update(&self, loss: &Tensor, norm: &Tensor, gradients: &[Tensor]) -> bool {
+        if self.scaler.is_some() {
+            return no_grad(|| is_finite(loss, &self.norms(gradients, |_| true).norm()));
+        }
+        !self.is_guarded || is_finite(loss, norm)
     }
 
     /// The joint linear probe, if there is one.
@@ -118,11 +151,17 @@ impl Learner {
     }
 
     fn norm(&mut self, gradients: &[Tensor]) -> Tensor {
-        let named = self.optimizer.names().zip(gradients);
-        let of_network = named.filter(|(name, _)| is_of_network(name));
-        let norms: Vec<Tensor> = of_network.map(|(_, gradient)| gradient.norm()).collect();
-        let norms = self.gradient_norms.insert(Tensor::stack(&norms, 0));
+        let norms = self.norms(gradients, is_of_network);
+        let norms = self.gradient_norms.insert(norms);
         norms.to_kind(Kind::Double).norm()
+    }
+
+    /// The norm of each counted gradient, `[n]`.
+    fn norms(&self, gradients: &[Tensor], is_counted: impl Fn(&str) -> bool) -> Tensor {
+        let named = self.optimizer.names().zip(gradients);
+        let counted = named.filter(|(name, _)| is_counted(name));
+        let norms: Vec<Tensor> = counted.map(|(_, gradient)| gradient.norm()).collect();
+        Tensor::stack(&norms, 0)
     }
 
     /// Norms of the network's gradients at the last step, by name; waits for the device.
@@ -132,6 +171,11 @@ impl Learner {
             Vec::<f64>::try_from(norms.to_kind(Kind::Double)).expect("norms are numbers")
         });
         names.map(str::to_owned).zip(norms).collect()
+    }
+
+    /// All ranks that learn together.
+    pub fn world(&self) -> Rc<dyn World> {
+        Rc::clone(&self.world)
     }
 
     /// Number of values that are learnt.
@@ -145,9 +189,10 @@ impl Learner {
         self.optimizer.params()[0].device()
     }
 
-    /// The optimiser's state by name, for a checkpoint.
+    /// The state of optimiser and scaler by name, for a checkpoint.
     pub fn state(&self) -> Vec<(String, Tensor)> {
-        self.optimizer.state()
+        let scaler = self.scaler.iter().flat_map(Scaler::state);
+        self.optimizer.state().into_iter().chain(scaler).collect()
     }
 
     /// Takes the state back; `find` gives the tensor of a name.
@@ -158,6 +203,9 @@ impl Learner {
         &mut self,
         find: impl Fn(&str, &[i64]) -> Result<Tensor, String>,
     ) -> Result<(), String> {
+        if let Some(scaler) = &mut self.scaler {
+            scaler.restore(&find);
+        }
         self.optimizer.restore(find)
     }
 

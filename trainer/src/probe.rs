@@ -1,11 +1,13 @@
 //! The joint linear probe (`TRAIN.JOINT_LINEAR_PROBE`): a linear classifier that learns along on detached features, for any method.
 
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
 use crate::batch::Batch;
+use crate::machine::Machine;
 use crate::model::layers::Linear;
 use crate::model::mlp::NewLinear;
 use crate::model::parameters::Parameters;
+use crate::model::precision::at_least_single;
 
 /// What its parameters are called.
 pub const CLASSIFIER: &str = "classifier";
@@ -29,18 +31,18 @@ pub struct ProbeLoss {
 
 impl Probe {
     /// A probe for features of `width` values, with PyTorch's first weights.
-    pub fn new(width: i64, classes: i64, device: Device) -> Probe {
-        Probe::starting_with(Linear::with_default_init, width, classes, device)
+    pub fn new(width: i64, classes: i64, machine: &Machine) -> Probe {
+        Probe::starting_with(Linear::with_default_init, width, classes, machine)
     }
 
     /// A probe that starts as SwAV's linear layers do.
-    pub fn with_small_normal(width: i64, classes: i64, device: Device) -> Probe {
-        Probe::starting_with(Linear::with_small_normal, width, classes, device)
+    pub fn with_small_normal(width: i64, classes: i64, machine: &Machine) -> Probe {
+        Probe::starting_with(Linear::with_small_normal, width, classes, machine)
     }
 
-    fn starting_with(linear: NewLinear, width: i64, classes: i64, device: Device) -> Probe {
+    fn starting_with(linear: NewLinear, width: i64, classes: i64, machine: &Machine) -> Probe {
         let mut parameters = Parameters::new();
-        let mut root = parameters.scope(device);
+        let mut root = parameters.scope(machine);
         let linear = linear(width, classes, &mut root.child(CLASSIFIER));
         Probe { parameters, linear }
     }
@@ -56,7 +58,7 @@ impl Probe {
         if num_labelled == 0 {
             return None;
         }
-        let logits = self.logits(&features_bd.detach());
+        let logits = self.logits(&at_least_single(&features_bd.detach()));
         let labels = batch.labels_tensor();
         let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -1, 0.0);
         let right = logits.argmax(-1, false).eq_tensor(&labels);

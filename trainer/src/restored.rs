@@ -1,15 +1,15 @@
 //! A model as a checkpoint holds it, without the run that saved it.
 
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use tch::Device;
 
 use crate::checkpoint::{self, CheckpointError};
 use crate::config::{RawConfig, Resolved, Settings, resolve};
 use crate::failure::Failure;
+use crate::machine::Machine;
 use crate::method::Method;
-use crate::world::Alone;
+use crate::model::precision::Precision;
 
 /// A model with the settings that it was trained by.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ pub fn latest(checkpoints: &Path, device: Device) -> Result<Restored, Failure> {
             )));
         }
     };
-    let method = &settings.method;
-    let mut model = method.build(state.probe_classes, device, Rc::new(Alone));
+    let machine = Machine::alone(device, Precision::Full);
+    let mut model = settings.method.build(state.probe_classes, &machine);
     let tensors = checkpoint::load(&path)?;
     let restored = model.restore(&checkpoint::finder(&tensors));
     let damaged = |what| CheckpointError::Damaged {

@@ -1,20 +1,24 @@
 //! The numbers of one step, by name: a new method or measure adds no field anywhere.
 
+use std::rc::Rc;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::loss::parts::LossParts;
 use crate::probe::ProbeLoss;
+use crate::world::World;
 
 /// What one step measured, by name; the numbers still lie on the device. `loss` is always there: the method's loss, without a probe's.
 #[derive(Debug)]
 pub struct StepStats {
     scalars: Vec<(&'static str, Tensor)>,
+    world: Rc<dyn World>,
 }
 
 impl StepStats {
-    /// What every self-supervised method measures: its loss and both halves, what the probe made of the batch, the norm of the gradient.
-    pub fn new(losses: &LossParts, probe: Option<ProbeLoss>, grad_norm: Tensor) -> StepStats {
-        let mut stats = StepStats::of_loss(&losses.total);
+    /// What every self-supervised method measures: its loss and both halves, what the probe made of the batch.
+    pub fn new(losses: &LossParts, probe: Option<ProbeLoss>, world: Rc<dyn World>) -> StepStats {
+        let mut stats = StepStats::of_loss(&losses.total, world);
         stats.add("loss_global", &losses.global);
         if let Some(local) = &losses.local {
             stats.add("loss_local", local);
@@ -23,14 +27,13 @@ impl StepStats {
             stats.add(PROBE_LOSS, loss);
             stats.add("probe_accuracy", accuracy);
         }
-        stats.add(GRAD_NORM, &grad_norm);
         stats
     }
 
     /// A loss alone, so far.
-    pub fn of_loss(loss: &Tensor) -> StepStats {
+    pub fn of_loss(loss: &Tensor, world: Rc<dyn World>) -> StepStats {
         let scalars = vec![(LOSS, loss.detach())];
-        StepStats { scalars }
+        StepStats { scalars, world }
     }
 
     /// One number more, a tensor without dimensions.
@@ -38,13 +41,13 @@ impl StepStats {
         self.scalars.push((name, value.detach()));
     }
 
-    /// Waits for the device and reads the numbers: the one synchronisation of a step.
+    /// Waits for the device and reads the numbers, as means over all ranks: the one synchronisation of a step.
     pub fn read(&self) -> Scalars {
-        let values = self
-            .scalars
-            .iter()
-            .map(|(_, value)| value.to_kind(Kind::Double));
-        let values = Tensor::stack(&values.collect::<Vec<_>>(), 0).to_device(Device::Cpu);
+        let device = self.scalars[0].1.device();
+        let values = self.scalars.iter();
+        let values = values.map(|(_, value)| value.to_kind(Kind::Double).to_device(device));
+        let values = Tensor::stack(&values.collect::<Vec<_>>(), 0);
+        let values = self.world.mean(values).to_device(Device::Cpu);
         let names = self.scalars.iter().map(|(name, _)| *name);
         let read = |(at, name)| (name, values.double_value(&[at as i64]));
         names.enumerate().map(read).collect()
@@ -53,7 +56,8 @@ impl StepStats {
 
 const LOSS: &str = "loss";
 const PROBE_LOSS: &str = "probe_loss";
-const GRAD_NORM: &str = "grad_norm";
+/// The norm of the network's gradient.
+pub const GRAD_NORM: &str = "grad_norm";
 
 /// The named numbers of one step, on the host.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,5 @@
 //! Every key there is: its kind, its default, and whether it means something here, and for a run that is continued. The reference's keys and defaults, and
-//! our own `LOADER.*`, `DEVICE`, `TRAIN.MAX_STEPS`, `TRAIN.CHECKPOINTS_KEPT` and `VAL.PERIOD`.
+//! our own `LOADER.*`, `DEVICE`, `TRAIN.PRECISION`, `TRAIN.MAX_STEPS`, `TRAIN.CHECKPOINTS_KEPT` and `VAL.PERIOD`.
 
 use super::job::Job;
 use super::value::Kind::{self, Bool, Choice, Float, Floats, Int, Ints, Text, Texts};
@@ -112,6 +112,7 @@ pub const KEYS: &[Key] = &[
     key("TRAIN.CHECKPOINTS_KEPT", Int(1, i64::MAX), "2", Here, Free),
     key("TRAIN.CHECKPOINT_FILE_PATH", Text, "", Ignored("a run continues from its own latest checkpoint"), Told),
     key("TRAIN.JOINT_LINEAR_PROBE", Bool, "False", Pretraining, Fixed),
+    key("TRAIN.PRECISION", Choice(&["fp32", "bf16", "fp16"]), "fp32", Pretraining, Told),
     key("TRAIN.MAX_STEPS", Int(0, i64::MAX), "0", Here, Free),
     key("TRAIN.SKIP_NON_FINITE", COUNT, "0", Here, Free),
     key("VAL.DATASET", Text, "imagenet1k", Ignored("the data set is what lies in DATA.PATH_TO_DATA_DIR"), Told),
@@ -221,7 +222,7 @@ pub const KEYS: &[Key] = &[
     key("NODE_RANK", Int(0, i64::MAX), "0", Ignored("one process trains"), Told),
     key("DIST_URL", Text, "env://", Ignored("one process trains"), Told),
     key("WORKERS", Int(0, i64::MAX), "8", Ignored("the loader takes its threads from the machine"), Told),
-    key("USE_FP16", Bool, "False", Here, Told),
+    key("USE_FP16", Bool, "False", Pretraining, Told),
     key("SSL_METHOD", Choice(&["DINO", "SWAV", "MOCO"]), "DINO", Here, Fixed),
     key("EVAL_METHOD", Text, "", Here, Fixed),
     key("NUM_GPUS_PER_NODE", Int(0, i64::MAX), "8", Ignored("one process trains on one device"), Told),

@@ -29,6 +29,7 @@ use crate::method::swav::SwavConfig;
 use crate::model::backbone::{Arch, BackboneConfig};
 use crate::model::head::dino::HeadConfig;
 use crate::model::mlp::MlpConfig;
+use crate::model::precision::Precision;
 use crate::optim::groups::GroupRules;
 use crate::optim::{OptimizerConfig, OptimizerKind};
 use crate::schedule::TeacherTemperature;
@@ -86,8 +87,6 @@ fn lacking(raw: &RawConfig) -> Vec<String> {
             format!("{key} {count} (training in several processes)"),
         );
     }
-    let is_mixed = raw.bool("USE_FP16");
-    when(is_mixed, "USE_FP16 True (mixed precision)".to_owned());
     for (key, setting) in raw.changed() {
         if let Meaning::Lacking(what) = key.meaning {
             when(true, format!("{} {} ({what})", key.path, setting.value));
@@ -110,6 +109,7 @@ fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
         output_dir: PathBuf::from(raw.text("OUTPUT_DIR")),
         seed: raw.count("SEED"),
         device: device(raw),
+        precision: precision(raw),
         log_step: raw.count("LOG_STEP"),
         max_steps: positive("TRAIN.MAX_STEPS"),
         skip_non_finite: raw.count("TRAIN.SKIP_NON_FINITE"),
@@ -141,6 +141,16 @@ fn device(raw: &RawConfig) -> DeviceChoice {
         "cpu" => DeviceChoice::Cpu,
         "cuda" => DeviceChoice::Cuda,
         _ => DeviceChoice::Auto,
+    }
+}
+
+fn precision(raw: &RawConfig) -> Precision {
+    match raw.text("TRAIN.PRECISION") {
+        _ if raw.job() != Job::Pretraining => Precision::Full,
+        _ if raw.bool("USE_FP16") => Precision::Fp16,
+        "fp16" => Precision::Fp16,
+        "bf16" => Precision::Bf16,
+        _ => Precision::Full,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rules between keys: each gives a sentence when it is broken. Nothing is rounded or cut silently.
 
 use super::job::Job;
-use super::problem::Problem;
+use super::problem::{Origin, Problem};
 use super::raw::RawConfig;
 
 /// A key at fault and the sentence about it.
@@ -22,6 +22,7 @@ const RULES: &[fn(&RawConfig) -> Broken] = &[
     swav_queue_holds_a_batch,
     moco_queue_is_whole_batches,
     patches_fill_the_views,
+    one_precision_is_named,
 ];
 
 /// Every broken rule, at the place of the key to change.
@@ -173,6 +174,18 @@ fn patches_fill_the_views(raw: &RawConfig) -> Broken {
     })
 }
 
+fn one_precision_is_named(raw: &RawConfig) -> Broken {
+    const KEY: &str = "TRAIN.PRECISION";
+    let named = raw.text(KEY);
+    let is_named = raw.get(KEY).origin != Origin::Default;
+    (raw.bool("USE_FP16") && is_named && named != "fp16").then(|| {
+        let what = format!(
+            "{named} here, and USE_FP16 True means fp16; set USE_FP16 False or leave this key out"
+        );
+        (KEY, what)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{RawConfig, resolve};
@@ -268,6 +281,22 @@ mod tests {
         );
         let cnn = [local[0], local[1], "MODEL.BACKBONE_ARCH", "resnet18"];
         assert_eq!(problems(&cnn), [""; 0]);
+    }
+
+    #[test]
+    fn two_precisions_are_named_both_and_a_switch_that_is_off_names_none() {
+        for other in ["bf16", "fp32"] {
+            let found = problems(&["USE_FP16", "True", "TRAIN.PRECISION", other]);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(
+                found[0].contains(&format!("TRAIN.PRECISION: {other} here, and USE_FP16 True"))
+            );
+        }
+        for (switch, named) in [("True", "fp16"), ("False", "fp16"), ("False", "bf16")] {
+            let pairs = ["USE_FP16", switch, "TRAIN.PRECISION", named];
+            assert_eq!(problems(&pairs), [""; 0]);
+        }
+        assert_eq!(problems(&["USE_FP16", "True"]), [""; 0]);
     }
 
     #[test]

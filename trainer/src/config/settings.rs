@@ -8,6 +8,7 @@ use loader_ipc::Recipe;
 use crate::batch::Normalization;
 use crate::checkpoint::Keep;
 use crate::method::MethodConfig;
+use crate::model::precision::Precision;
 use crate::schedule::{Schedule, TeacherTemperature};
 
 /// A run, fully decided but for what only the data set knows: its classes and the number of steps in an epoch.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub seed: u64,
     /// Where to compute.
     pub device: DeviceChoice,
+    /// What a network computes in while it learns.
+    pub precision: Precision,
     /// Steps between two plain progress lines.
     pub log_step: u64,
     /// Steps after which the run ends early.

@@ -1,12 +1,11 @@
 //! `trainer bench`: the speed of training steps on random views, without any loader or data set.
 
-use std::rc::Rc;
 use std::time::Instant;
 
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::{configuration, result};
+use super::{configuration, machine, result};
 use crate::batch::Batch;
 use crate::cli::BenchArgs;
 use crate::config::Settings;
@@ -15,7 +14,6 @@ use crate::failure::Failure;
 use crate::method::{Method, StepRates};
 use crate::optim::Rates;
 use crate::phases::{self, AVERAGE, BACKWARD, OPTIMISER, Phases};
-use crate::world::Alone;
 
 /// Steps before the first that counts: libtorch chooses its kernels and takes its memory.
 const NUM_WARM_UP: usize = 2;
@@ -60,12 +58,12 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let settings = configuration::runnable(&raw, &config)?;
     device::keep_freed_memory();
     let chosen = device::choose(settings.device)?;
+    let machine = machine::of(&settings, &chosen)?;
     device::limit_threads();
     let classes = settings.num_classes.unwrap_or(SOME_CLASSES);
     let classes = settings.needs_classes().then_some(classes);
     tch::manual_seed(settings.seed as i64);
-    let world = Rc::new(Alone);
-    let mut model = settings.method.build(classes, chosen.device, world);
+    let mut model = settings.method.build(classes, &machine);
     let batch = random_batch(&settings, chosen.device);
     let steps = args.steps.get();
     let seconds = |_| step(model.as_mut(), &batch, chosen.device);

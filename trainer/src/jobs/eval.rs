@@ -18,8 +18,10 @@ use crate::eval::knn::{self, KnnConfig, Labelled};
 use crate::failure::Failure;
 use crate::limits;
 use crate::loader_process::Loader;
+use crate::machine::Machine;
 use crate::model::backbone::{Backbone, BackboneConfig};
 use crate::model::parameters::Parameters;
+use crate::model::precision::Precision;
 use crate::output::tell;
 use crate::pretrained::{self, Pretrained};
 use crate::stop::Stop;
@@ -116,7 +118,8 @@ fn network(
     device: Device,
 ) -> Result<(Backbone, Parameters), Failure> {
     let mut parameters = Parameters::new();
-    let backbone = Backbone::new(config, &mut parameters.scope(device).child("backbone"));
+    let machine = Machine::alone(device, Precision::Full);
+    let backbone = Backbone::new(config, &mut parameters.scope(&machine).child("backbone"));
     weights.copy_backbone(&parameters)?;
     Ok((backbone, parameters))
 }

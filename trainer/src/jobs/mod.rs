@@ -5,6 +5,7 @@ mod check;
 mod configuration;
 mod eval;
 mod keys;
+mod machine;
 mod names;
 mod outcome;
 mod pretrain;

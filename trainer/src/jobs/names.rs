@@ -1,14 +1,13 @@
 //! `trainer names`: the tensors that a run may be given to start from.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use super::{configuration, result};
 use crate::cli::NamesArgs;
 use crate::failure::Failure;
-use crate::world::Alone;
+use crate::machine::Machine;
 
 /// Classes of the probe or classifier where the configuration leaves them to the data set: it is not opened here.
 const SOME_CLASSES: i64 = 1000;
@@ -22,7 +21,7 @@ pub(super) fn run(args: &NamesArgs) -> Result<(), Failure> {
     let settings = configuration::runnable(&raw, &args.config)?;
     let classes = settings.num_classes.unwrap_or(SOME_CLASSES);
     let classes = settings.needs_classes().then_some(classes);
-    let model = settings.method.build(classes, Device::Cpu, Rc::new(Alone));
+    let model = settings.method.build(classes, &Machine::cpu());
     let weights = model.weights();
     result::print(&if args.json {
         as_json(&weights)

@@ -1,12 +1,11 @@
 //! Training, of a network without labels or of a classifier that tells what it is worth. Wires a run together: device, folder, loader, model, loop. No decision is made here that a test would miss.
 
 use std::path::Path;
-use std::rc::Rc;
 
 use loader_ipc::{Order, StreamInfo, Subscription};
 use tch::Device;
 
-use super::{outcome, start};
+use super::{machine, outcome, start};
 use crate::batch::Normalizer;
 use crate::batch_stream::BatchStream;
 use crate::checkpoint::{Position, State};
@@ -14,10 +13,11 @@ use crate::cli::RunArgs;
 use crate::collapse::judge::Judge;
 use crate::config::{RawConfig, Settings};
 use crate::curves;
-use crate::device::{self, Chosen};
+use crate::device;
 use crate::failure::Failure;
 use crate::limits;
 use crate::loader_process::Loader;
+use crate::machine::Machine;
 use crate::method::Method;
 use crate::metrics::Metrics;
 use crate::non_finite::Tolerance;
@@ -29,7 +29,6 @@ use crate::stop::Stop;
 use crate::subset;
 use crate::train_loop::{RateSchedules, TrainLoop};
 use crate::validate::{Split, Validator};
-use crate::world::Alone;
 
 /// Trains as these settings say.
 ///
@@ -41,6 +40,7 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
     // Before the device: loading CUDA must find no other thread.
     device::keep_freed_memory();
     let chosen = device::choose(settings.device)?;
+    let machine = machine::of(&settings, &chosen)?;
     let dir = RunDir::open(&settings.output_dir, cli.existing())?;
     output::log_to(dir.path());
     for note in raw.notes() {
@@ -71,11 +71,7 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
     );
     check_last_batch(&settings, &info)?;
     let num_classes = num_classes(&settings, &info)?;
-    let mut model = make_model(&settings, num_classes, &chosen);
-    // On the CPU the numbers are there before the update anyway.
-    if chosen.device == Device::Cpu || settings.skip_non_finite > 0 {
-        model.learner_mut().guard();
-    }
+    let mut model = make_model(&settings, num_classes, &machine);
     match &resume {
         Some(resume) => resume.restore(model.as_mut(), info.steps_per_epoch)?,
         None => start::start(&settings, model.as_ref())?,
@@ -201,11 +197,13 @@ fn num_classes(settings: &Settings, info: &StreamInfo) -> Result<Option<i64>, Fa
     }
 }
 
-fn make_model(settings: &Settings, num_classes: Option<i64>, chosen: &Chosen) -> Box<dyn Method> {
+fn make_model(settings: &Settings, num_classes: Option<i64>, machine: &Machine) -> Box<dyn Method> {
     tch::manual_seed(settings.seed as i64);
-    let model = settings
-        .method
-        .build(num_classes, chosen.device, Rc::new(Alone));
+    let mut model = settings.method.build(num_classes, machine);
+    // On the CPU the numbers are there before the update anyway.
+    if machine.device == Device::Cpu || settings.skip_non_finite > 0 {
+        model.learner_mut().guard();
+    }
     show!(
         "model: {} trainable values, {} features",
         model.learner().num_learnt(),

@@ -6,9 +6,10 @@
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use super::parts::{Choices, LossParts, Weights};
+use crate::machine::Machine;
 use crate::world::World;
 
 /// `DINO.*` and `MULTI_VIEWS_TRANSFORMS.{NMB_CROPS,LAMBDAS}`, as far as the loss needs them.
@@ -40,12 +41,12 @@ pub struct DinoLoss {
 
 impl DinoLoss {
     /// A centre of zeros.
-    pub fn new(config: LossConfig, device: Device, world: Rc<dyn World>) -> DinoLoss {
-        let center_1k = Tensor::zeros([1, config.out_dim], (Kind::Float, device));
+    pub fn new(config: LossConfig, machine: &Machine) -> DinoLoss {
+        let center_1k = Tensor::zeros([1, config.out_dim], (Kind::Float, machine.device));
         DinoLoss {
             config,
             center_1k,
-            world,
+            world: Rc::clone(&machine.world),
         }
     }
 

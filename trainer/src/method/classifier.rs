@@ -4,15 +4,14 @@
 //! It is a method as any other, so that its runs are saved, continued and measured as they are. Where the first weights come from is
 //! not its matter.
 
-use std::rc::Rc;
-
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Reduction, Tensor, no_grad};
+use tch::{Kind, Reduction, Tensor, no_grad};
 
 use super::step::{Method, StepRates};
 use crate::batch::Batch;
 use crate::collapse::judge::Collapse;
 use crate::learner::Learner;
+use crate::machine::Machine;
 use crate::model::Network;
 use crate::model::backbone::{Backbone, BackboneConfig};
 use crate::model::layers::Linear;
@@ -20,7 +19,6 @@ use crate::model::mlp::{Activation, Mlp, MlpConfig};
 use crate::model::parameters::Parameters;
 use crate::optim::OptimizerConfig;
 use crate::scalars::StepStats;
-use crate::world::World;
 
 /// Where the backbone's tensors lie among the names.
 const BACKBONE: &str = "backbone.";
@@ -97,17 +95,12 @@ impl ClassifierConfig {
 
 impl Classifier {
     /// A classifier of so many classes with fresh weights.
-    pub fn new(
-        config: ClassifierConfig,
-        classes: i64,
-        device: Device,
-        world: Rc<dyn World>,
-    ) -> Classifier {
+    pub fn new(config: ClassifierConfig, classes: i64, machine: &Machine) -> Classifier {
         let linear = match config.learns {
             Learns::Linear { .. } => Linear::with_small_normal,
             Learns::All { .. } => Linear::with_default_init,
         };
-        let mut network = Network::new(&config.backbone, device, |width, scope| {
+        let mut network = Network::new(&config.backbone, machine, |width, scope| {
             let inputs = width * config.num_tokens();
             let mut place = scope.child("mlp");
             let head = config.head(classes);
@@ -117,7 +110,7 @@ impl Classifier {
             network.parameters.freeze_below(BACKBONE);
         }
         let optimizer = config.optimizer.clone();
-        let mut learner = Learner::new(optimizer, 0.0, &network.parameters, None, world);
+        let mut learner = Learner::new(optimizer, 0.0, &network.parameters, None, machine);
         learner.scale_lr(config.lr_factor, |name| name.starts_with(HEAD));
         Classifier {
             config,
@@ -140,18 +133,18 @@ impl Classifier {
 
 impl Method for Classifier {
     fn step(&mut self, batch: &Batch, rates: StepRates) -> StepStats {
-        tch::manual_seed(rates.seed);
+        tch::manual_seed(self.learner.world().seed(rates.seed));
         let logits = self.logits(&batch.views_nchw[0], true);
         let labels = batch.labels_tensor();
         let num_labelled = batch.labels.iter().filter(|label| **label >= 0).count();
         let mean = 1.0 / num_labelled.max(1) as f64;
         let sum = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Sum, -1, 0.0);
         let loss = sum * mean;
-        let grad_norm = self.learner.descend(&loss, rates.optimizer, None);
         let right = logits.argmax(-1, false).eq_tensor(&labels);
-        let mut stats = StepStats::of_loss(&loss);
+        let mut stats = StepStats::of_loss(&loss, self.learner.world());
         stats.add("accuracy", &(right.sum(Kind::Float) * (100.0 * mean)));
-        stats.add("grad_norm", &grad_norm);
+        self.learner
+            .descend(&loss, rates.optimizer, None, &mut stats);
         stats
     }
 

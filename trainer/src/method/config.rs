@@ -1,16 +1,13 @@
 //! Which method a run trains, and how.
 
-use std::rc::Rc;
-
 use serde::{Deserialize, Serialize};
-use tch::Device;
 
 use super::classifier::{Classifier, ClassifierConfig};
 use super::dino::{Dino, DinoConfig};
 use super::moco::{Moco, MocoConfig};
 use super::step::Method;
 use super::swav::{Swav, SwavConfig};
-use crate::world::World;
+use crate::machine::Machine;
 
 /// `SSL_METHOD` or `EVAL_METHOD`, and everything that decides what the method is and how it learns, but for the schedules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,20 +30,15 @@ impl MethodConfig {
 
     /// The method with fresh weights; `classes` are those of the joint linear probe, or of a classifier, which cannot do without. The
     /// global random state decides the weights.
-    pub fn build(
-        &self,
-        classes: Option<i64>,
-        device: Device,
-        world: Rc<dyn World>,
-    ) -> Box<dyn Method> {
+    pub fn build(&self, classes: Option<i64>, machine: &Machine) -> Box<dyn Method> {
         match self.clone() {
-            MethodConfig::Dino(config) => Box::new(Dino::new(config, classes, device, world)),
-            MethodConfig::Swav(config) => Box::new(Swav::new(config, classes, device, world)),
-            MethodConfig::Moco(config) => Box::new(Moco::new(config, classes, device, world)),
+            MethodConfig::Dino(config) => Box::new(Dino::new(config, classes, machine)),
+            MethodConfig::Swav(config) => Box::new(Swav::new(config, classes, machine)),
+            MethodConfig::Moco(config) => Box::new(Moco::new(config, classes, machine)),
             MethodConfig::Classifier(config) => {
                 let classes =
                     classes.expect("a classifier is built for the classes of its data set");
-                Box::new(Classifier::new(config, classes, device, world))
+                Box::new(Classifier::new(config, classes, machine))
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use super::step::{Method, StepRates};
 use crate::batch::Batch;
@@ -14,6 +14,7 @@ use crate::collapse::judge::Collapse;
 use crate::ema::MovingAverage;
 use crate::learner::{Learner, Lesson};
 use crate::loss::dino::{DinoLoss, LossConfig};
+use crate::machine::Machine;
 use crate::model::Network;
 use crate::model::backbone::{Backbone, BackboneConfig};
 use crate::model::head::dino::{DinoHead, HeadConfig};
@@ -49,36 +50,26 @@ pub struct Dino {
     average: MovingAverage,
     loss: DinoLoss,
     learner: Learner,
+    world: Rc<dyn World>,
 }
 
 impl Dino {
     /// A student with fresh weights, a teacher equal to it, and a probe if it has classes.
-    pub fn new(
-        config: DinoConfig,
-        probe_classes: Option<i64>,
-        device: Device,
-        world: Rc<dyn World>,
-    ) -> Dino {
+    pub fn new(config: DinoConfig, probe_classes: Option<i64>, machine: &Machine) -> Dino {
         let network = |backbone: &BackboneConfig| {
-            Network::new(backbone, device, |width, scope| {
+            Network::new(backbone, machine, |width, scope| {
                 DinoHead::new(width, &config.head, scope)
             })
         };
         let student = network(&config.backbone);
         let mut teacher = network(&config.backbone.without_drop_path());
         let average = MovingAverage::start(&mut teacher.parameters, &student.parameters);
-        let probe = probe_classes.map(|classes| Probe::new(student.width(), classes, device));
+        let probe = probe_classes.map(|classes| Probe::new(student.width(), classes, machine));
         let (optimizer, clip) = (config.optimizer.clone(), config.clip_grad);
-        let world_of_learner = Rc::clone(&world);
         Dino {
-            learner: Learner::new(
-                optimizer,
-                clip,
-                &student.parameters,
-                probe,
-                world_of_learner,
-            ),
-            loss: DinoLoss::new(config.loss.clone(), device, world),
+            learner: Learner::new(optimizer, clip, &student.parameters, probe, machine),
+            loss: DinoLoss::new(config.loss.clone(), machine),
+            world: Rc::clone(&machine.world),
             config,
             student,
             teacher,
@@ -95,7 +86,7 @@ impl Dino {
 
 impl Method for Dino {
     fn step(&mut self, batch: &Batch, rates: StepRates) -> StepStats {
-        tch::manual_seed(rates.seed);
+        tch::manual_seed(self.world.seed(rates.seed));
         let teacher_out = no_grad(|| {
             let features = self.teacher.features(&[self.global_views(batch)], true);
             self.teacher.head.forward(&features, true)

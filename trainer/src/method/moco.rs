@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use super::step::{Method, StepRates};
 use crate::batch::Batch;
@@ -14,6 +14,7 @@ use crate::collapse::judge::Collapse;
 use crate::ema::MovingAverage;
 use crate::learner::{Learner, Lesson};
 use crate::loss::info_nce::InfoNce;
+use crate::machine::Machine;
 use crate::model::Network;
 use crate::model::backbone::{Backbone, BackboneConfig};
 use crate::model::head::moco::MocoHead;
@@ -60,14 +61,9 @@ pub struct Moco {
 
 impl Moco {
     /// A query encoder with fresh weights, a key encoder equal to it, a random queue, and a probe if it has classes.
-    pub fn new(
-        config: MocoConfig,
-        probe_classes: Option<i64>,
-        device: Device,
-        world: Rc<dyn World>,
-    ) -> Moco {
+    pub fn new(config: MocoConfig, probe_classes: Option<i64>, machine: &Machine) -> Moco {
         let network = |backbone: &BackboneConfig| {
-            Network::new(backbone, device, |width, scope| {
+            Network::new(backbone, machine, |width, scope| {
                 MocoHead::new(width, &config.head, scope)
             })
         };
@@ -75,17 +71,16 @@ impl Moco {
         let mut key_encoder = network(&config.backbone.without_drop_path());
         let average = MovingAverage::start(&mut key_encoder.parameters, &query_encoder.parameters);
         let width = query_encoder.width();
-        let probe = probe_classes.map(|classes| Probe::new(width, classes, device));
+        let probe = probe_classes.map(|classes| Probe::new(width, classes, machine));
         let (optimizer, clip) = (config.optimizer.clone(), config.clip_grad);
-        let (learnt, world_of_learner) = (&query_encoder.parameters, Rc::clone(&world));
         Moco {
-            learner: Learner::new(optimizer, clip, learnt, probe, world_of_learner),
-            queue: Queue::random_unit(config.queue_length, config.head.out_dim, device),
+            learner: Learner::new(optimizer, clip, &query_encoder.parameters, probe, machine),
+            queue: Queue::random_unit(config.queue_length, config.head.out_dim, machine.device),
             config,
             query_encoder,
             key_encoder,
             average,
-            world,
+            world: Rc::clone(&machine.world),
         }
     }
 
@@ -105,14 +100,32 @@ impl Moco {
     fn keys(&mut self, batch: &Batch) -> Tensor {
         self.average.update(self.config.momentum);
         let view = batch.views_nchw[0].narrow(0, 0, batch.batch_size());
-        let features = self.key_encoder.features(&[view], true);
-        self.key_encoder.head.forward(&features, true)
+        self.shuffled(&view, |view| {
+            let features = self.key_encoder.features(&[view], true);
+            self.key_encoder.head.forward(&features, true)
+        })
+    }
+
+    /// Keys of images `[b, ..]`, made where a random order sends them: what a batch tells of itself through batch normalisation is not
+    /// what the queries' batch tells (He et al. 2020, section 3.3). One rank has nowhere to send them.
+    fn shuffled(&self, images_b: &Tensor, keys: impl Fn(Tensor) -> Tensor) -> Tensor {
+        let (world, b) = (&self.world, images_b.size()[0]);
+        if world.size() == 1 {
+            return keys(images_b.shallow_clone());
+        }
+        let options = (Kind::Int64, images_b.device());
+        let order = world.broadcast(Tensor::randperm(world.size() * b, options));
+        let mine = |rows: Tensor, order: &Tensor| {
+            rows.index_select(0, &order.narrow(0, world.rank() * b, b))
+        };
+        let keys = keys(mine(world.gather(images_b), &order));
+        mine(world.gather(&keys), &order.argsort(0, false))
     }
 }
 
 impl Method for Moco {
     fn step(&mut self, batch: &Batch, rates: StepRates) -> StepStats {
-        tch::manual_seed(rates.seed);
+        tch::manual_seed(self.world.seed(rates.seed));
         let features = self.query_encoder.features(&self.query_groups(batch), true);
         let queries = self.query_encoder.head.forward(&features, true);
         let keys = no_grad(|| self.keys(batch));

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use super::step::{Method, StepRates};
 use crate::batch::Batch;
@@ -14,6 +14,7 @@ use crate::collapse::judge::Collapse;
 use crate::learner::{Learner, Lesson};
 use crate::loss::sinkhorn::Sinkhorn;
 use crate::loss::swav::SwavLoss;
+use crate::machine::Machine;
 use crate::model::Network;
 use crate::model::backbone::{Backbone, BackboneConfig};
 use crate::model::head::swav::{SwavHead, SwavOutput};
@@ -61,31 +62,26 @@ pub struct Swav {
 
 impl Swav {
     /// A network with fresh weights, empty queues, and a probe if it has classes.
-    pub fn new(
-        config: SwavConfig,
-        probe_classes: Option<i64>,
-        device: Device,
-        world: Rc<dyn World>,
-    ) -> Swav {
-        let network = Network::new(&config.backbone, device, |width, scope| {
+    pub fn new(config: SwavConfig, probe_classes: Option<i64>, machine: &Machine) -> Swav {
+        let network = Network::new(&config.backbone, machine, |width, scope| {
             SwavHead::new(width, &config.projection, config.num_prototypes, scope)
         });
         let width = network.width();
-        let probe = probe_classes.map(|classes| Probe::with_small_normal(width, classes, device));
+        let probe = probe_classes.map(|classes| Probe::with_small_normal(width, classes, machine));
         let dim = config.projection.out_dim;
         let num_queues = if config.queue_length == 0 {
             0
         } else {
             config.loss.assigned.len()
         };
-        let queue = |_| Queue::zeros(config.queue_length, dim, device);
-        let (optimizer, world_of_learner) = (config.optimizer.clone(), Rc::clone(&world));
+        let queue = |_| Queue::zeros(config.queue_length, dim, machine.device);
+        let optimizer = config.optimizer.clone();
         Swav {
-            learner: Learner::new(optimizer, 0.0, &network.parameters, probe, world_of_learner),
+            learner: Learner::new(optimizer, 0.0, &network.parameters, probe, machine),
             queues: (0..num_queues).map(queue).collect(),
             config,
             network,
-            world,
+            world: Rc::clone(&machine.world),
         }
     }
 
@@ -112,7 +108,7 @@ impl Swav {
 
 impl Method for Swav {
     fn step(&mut self, batch: &Batch, rates: StepRates) -> StepStats {
-        tch::manual_seed(rates.seed);
+        tch::manual_seed(self.world.seed(rates.seed));
         self.network.head.normalize_prototypes();
         let features = self.network.features(&batch.views_nchw, true);
         let out = self.network.head.forward(&features, true);

@@ -1,9 +1,13 @@
-//! Convolution, normalisation, linear and dropping layers over [`Scope`].
+//! Convolution, normalisation, linear and dropping layers over [`Scope`]. Each computes in the precision of what it is given.
 
-use tch::{Device, Kind, Tensor};
+use std::rc::Rc;
+
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::init;
 use super::parameters::Scope;
+use super::precision::at_least_single;
+use crate::world::World;
 
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 const BATCH_NORM_EPS: f64 = 1e-5;
@@ -33,13 +37,15 @@ pub struct ConvShape {
     pub groups: i64,
 }
 
-/// Batch normalisation over all but the channel dimension (dimension 1), with running statistics.
+/// Batch normalisation over all but the channel dimension (dimension 1), with running statistics. Where there are several ranks their
+/// batches, of one size, are normalised as one.
 #[derive(Debug)]
 pub struct BatchNorm {
     weight: Tensor,
     bias: Tensor,
     running_mean: Tensor,
     running_var: Tensor,
+    world: Rc<dyn World>,
 }
 
 /// Normalisation of each token over its values (Ba et al. 2016), with eps 1e-6.
@@ -102,7 +108,7 @@ impl Conv2d {
     pub fn forward(&self, x_nchw: &Tensor) -> Tensor {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         x_nchw.conv2d(
-            &self.weight,
+            &self.weight.to_kind(x_nchw.kind()),
             None::<&Tensor>,
             stride,
             padding,
@@ -121,11 +127,15 @@ impl BatchNorm {
             bias: scope.trainable("bias", Tensor::zeros([channels], options)),
             running_mean: scope.buffer("running_mean", Tensor::zeros([channels], options)),
             running_var: scope.buffer("running_var", Tensor::ones([channels], options)),
+            world: scope.world(),
         }
     }
 
     /// In training mode normalises with the batch's statistics and moves the running ones; else uses the running ones.
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        if train && self.world.size() > 1 {
+            return self.forward_over_ranks(x);
+        }
         x.batch_norm(
             Some(&self.weight),
             Some(&self.bias),
@@ -136,6 +146,33 @@ impl BatchNorm {
             BATCH_NORM_EPS,
             true,
         )
+    }
+
+    fn forward_over_ranks(&self, x: &Tensor) -> Tensor {
+        let (single, channels) = (at_least_single(x), x.size()[1]);
+        let mut others: Vec<i64> = (0..x.dim() as i64).collect();
+        others.remove(1);
+        let mean = |values: &Tensor| {
+            let mine = values.mean_dim(others.as_slice(), true, None::<Kind>);
+            self.world.mean(mine)
+        };
+        let average = mean(&single);
+        let centred = single - &average;
+        let variance = mean(&centred.square());
+        let count = (x.numel() as i64 / channels * self.world.size()) as f64;
+        no_grad(|| {
+            let unbiased = &variance * (count / (count - 1.0));
+            for (running, now) in [
+                (&self.running_mean, &average),
+                (&self.running_var, &unbiased),
+            ] {
+                let now = now.view([channels]);
+                let _ = running.shallow_clone().lerp_(&now, BATCH_NORM_MOMENTUM);
+            }
+        });
+        let per_channel = |values: &Tensor| values.view_as(&average);
+        let scale = (variance + BATCH_NORM_EPS).rsqrt() * per_channel(&self.weight);
+        (centred * scale + per_channel(&self.bias)).to_kind(x.kind())
     }
 }
 
@@ -165,12 +202,16 @@ pub fn drop_path(branch: Tensor, probability: f64) -> Tensor {
     let keep = 1.0 - probability;
     let mut shape = vec![1; branch.dim()];
     shape[0] = branch.size()[0];
-    let kept = Tensor::rand(shape, (branch.kind(), branch.device())) + keep;
-    branch / keep * kept.floor()
+    // In half precision the sum would be rounded up to 1 too often.
+    let kind = at_least_single(&branch).kind();
+    let kept = Tensor::rand(shape, (kind, branch.device())) + keep;
+    let kept = kept.floor().to_kind(branch.kind());
+    branch / keep * kept
 }
 
-/// Rows of length 1 (rows shorter than 1e-12 are divided by 1e-12).
+/// Rows of length 1 (rows shorter than 1e-12 are divided by 1e-12), in at least single precision.
 pub fn normalize(x_nd: &Tensor) -> Tensor {
+    let x_nd = at_least_single(x_nd);
     let length = x_nd.norm_scalaropt_dim(2.0, [-1], true);
     x_nd / length.clamp_min(1e-12)
 }
@@ -214,6 +255,7 @@ impl Linear {
 
     /// `[n, in]` to `[n, out]`.
     pub fn forward(&self, x_nd: &Tensor) -> Tensor {
-        x_nd.linear(&self.weight, Some(&self.bias))
+        let kind = x_nd.kind();
+        x_nd.linear(&self.weight.to_kind(kind), Some(&self.bias.to_kind(kind)))
     }
 }

@@ -3,7 +3,12 @@
 //! Order is the order of registration, which the layers keep equal to PyTorch's `named_parameters`. Knows no layer and no
 //! optimiser.
 
+use std::rc::Rc;
+
 use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::machine::Machine;
+use crate::world::World;
 
 /// What a tensor is to the optimiser and to the teacher's moving average.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +43,7 @@ pub struct Parameters {
 pub struct Scope<'a> {
     parameters: &'a mut Parameters,
     prefix: String,
-    device: Device,
+    machine: &'a Machine,
 }
 
 impl Parameters {
@@ -48,11 +53,11 @@ impl Parameters {
     }
 
     /// The root of the name tree.
-    pub fn scope(&mut self, device: Device) -> Scope<'_> {
+    pub fn scope<'a>(&'a mut self, machine: &'a Machine) -> Scope<'a> {
         Scope {
             parameters: self,
             prefix: String::new(),
-            device,
+            machine,
         }
     }
 
@@ -133,13 +138,18 @@ impl Scope<'_> {
         Scope {
             parameters: self.parameters,
             prefix,
-            device: self.device,
+            machine: self.machine,
         }
     }
 
     /// Where new tensors live.
     pub fn device(&self) -> Device {
-        self.device
+        self.machine.device
+    }
+
+    /// All ranks that hold the network.
+    pub fn world(&self) -> Rc<dyn World> {
+        Rc::clone(&self.machine.world)
     }
 
     /// Registers a learnt tensor and returns the layer's handle to it.

@@ -96,13 +96,14 @@ impl VisionTransformer {
         self.shape.width
     }
 
-    /// The normalised class token `[n, width]` of images `[n, 3, h, w]`.
+    /// The normalised class token `[n, width]` of images `[n, 3, h, w]`. Between the blocks tokens are in the precision of the weights.
     pub fn forward(&self, images_nchw: &Tensor, train: bool) -> Tensor {
+        let kind = images_nchw.kind();
         let mut tokens_ntd = self.tokens(images_nchw);
         for block in &self.blocks {
-            tokens_ntd = block.forward(&tokens_ntd, train);
+            tokens_ntd = block.forward(&tokens_ntd, kind, train);
         }
-        self.norm.forward(&tokens_ntd.select(1, 0))
+        self.norm.forward(&tokens_ntd.select(1, 0)).to_kind(kind)
     }
 
     /// The normalised class tokens `[n, last * width]` after each of the `last` blocks, the last block's at the end; nothing is dropped.
@@ -111,7 +112,7 @@ impl VisionTransformer {
         let mut tokens_ntd = self.tokens(images_nchw);
         let mut classes = Vec::new();
         for (at, block) in self.blocks.iter().enumerate() {
-            tokens_ntd = block.forward(&tokens_ntd, false);
+            tokens_ntd = block.forward(&tokens_ntd, images_nchw.kind(), false);
             if at >= first {
                 classes.push(self.norm.forward(&tokens_ntd.select(1, 0)));
             }
@@ -121,12 +122,14 @@ impl VisionTransformer {
 
     /// How much the class token looks at each patch in the last block, in evaluation: `[n, heads, rows, columns]`.
     pub fn class_attention(&self, images_nchw: &Tensor) -> Tensor {
+        let kind = images_nchw.kind();
         let mut tokens_ntd = self.tokens(images_nchw);
         let (last, others) = self.blocks.split_last().expect("there are blocks");
         for block in others {
-            tokens_ntd = block.forward(&tokens_ntd, false);
+            tokens_ntd = block.forward(&tokens_ntd, kind, false);
         }
-        let attention = last.attention.of_class(&last.norm1.forward(&tokens_ntd));
+        let normed = last.norm1.forward(&tokens_ntd).to_kind(kind);
+        let attention = last.attention.of_class(&normed);
         let patches = |side: usize| images_nchw.size()[side] / self.shape.patch;
         let (n, heads) = (attention.size()[0], attention.size()[1]);
         attention.reshape([n, heads, patches(2), patches(3)])
@@ -134,10 +137,10 @@ impl VisionTransformer {
 
     /// Class token, then patches row by row, with their places added: `[n, 1 + patches, width]`.
     fn tokens(&self, images_nchw: &Tensor) -> Tensor {
-        let stride = [self.shape.patch; 2];
+        let (stride, kind) = ([self.shape.patch; 2], images_nchw.kind());
         let maps = images_nchw.conv2d(
-            &self.patch_weight,
-            Some(&self.patch_bias),
+            &self.patch_weight.to_kind(kind),
+            Some(&self.patch_bias.to_kind(kind)),
             stride,
             [0, 0],
             [1, 1],
@@ -187,11 +190,14 @@ impl Block {
         }
     }
 
-    fn forward(&self, x_ntd: &Tensor, train: bool) -> Tensor {
+    /// The branches compute in `kind`.
+    fn forward(&self, x_ntd: &Tensor, kind: Kind, train: bool) -> Tensor {
         let drop = if train { self.drop_path } else { 0.0 };
-        let attended = self.attention.forward(&self.norm1.forward(x_ntd));
+        let normed = self.norm1.forward(x_ntd).to_kind(kind);
+        let attended = self.attention.forward(&normed);
         let x_ntd = x_ntd + drop_path(attended, drop);
-        let hidden = self.fc1.forward(&self.norm2.forward(&x_ntd)).gelu("none");
+        let normed = self.norm2.forward(&x_ntd).to_kind(kind);
+        let hidden = self.fc1.forward(&normed).gelu("none");
         &x_ntd + drop_path(self.fc2.forward(&hidden), drop)
     }
 }

@@ -35,10 +35,12 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
+    use crate::machine::Machine;
 
     fn network() -> Parameters {
         let mut parameters = Parameters::new();
-        let mut scope = parameters.scope(Device::Cpu);
+        let machine = Machine::cpu();
+        let mut scope = parameters.scope(&machine);
         for (name, length) in [("backbone.a", 2), ("backbone.b", 3), ("head.c", 4)] {
             let zeros = Tensor::zeros([length], (Kind::Float, Device::Cpu));
             let _ = scope.trainable(name, zeros);

@@ -1,14 +1,12 @@
 //! The recipes of linear and semi-supervised evaluation, step by step against an independent implementation in double precision.
 
-use std::rc::Rc;
-
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 use trainer::batch::Batch;
 use trainer::config::{RawConfig, Resolved, Settings, resolve};
+use trainer::machine::Machine;
 use trainer::method::StepRates;
 use trainer::model::init::channels_last;
 use trainer::optim::Rates;
-use trainer::world::Alone;
 
 use crate::oracle::{Oracle, alone_with_the_generator, assert_close, root};
 
@@ -61,9 +59,7 @@ fn assert_equal(what: &str, found: f64, wanted: f64) {
 fn check(case: &str, recipe: &str, more: &[&str]) {
     let oracle = Oracle::run_with("train_classifier", &[case]);
     let settings = settings(recipe, more);
-    let mut model = settings
-        .method
-        .build(Some(CLASSES), Device::Cpu, Rc::new(Alone));
+    let mut model = settings.method.build(Some(CLASSES), &Machine::cpu());
     model.convert(Kind::Double);
     let start = oracle.below("start/");
     let state = model.state();

@@ -1,10 +1,8 @@
 //! The DINO loss against a loop over pairs in double precision.
 
-use std::rc::Rc;
-
-use tch::{Device, Tensor};
+use tch::Tensor;
 use trainer::loss::dino::{DinoLoss, LossConfig};
-use trainer::world::Alone;
+use trainer::machine::Machine;
 
 use crate::oracle::{Oracle, assert_close};
 
@@ -21,7 +19,7 @@ fn check(oracle: &Oracle, case: &str, views: [i64; 2], weights: [f64; 2], global
         center_momentum: 0.9,
         out_dim: 33,
     };
-    let mut loss = DinoLoss::new(config, Device::Cpu, Rc::new(Alone));
+    let mut loss = DinoLoss::new(config, &Machine::cpu());
     for (step, temp) in oracle
         .values(&format!("{case}/temps"))
         .into_iter()

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use tch::{Device, Kind, Tensor, no_grad};
+use trainer::machine::Machine;
 use trainer::model::backbone::{Arch, Backbone, BackboneConfig};
 use trainer::model::head::dino::{DinoHead, HeadConfig};
 use trainer::model::init::channels_last;
@@ -48,7 +49,7 @@ fn backbone(arch: Arch, drop_path: f64) -> (Backbone, Parameters) {
         drop_path,
     };
     let mut parameters = Parameters::new();
-    let backbone = Backbone::new(&config, &mut parameters.scope(Device::Cpu));
+    let backbone = Backbone::new(&config, &mut parameters.scope(&Machine::cpu()));
     (backbone, parameters)
 }
 
@@ -167,7 +168,7 @@ fn check_head(oracle: &Oracle, variant: &str, use_batch_norm: bool, fix_last_nor
         fix_last_norm,
     };
     let mut parameters = Parameters::new();
-    let head = DinoHead::new(40, &config, &mut parameters.scope(Device::Cpu));
+    let head = DinoHead::new(40, &config, &mut parameters.scope(&Machine::cpu()));
     let mut values = oracle.below(&format!("head/{variant}/state/"));
     for entry in parameters.entries() {
         // Running statistics play no part in training mode; the script does not list them.

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use tch::{Device, Tensor, no_grad};
+use tch::{Tensor, no_grad};
+use trainer::machine::Machine;
 use trainer::model::parameters::Parameters;
 use trainer::optim::groups::GroupRules;
 use trainer::optim::{Optimizer, OptimizerConfig, OptimizerKind, Rates};
@@ -22,7 +23,8 @@ const TOLERANCE: f64 = 2e-6;
 
 fn start(oracle: &Oracle) -> Parameters {
     let mut parameters = Parameters::new();
-    let mut scope = parameters.scope(Device::Cpu);
+    let machine = Machine::cpu();
+    let mut scope = parameters.scope(&machine);
     for name in NAMES {
         let _ = scope.trainable(name, oracle.get(&format!("start/{name}")).copy());
     }

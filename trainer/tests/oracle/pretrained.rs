@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use tch::{Device, Tensor};
+use tch::Tensor;
+use trainer::machine::Machine;
 use trainer::model::backbone::{Arch, Backbone};
 use trainer::model::parameters::Parameters;
 use trainer::pretrained::{self, Pretrained, names::Which};
@@ -45,7 +46,8 @@ fn check(dir: &Path, name: &str, arch: Arch) -> Pretrained {
     let config = found.backbone().unwrap();
     assert_eq!(config.arch, arch, "{name}");
     let mut parameters = Parameters::new();
-    let mut root = parameters.scope(Device::Cpu);
+    let machine = Machine::cpu();
+    let mut root = parameters.scope(&machine);
     Backbone::new(&config, &mut root.child("backbone"));
     found
         .copy_backbone(&parameters)

@@ -1,14 +1,14 @@
 //! Whole training steps of every method against an independent implementation in double precision.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 use trainer::batch::Batch;
 use trainer::loss::dino::LossConfig;
 use trainer::loss::info_nce::InfoNce;
 use trainer::loss::sinkhorn::Sinkhorn;
 use trainer::loss::swav::SwavLoss;
+use trainer::machine::Machine;
 use trainer::method::dino::DinoConfig;
 use trainer::method::moco::MocoConfig;
 use trainer::method::swav::SwavConfig;
@@ -19,7 +19,6 @@ use trainer::model::init::channels_last;
 use trainer::model::mlp::MlpConfig;
 use trainer::optim::groups::GroupRules;
 use trainer::optim::{OptimizerConfig, OptimizerKind, Rates};
-use trainer::world::Alone;
 
 use crate::oracle::{Oracle, alone_with_the_generator, difference};
 
@@ -139,7 +138,7 @@ fn moco(arch: Arch) -> MocoConfig {
     }
 }
 
-fn batch(oracle: &Oracle, step: usize) -> Batch {
+pub(crate) fn batch(oracle: &Oracle, step: usize) -> Batch {
     let views = ["global", "local"].map(|which| oracle.get(&format!("views/{step}/{which}")));
     let labels: Vec<i64> = Vec::try_from(oracle.get(&format!("labels/{step}"))).unwrap();
     Batch {
@@ -151,13 +150,27 @@ fn batch(oracle: &Oracle, step: usize) -> Batch {
     }
 }
 
-fn restore(model: &mut dyn Method, values: &HashMap<String, Tensor>) {
+pub(crate) fn restore(model: &mut dyn Method, values: &HashMap<String, Tensor>) {
     let find = |name: &str, shape: &[i64]| {
         let value = values.get(name).ok_or(format!("no {name}"))?;
         assert_eq!(value.size(), shape, "{name}");
         Ok(value.shallow_clone())
     };
     model.restore(&find).unwrap();
+}
+
+/// The rates of one step from the script's row of them.
+pub(crate) fn step_rates(row: &[f64]) -> StepRates {
+    StepRates {
+        epoch: row[4] as u64,
+        optimizer: Rates {
+            lr: row[0],
+            weight_decay: row[1],
+        },
+        momentum: row[2],
+        teacher_temp: row[3],
+        seed: 0,
+    }
 }
 
 #[track_caller]
@@ -168,23 +181,13 @@ fn assert_equal(what: &str, found: f64, wanted: f64) {
 
 fn check(method: &str, arch: Arch, arch_name: &str) {
     let oracle = Oracle::run_with("train_steps", &[method, arch_name]);
-    let mut model = config(method, arch).build(PROBE_CLASSES, Device::Cpu, Rc::new(Alone));
+    let mut model = config(method, arch).build(PROBE_CLASSES, &Machine::cpu());
     model.convert(Kind::Double);
     restore(model.as_mut(), &oracle.below("start/"));
     let (rates, losses) = (oracle.values("rates"), oracle.values("losses"));
     let grad_norms = oracle.values("grad_norms");
     for (step, row) in rates.chunks(5).enumerate() {
-        let rates = StepRates {
-            epoch: row[4] as u64,
-            optimizer: Rates {
-                lr: row[0],
-                weight_decay: row[1],
-            },
-            momentum: row[2],
-            teacher_temp: row[3],
-            seed: 0,
-        };
-        let found = model.step(&batch(&oracle, step), rates).read();
+        let found = model.step(&batch(&oracle, step), step_rates(row)).read();
         let wanted = ["loss", "loss_global", "loss_local", "probe_loss"];
         for (name, wanted) in wanted.into_iter().zip(&losses[4 * step..]) {
             let what = format!("{method} {arch_name}, step {step}, {name}");
