@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Oracle for whole training steps: DINO, SwAV and MoCo on torchvision's and timm's networks, with LARS or AdamW, clipping, frozen layers, queues,
-teacher average and probe, on fixed views, in double precision.
+teacher average and probe, on fixed views, in double precision; or the networks under torch.autocast, the rest in single precision.
 
 Written apart from the trainer: torch's autograd, loops over views, pairs and parameters.
-usage: train_steps.py OUT.npz METHOD ARCH      METHOD: dino swav moco, ARCH: mobilenet_v2 resnet18 vit_tiny
+usage: train_steps.py OUT.npz METHOD ARCH [bf16]      METHOD: dino swav moco, ARCH: mobilenet_v2 resnet18 vit_tiny
 Keys: start/<name>, end/<name>, views/<step>/{global,local}, labels/<step>, losses (loss, global, local, probe), grad_norms, rates.
 """
 import sys
@@ -14,8 +14,8 @@ import torch.nn.functional as F
 import torchvision
 
 torch.manual_seed(4)
-torch.set_default_dtype(torch.float64)
-METHOD, ARCH = sys.argv[2:]
+METHOD, ARCH, IS_BF16 = *sys.argv[2:4], sys.argv[4:] == ["bf16"]
+torch.set_default_dtype(torch.float32 if IS_BF16 else torch.float64)
 BATCH, LOCAL, K, STEPS, CLASSES = 8, 3, 64, 5, 4
 DIM, HIDDEN, QUEUE, KEEP_KEY = 24, 48, 16, 0.9
 WIDTH = {"mobilenet_v2": 1280, "resnet18": 512, "vit_tiny": 192}[ARCH]
@@ -88,8 +88,11 @@ class Net(torch.nn.Module):
         self.backbone, self.head = backbone(), Head()
 
     def forward(self, groups):
-        features = torch.cat([features_of(self.backbone, group) for group in groups])
-        return features, self.head(features)
+        with torch.autocast("cpu", torch.bfloat16, enabled=IS_BF16):
+            features = torch.cat([features_of(self.backbone, group) for group in groups])
+            outputs = self.head(features)
+        single = lambda x: tuple(map(single, x)) if isinstance(x, tuple) else x.to(torch.get_default_dtype())
+        return single(features), single(outputs)
 
 
 student, teacher = Net(), Net()
