@@ -4,6 +4,7 @@ use tch::Tensor;
 use trainer::method::Method;
 use trainer::model::backbone::Arch;
 use trainer::model::layers::normalize;
+use trainer::model::precision::Precision;
 use trainer::non_finite::Before;
 
 use crate::oracle::alone_with_the_generator;
@@ -16,7 +17,7 @@ fn state(model: &dyn Method) -> Vec<(String, Tensor)> {
 }
 
 fn check(method: &str) {
-    let mut model = fresh(&config(method, Arch::MobilenetV2));
+    let mut model = fresh(&config(method, Arch::MobilenetV2), Precision::Full);
     model.learner_mut().guard();
     let [good, bad, ..] = &mut batches()[..] else {
         panic!("there are several batches")
