@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 use trainer::batch::Batch;
 use trainer::learner::{Learner, Lesson};
-use trainer::loss::parts::LossParts;
+use trainer::loss::parts::{Choices, LossParts};
 use trainer::machine::Machine;
 use trainer::model::parameters::Parameters;
 use trainer::model::precision::Precision;
@@ -23,6 +23,7 @@ fn learner(parameters: &Parameters, machine: &Machine) -> Learner {
     let plain = OptimizerConfig {
         kind: OptimizerKind::Sgd,
         momentum: 0.0,
+        nesterov: false,
         groups: GroupRules {
             vector_decay_factor: 0.0,
             depthwise_decay_factor: 0.0,
@@ -42,7 +43,7 @@ fn learn(learner: &mut Learner, loss: Tensor) -> Scalars {
         step: 0,
     };
     let lesson = Lesson {
-        losses: LossParts::global_only(loss),
+        losses: LossParts::global_only(loss, Choices::OneOf(2)),
         features_bd: &Tensor::zeros([1, 1], (Kind::Float, tch::Device::Cpu)),
         batch: &batch,
         rates: RATES,
