@@ -20,4 +20,5 @@ mod trainer_output;
 mod trainer_refusals;
 mod trainer_report;
 mod trainer_watch;
+mod trainer_weights;
 mod views;

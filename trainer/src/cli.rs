@@ -8,6 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::checkpoint::CheckpointError;
 use crate::config::DeviceChoice;
 use crate::failure::Failure;
+use crate::model::backbone::Arch;
+use crate::pretrained::error::PretrainedError;
+use crate::pretrained::layout::Layout;
 use crate::pretrained::names::Which;
 use crate::resume::ResumeFrom;
 use crate::run_dir::Existing;
@@ -34,6 +37,10 @@ pub struct Cli {
 pub enum Command {
     /// Time training steps on random views, without a loader.
     Bench(BenchArgs),
+    /// Write the backbone of a checkpoint under the names of torchvision, timm or detectron2.
+    Export(ExportArgs),
+    /// Make weights that the reference, DINO, SwAV or MoCo saved into a file that every job here takes.
+    Import(ImportArgs),
     /// List name and shape of every tensor that a run may be given to start from.
     Names(NamesArgs),
     /// Measure what weights are worth without training: k nearest neighbours of the validation split, in the training split and among
@@ -84,6 +91,46 @@ pub struct ConfigArgs {
     /// as it is, and None is no text.
     #[arg(value_name = "KEY VALUE", allow_negative_numbers = true)]
     pub pairs: Vec<String>,
+}
+
+/// What `trainer export` is told.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// A checkpoint, a run (its latest checkpoint), or a file of weights.
+    #[arg(value_name = "CKPT")]
+    pub checkpoint: PathBuf,
+    /// The network: the one that learns, which the method evaluates, or its average.
+    #[arg(long, value_enum, default_value_t = Which::Student)]
+    pub which: Which,
+    /// Whose names; else torchvision's, and timm's for transformers.
+    #[arg(long, value_enum)]
+    pub layout: Option<Layout>,
+    /// The file to write (.safetensors).
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    /// Replace the file.
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// What `trainer import` is told.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// What `torch.save` wrote, or any other file of weights.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The network: the one that learns, which the method evaluates, or its average.
+    #[arg(long, value_enum, default_value_t = Which::Student)]
+    pub which: Which,
+    /// The backbone that it has to be; else the one that names and shapes tell.
+    #[arg(long, value_enum)]
+    pub arch: Option<Arch>,
+    /// The file to write (.safetensors).
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    /// Replace the file.
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// What `trainer names` is told.
@@ -162,7 +209,7 @@ impl Cli {
     pub fn computes(&self) -> bool {
         match &self.command {
             Some(Command::Bench(_) | Command::Eval(_) | Command::Report(_)) => true,
-            Some(Command::Names(_)) => false,
+            Some(Command::Export(_) | Command::Import(_) | Command::Names(_)) => false,
             None => !(self.run.keys || self.run.check || self.run.print_config),
         }
     }
@@ -174,6 +221,11 @@ impl Cli {
             Failure::RunExists(_) => " (--resume continues it, --overwrite replaces it)",
             Failure::Checkpoint(CheckpointError::None(_)) => " (leave --resume out)",
             Failure::Checkpoint(CheckpointError::Damaged { .. }) => " (--resume=auto)",
+            Failure::Pretrained(PretrainedError::Exists { .. }) => " (--overwrite)",
+            Failure::Pretrained(PretrainedError::NoSuchNetwork { which, .. }) => match which {
+                Which::Student => " (--which teacher)",
+                Which::Teacher => " (--which student)",
+            },
             Failure::NotFinite { .. } => " (--resume)",
             _ => "",
         }

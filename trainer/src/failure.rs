@@ -75,6 +75,7 @@ impl Failure {
     pub fn exit_code(&self) -> i32 {
         match self {
             Failure::Checkpoint(CheckpointError::Write { .. }) => 4,
+            Failure::Pretrained(PretrainedError::Write { .. }) => 4,
             Failure::Config(_) | Failure::Usage(_) => 2,
             Failure::RunExists(_) | Failure::Checkpoint(_) | Failure::Pretrained(_) => 2,
             Failure::Data(_) | Failure::NotFinite { .. } => 3,

@@ -150,7 +150,7 @@ pub const KEYS: &[Key] = &[
     key("MODEL.BACKBONE_ARCH", Choice(&["mobilenet_v2", "resnet18", "resnet34", "resnet50", "vit_tiny", "vit_small", "vit_base"]), "vit_tiny", Here, Fixed).evaluated_with("resnet50"),
     key("MODEL.MODEL_MOMENTUM", Float(0.0, 1.0), "0.99", Pretraining, Told),
     key("MODEL.MODEL_MOMENTUM_END", Float(0.0, 1.0), "1.0", Pretraining, Told),
-    key("MODEL.PRE_TRAINED_PATH", Text, "", Evaluation, Told),
+    key("MODEL.PRE_TRAINED_PATH", Text, "", Here, Told),
     key("MODEL.PRE_TRAINED_SUP", Bool, "False", Lacking("weights of supervised training are not downloaded; name a file by MODEL.PRE_TRAINED_PATH"), Told),
     key("MODEL.BACKBONE_WIDTH_MULT", Float(0.0, 16.0), "1.0", Lacking("networks of another width"), Fixed),
     key("MODEL.BACKBONE_GROUP_FACTOR", Float(0.0, 16.0), "1", Lacking("networks with other groups"), Fixed),

@@ -4,6 +4,9 @@ mod bench;
 mod check;
 mod configuration;
 mod eval;
+mod export;
+mod first_weights;
+mod import;
 mod keys;
 mod machine;
 mod names;
@@ -24,6 +27,8 @@ use crate::failure::Failure;
 pub fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Some(Command::Bench(args)) => bench::run(args),
+        Some(Command::Export(args)) => export::run(args),
+        Some(Command::Import(args)) => import::run(args),
         Some(Command::Names(args)) => names::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Report(args)) => report::run(args),

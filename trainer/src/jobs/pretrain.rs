@@ -5,7 +5,7 @@ use std::path::Path;
 use loader_ipc::{Order, StreamInfo, Subscription};
 use tch::Device;
 
-use super::{machine, outcome, start};
+use super::{first_weights, machine, outcome, start};
 use crate::batch::Normalizer;
 use crate::batch_stream::BatchStream;
 use crate::checkpoint::{Position, State};
@@ -72,10 +72,7 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
     check_last_batch(&settings, &info)?;
     let num_classes = num_classes(&settings, &info)?;
     let mut model = make_model(&settings, num_classes, &machine);
-    match &resume {
-        Some(resume) => resume.restore(model.as_mut(), info.steps_per_epoch)?,
-        None => start::start(&settings, model.as_ref())?,
-    }
+    start_or_go_on(&settings, resume.as_ref(), &info, model.as_mut())?;
     let mut training = TrainLoop {
         validator: make_validator(&settings, &loader, &info, &stop)?,
         normalizer: Normalizer::new(&settings.normalization, chosen.device),
@@ -210,6 +207,27 @@ fn make_model(settings: &Settings, num_classes: Option<i64>, machine: &Machine) 
         model.backbone().width()
     );
     model
+}
+
+/// Brings back what was saved, or what the run is to start from.
+fn start_or_go_on(
+    settings: &Settings,
+    resume: Option<&Resume>,
+    info: &StreamInfo,
+    model: &mut dyn Method,
+) -> Result<(), Failure> {
+    match (resume, &settings.pre_trained) {
+        (Some(resume), given) => {
+            if given.is_some() {
+                show!(
+                    "note: MODEL.PRE_TRAINED_PATH is not read: the run goes on from its checkpoint"
+                );
+            }
+            resume.restore(model, info.steps_per_epoch)
+        }
+        (None, Some(path)) if !settings.method.is_classifier() => first_weights::give(path, model),
+        (None, _) => start::start(settings, model),
+    }
 }
 
 fn make_validator(

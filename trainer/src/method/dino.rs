@@ -141,6 +141,10 @@ impl Method for Dino {
         }
     }
 
+    fn match_student(&mut self) {
+        self.teacher.parameters.copy_from(&self.student.parameters);
+    }
+
     fn kept(&self) -> Vec<(String, Tensor)> {
         let mut kept = self.teacher.parameters.named("teacher");
         kept.push(("center".to_owned(), self.loss.center().shallow_clone()));

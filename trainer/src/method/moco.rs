@@ -175,6 +175,11 @@ impl Method for Moco {
         }
     }
 
+    fn match_student(&mut self) {
+        let student = &self.query_encoder.parameters;
+        self.key_encoder.parameters.copy_from(student);
+    }
+
     fn kept(&self) -> Vec<(String, Tensor)> {
         let mut kept = self.key_encoder.parameters.named("teacher");
         kept.extend(self.queue.named("queue"));

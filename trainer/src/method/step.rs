@@ -41,6 +41,9 @@ pub trait Method: Debug {
     /// What is known to help against a collapse.
     fn remedy(&self, collapse: Collapse) -> &'static str;
 
+    /// Makes what follows the student (teacher, key encoder) equal to it, running statistics included; for a student that was given its weights.
+    fn match_student(&mut self) {}
+
     /// The joint linear probe, if there is one.
     fn probe(&self) -> Option<&Probe> {
         self.learner().probe()

@@ -9,8 +9,9 @@ use super::resnet::{BlockKind, ResNet};
 use super::vit::{VisionTransformer, VitShape};
 
 /// `MODEL.BACKBONE_ARCH`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum Arch {
     /// MobileNetV2 1.0.
     MobilenetV2,
@@ -51,17 +52,32 @@ pub enum Backbone {
 }
 
 impl Arch {
+    /// All that are built in.
+    pub const ALL: [Arch; 7] = [
+        Arch::MobilenetV2,
+        Arch::Resnet18,
+        Arch::Resnet34,
+        Arch::Resnet50,
+        Arch::VitTiny,
+        Arch::VitSmall,
+        Arch::VitBase,
+    ];
+
     /// The architecture of this name, if it is built in.
     pub fn named(name: &str) -> Option<Arch> {
-        match name {
-            "mobilenet_v2" => Some(Arch::MobilenetV2),
-            "resnet18" => Some(Arch::Resnet18),
-            "resnet34" => Some(Arch::Resnet34),
-            "resnet50" => Some(Arch::Resnet50),
-            "vit_tiny" => Some(Arch::VitTiny),
-            "vit_small" => Some(Arch::VitSmall),
-            "vit_base" => Some(Arch::VitBase),
-            _ => None,
+        Arch::ALL.into_iter().find(|arch| arch.name() == name)
+    }
+
+    /// As `MODEL.BACKBONE_ARCH` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::MobilenetV2 => "mobilenet_v2",
+            Arch::Resnet18 => "resnet18",
+            Arch::Resnet34 => "resnet34",
+            Arch::Resnet50 => "resnet50",
+            Arch::VitTiny => "vit_tiny",
+            Arch::VitSmall => "vit_small",
+            Arch::VitBase => "vit_base",
         }
     }
 }

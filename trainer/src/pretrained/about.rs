@@ -56,8 +56,13 @@ impl About {
         all.into_iter().find(|which| which.name() == word)
     }
 
-    pub(super) fn set_which(&mut self, which: Which) {
-        let name = which.name().to_owned();
-        self.0.insert("which".to_owned(), name);
+    /// Lets a name stand for something.
+    pub fn set(&mut self, name: &str, word: &str) {
+        self.0.insert(name.to_owned(), word.to_owned());
+    }
+
+    /// All of it.
+    pub(super) fn words(&self) -> &BTreeMap<String, String> {
+        &self.0
     }
 }

@@ -1,5 +1,6 @@
 //! Why weights cannot be had.
 
+use std::io;
 use std::path::PathBuf;
 
 use super::names::Which;
@@ -29,6 +30,20 @@ pub enum PretrainedError {
         path: PathBuf,
         /// The one that was asked for.
         which: Which,
+    },
+    /// There is a file already where one is to be written.
+    #[error("there is a file already; {}; choose another name or replace it", .path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be written.
+    #[error("writing failed: {source}; {}; make space or check permissions", .path.display())]
+    Write {
+        /// What was written.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
     },
     /// They are the weights of another network.
     #[error(

@@ -7,20 +7,25 @@ pub mod about;
 pub mod arch;
 pub mod error;
 mod fit;
+pub mod layout;
 pub mod names;
 mod pickle;
 mod pth;
 mod saved;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
 
-use crate::model::backbone::BackboneConfig;
+use crate::differences::Difference;
+use crate::machine::Machine;
+use crate::model::backbone::{Arch, Backbone, BackboneConfig};
 use crate::model::parameters::Parameters;
 use about::About;
 use error::PretrainedError;
+use layout::Layout;
 use names::{Network, Which};
 use saved::Saved;
 
@@ -66,7 +71,7 @@ pub fn load(path: &Path, which: Which) -> Result<Pretrained, PretrainedError> {
         taken.insert(named.name, named.tensor.to_kind(Kind::Float));
     }
     if let Network::Student | Network::Teacher = network {
-        about.set_which(which);
+        about.set("which", which.name());
     }
     let note = |((what, why), count): (&(String, String), &u64)| match count {
         1 => format!("left out {what}: {why}"),
@@ -142,6 +147,58 @@ impl Pretrained {
         } else {
             Err(differences)
         }
+    }
+
+    /// The same for `head.*`.
+    ///
+    /// # Errors
+    /// All that is missing, unexpected or of another shape; then nothing was changed.
+    pub fn copy_head(&self, network: &Parameters) -> Result<(), Vec<Difference>> {
+        fit::copy("head.", &self.tensors, network)
+    }
+
+    /// Holds the weights against a backbone: this one, or the one that they look like. Draws from the global random state.
+    ///
+    /// # Errors
+    /// The table of all that is missing, unexpected or of another shape.
+    pub fn check_backbone(&self, arch: Option<Arch>) -> Result<Arch, PretrainedError> {
+        let mut config = self.backbone()?;
+        config.arch = arch.unwrap_or(config.arch);
+        let mut parameters = Parameters::new();
+        let machine = Machine::cpu();
+        let mut root = parameters.scope(&machine);
+        Backbone::new(&config, &mut root.child("backbone"));
+        self.copy_backbone(&parameters)?;
+        Ok(config.arch)
+    }
+
+    /// Writes backbone and head as a safetensors file that [`load`] reads, unless there is a file already.
+    ///
+    /// # Errors
+    /// When there is a file that is not to be replaced, or writing fails.
+    pub fn write(&self, path: &Path, replace: bool) -> Result<(), PretrainedError> {
+        let tensors = self.tensors.iter();
+        let tensors = tensors.map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        written::write(path, &tensors.collect::<Vec<_>>(), &self.about, replace)
+    }
+
+    /// Writes the backbone alone, under the names of a layout, and returns the number of tensors.
+    ///
+    /// # Errors
+    /// When there is a file that is not to be replaced, or writing fails.
+    pub fn write_backbone(
+        &self,
+        layout: Layout,
+        path: &Path,
+        replace: bool,
+    ) -> Result<usize, PretrainedError> {
+        let named = |(name, tensor): (&String, &Tensor)| {
+            let name = layout.rename(name.strip_prefix("backbone.")?);
+            Some((name, tensor.shallow_clone()))
+        };
+        let tensors: Vec<_> = self.tensors.iter().filter_map(named).collect();
+        written::write(path, &tensors, &self.about, replace)?;
+        Ok(tensors.len())
     }
 }
 

@@ -6,6 +6,7 @@
 mod classifier;
 mod config_values;
 mod configs;
+mod exports;
 mod init;
 mod knn;
 mod loss;
