@@ -174,9 +174,10 @@ fn curves(quantity: &Quantity, run: &Run, runs: &[Run]) -> Vec<Curve> {
         return vec![curve(run.name.clone(), run.color, 2, points)];
     }
     let points = run.by_step(quantity.name);
-    let window = window(points.len());
+    let is_exact = quantity.name == "lr";
+    let window = if is_exact { 1 } else { window(points.len()) };
     let mean = chart::smooth(&points, window);
-    if runs.len() > 1 || quantity.name == "lr" {
+    if runs.len() > 1 || is_exact {
         return vec![curve(run.name.clone(), run.color, 2, mean)];
     }
     let each = chart::smooth(&points, 1);
