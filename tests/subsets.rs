@@ -1,11 +1,12 @@
 //! A stream of some images: exactly those, in every epoch, wherever it begins, whatever is bad.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use loader_ipc::{Client, IpcError, Order, Subscription};
 
-use crate::harness::{WATCHDOG, one_epoch_in_order, packed, run, serve, text};
+use crate::harness::{WATCHDOG, one_epoch_in_order, pack, packed, run, serve, synth, text};
 
 fn names(shards: &Path) -> Vec<String> {
     let done = run("shard-tool", &["list", text(shards), "--split", "train"]);
@@ -101,4 +102,39 @@ fn names_of_nothing_of_several_or_given_twice_are_refused_with_the_name() {
         "{twice}"
     );
     assert!(told(&[]).contains("names no image"));
+}
+
+#[test]
+fn a_bad_image_of_a_subset_is_replaced_by_another_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("images");
+    synth(&source, 2, 6, 40);
+    let class = fs::read_dir(source.join("train")).unwrap().next();
+    let class = class.unwrap().unwrap().path();
+    let victim = fs::read_dir(&class)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let bytes = fs::read(&victim).unwrap();
+    fs::write(&victim, &bytes[..bytes.len() / 2]).unwrap();
+    let shards = pack(&source, &dir.path().join("shards"));
+    let socket = dir.path().join("loader.sock");
+    let _loader = serve(&shards, &socket, &[]);
+    let all = names(&shards);
+    let stem = victim.file_stem().unwrap().to_str().unwrap();
+    let bad = all
+        .iter()
+        .position(|key| key.ends_with(&format!("/{stem}")));
+    let bad = bad.unwrap();
+    // Not its neighbour in the split, on either side.
+    let others = [(bad + 3) % 12, (bad + 7) % 12];
+    let subset = [bad, others[0], others[1]].map(|id| all[id].clone());
+    let served = ids(&socket, &of(&subset)).unwrap().concat();
+    assert_eq!(served.len(), 3);
+    assert!(
+        served.iter().all(|id| others.contains(&(*id as usize))),
+        "{served:?} of {others:?}"
+    );
 }
