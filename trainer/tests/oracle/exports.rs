@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use tch::{Device, Tensor, no_grad};
+use tch::{Tensor, no_grad};
+use trainer::machine::Machine;
 use trainer::model::backbone::{Arch, Backbone, BackboneConfig};
 use trainer::model::parameters::{Parameters, Role};
 use trainer::pretrained::{self, layout::Layout, names::Which};
@@ -19,7 +20,8 @@ fn backbone(arch: Arch) -> (Backbone, Parameters) {
         drop_path: 0.0,
     };
     let mut parameters = Parameters::new();
-    let mut root = parameters.scope(Device::Cpu);
+    let machine = Machine::cpu();
+    let mut root = parameters.scope(&machine);
     let backbone = Backbone::new(&config, &mut root.child("backbone"));
     (backbone, parameters)
 }
