@@ -26,6 +26,9 @@ pub(super) fn start(settings: &Settings, model: &dyn Method) -> Result<(), Failu
         return Ok(());
     };
     let weights = pretrained::load(path, Which::Student)?;
+    for note in &weights.notes {
+        show!("note: {note}");
+    }
     let network = model.student();
     weights.copy_backbone(network)?;
     let mut taken = "the backbone".to_owned();
