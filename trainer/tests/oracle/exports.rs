@@ -43,7 +43,7 @@ fn export(arch: Arch, dir: &Path) -> Backbone {
     let tensors: Vec<(String, Tensor)> = parameters
         .handles()
         .into_iter()
-        .map(|(name, tensor)| (name, tensor.detach()))
+        .map(|(name, tensor)| (name, tensor.detach().contiguous()))
         .collect();
     let saved = dir.join("saved");
     Tensor::write_safetensors(&tensors, &saved).unwrap();
