@@ -13,7 +13,8 @@ use crate::oracle::root;
 fn files() -> Vec<PathBuf> {
     let configs = root().join("configs");
     let mut files = Vec::new();
-    let folders = ["", "dino", "swav", "moco", "linear", "semi"].map(|name| configs.join(name));
+    let folders =
+        ["", "dino", "swav", "moco", "linear", "semi", "imagenette"].map(|name| configs.join(name));
     for folder in folders {
         let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
         let yaml = entries.flatten().map(|entry| entry.path()).filter(|path| {
