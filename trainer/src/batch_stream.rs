@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use loader_ipc::{Client, IpcError, StreamInfo, Subscriber, Subscription};
 
 use crate::batch::{Batch, Normalizer};
+use crate::batch_source::{BatchSource, DataFacts, Next};
+use crate::failure::Failure;
 use crate::stop::Stop;
 
 /// How often a wait looks whether a stop was asked for.
@@ -17,17 +19,6 @@ pub struct BatchStream {
     subscriber: Subscriber,
     timeout: Duration,
     stop: Stop,
-}
-
-/// What came next.
-#[derive(Debug)]
-pub enum Next {
-    /// A batch, and how long it was waited for.
-    Batch(Batch, Duration),
-    /// Every epoch was served.
-    End,
-    /// A stop was asked for while waiting.
-    Stopped,
 }
 
 impl BatchStream {
@@ -53,12 +44,19 @@ impl BatchStream {
     pub fn info(&self) -> &StreamInfo {
         self.subscriber.info()
     }
+}
 
-    /// Waits for the next batch and brings it to the normaliser's device.
-    ///
-    /// # Errors
-    /// When the loader died, ended the stream, or sent nothing in time.
-    pub fn next(&mut self, normalizer: &Normalizer) -> Result<Next, IpcError> {
+impl BatchSource for BatchStream {
+    fn facts(&self) -> DataFacts {
+        let info = self.info();
+        DataFacts {
+            num_samples: info.num_samples,
+            num_classes: info.classes.len() as i64,
+            steps_per_epoch: info.steps_per_epoch,
+        }
+    }
+
+    fn next(&mut self, normalizer: &Normalizer) -> Result<Next, Failure> {
         let start = Instant::now();
         loop {
             match self.subscriber.receive(STOP_INTERVAL) {
@@ -69,7 +67,7 @@ impl BatchStream {
                 Ok(None) => return Ok(Next::End),
                 Err(IpcError::TimedOut { .. }) if self.stop.is_asked() => return Ok(Next::Stopped),
                 Err(IpcError::TimedOut { .. }) if start.elapsed() < self.timeout => {}
-                Err(error) => return Err(with_whole_wait(error, start.elapsed())),
+                Err(error) => return Err(with_whole_wait(error, start.elapsed()).into()),
             }
         }
     }

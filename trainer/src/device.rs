@@ -50,18 +50,33 @@ pub fn choose(choice: DeviceChoice) -> Result<Chosen, Failure> {
     }
 }
 
-/// Threads that this process may compute with.
+/// Threads that this process may compute with: as many as its processors, or fewer where `OMP_NUM_THREADS` asks for it.
 pub fn num_threads() -> usize {
+    let allowed = allowed_threads();
+    asked_threads().map_or(allowed, |asked| asked.min(allowed))
+}
+
+fn allowed_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |count| count.get())
+}
+
+fn asked_threads() -> Option<usize> {
+    let asked = std::env::var("OMP_NUM_THREADS").ok()?;
+    asked.parse().ok().filter(|count| *count > 0)
 }
 
 /// Gives libtorch as many threads as this process may use, and says how many that is.
 pub fn limit_threads() -> String {
-    let allowed = num_threads();
-    tch::set_num_threads(allowed as i32);
+    let num = num_threads();
+    tch::set_num_threads(num as i32);
     // Large enough for all threads of the pool: they start now, not after a loader has taken what the limits leave.
     let _ = Tensor::zeros([POOL_SIZED], (Kind::Float, Device::Cpu)).exp();
-    format!("threads: {allowed} (CPU quota and affinity of this process)")
+    let why = if num < allowed_threads() {
+        "OMP_NUM_THREADS"
+    } else {
+        "CPU quota and affinity of this process"
+    };
+    format!("threads: {num} ({why})")
 }
 
 /// Starts this program anew, in the same process, with OpenMP threads that sleep soon instead of spinning while they wait for

@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod batch;
+pub mod batch_source;
 pub mod batch_stream;
 pub mod chart;
 pub mod checkpoint;
@@ -19,6 +20,7 @@ pub mod differences;
 pub mod ema;
 pub mod eval;
 pub mod failure;
+pub mod init_weights;
 pub mod jobs;
 pub mod learner;
 pub mod limits;
@@ -37,6 +39,7 @@ pub mod pretrained;
 pub mod probe;
 pub mod progress;
 pub mod queue;
+pub mod replay;
 pub mod report;
 pub mod restored;
 pub mod resume;
@@ -46,7 +49,9 @@ pub mod scaler;
 pub mod schedule;
 pub mod stop;
 pub mod subset;
+pub mod tensor_file;
 pub mod tensorboard;
 pub mod train_loop;
+pub mod training_data;
 pub mod validate;
 pub mod world;

@@ -36,9 +36,9 @@ pub struct StepLine {
     pub images_per_s: f64,
     /// Milliseconds spent waiting for data.
     pub data_wait_ms: f64,
-    /// Whatever else the method measures ([`crate::scalars::StepStats`]).
+    /// Whatever else the method measures ([`crate::scalars::StepStats`]); null where a step has no such number.
     #[serde(flatten)]
-    pub others: BTreeMap<String, f64>,
+    pub others: BTreeMap<String, Option<f64>>,
 }
 
 /// One validation.
@@ -130,7 +130,7 @@ impl Metrics {
             ("data_wait_ms", Some(line.data_wait_ms)),
         ];
         let others = line.others.iter();
-        values.extend(others.map(|(name, value)| (tag(name), Some(*value))));
+        values.extend(others.map(|(name, value)| (tag(name), *value)));
         self.add(&Line::Step(line.clone()), &values, line.step);
     }
 
@@ -255,7 +255,10 @@ mod tests {
             weight_decay: 0.0,
             momentum: 0.99,
             teacher_temp: 0.04,
-            others: BTreeMap::from([("grad_norm".to_owned(), 0.1)]),
+            others: BTreeMap::from([
+                ("grad_norm".to_owned(), Some(0.1)),
+                ("loss_local".to_owned(), None),
+            ]),
             images_per_s: 10.0,
             data_wait_ms: 0.5,
         }

@@ -138,7 +138,7 @@ fn preview_command(settings: &Settings, batch: &Batch, folder: &Path) -> Option<
 
 fn measured(line: &StepLine) -> Value {
     let others = line.others.iter();
-    let others = others.map(|(name, value)| (name.clone(), *value));
+    let others = others.filter_map(|(name, value)| Some((name.clone(), (*value)?)));
     numbers(others.chain([("loss".to_owned(), line.loss)]))
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Knows when things happen, not how: steps are the method's, batches the stream's, scores the validator's.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Normalizer};
-use crate::batch_stream::{BatchStream, Next};
+use crate::batch_source::{BatchSource, Next};
 use crate::checkpoint::{self, Position, State};
 use crate::collapse::judge::Judge;
 use crate::config::Settings;
@@ -32,8 +33,8 @@ pub struct TrainLoop {
     /// The method with its state.
     pub model: Box<dyn Method>,
     /// Training batches.
-    pub batches: BatchStream,
-    /// Validations; `None` where `VAL.PERIOD` is 0.
+    pub batches: Box<dyn BatchSource>,
+    /// Validations; `None` where `VAL.PERIOD` is 0 or no loader answers.
     pub validator: Option<Validator>,
     /// Bytes to values.
     pub normalizer: Normalizer,
@@ -143,7 +144,7 @@ impl TrainLoop {
             return self.not_finite(what, &line, batch, before);
         }
         let skipped = self.tolerance.go_on().map(|count| count as f64);
-        let skipped = skipped.map(|count| ("skipped_steps".to_owned(), count));
+        let skipped = skipped.map(|count| ("skipped_steps".to_owned(), Some(count)));
         line.others.extend(skipped);
         self.advance();
         self.metrics.step(&line);
@@ -201,10 +202,7 @@ impl TrainLoop {
             weight_decay: rates.optimizer.weight_decay,
             momentum: rates.momentum,
             teacher_temp: rates.teacher_temp,
-            others: values
-                .others()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
+            others: others(values),
             images_per_s: batch.batch_size() as f64 / took.as_secs_f64(),
             data_wait_ms: waited.as_secs_f64() * 1e3,
         }
@@ -339,6 +337,14 @@ impl TrainLoop {
         self.advance();
         Ok(())
     }
+}
+
+/// All numbers but the loss. Those that readers look for are there in every line.
+fn others(values: &Scalars) -> BTreeMap<String, Option<f64>> {
+    let looked_for = ["loss_local", "probe_loss"].map(|name| (name.to_owned(), None));
+    let measured = values.others();
+    let measured = measured.map(|(name, value)| (name.to_owned(), Some(value)));
+    looked_for.into_iter().chain(measured).collect()
 }
 
 fn validation_text(line: &ValidationLine, took: Duration) -> String {

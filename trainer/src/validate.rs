@@ -6,7 +6,8 @@ use std::time::Duration;
 use loader_ipc::{ErrorKind, IpcError, Order, Recipe, Subscription};
 
 use crate::batch::Normalizer;
-use crate::batch_stream::{BatchStream, Next};
+use crate::batch_source::{BatchSource, Next};
+use crate::batch_stream::BatchStream;
 use crate::eval::knn::KnnConfig;
 use crate::eval::{Features, Validation};
 use crate::failure::Failure;

@@ -1,5 +1,5 @@
 //! Every key there is: its kind, its default, and whether it means something here, and for a run that is continued. The reference's keys and defaults, and
-//! our own `LOADER.*`, `DEVICE`, `TRAIN.PRECISION`, `TRAIN.MAX_STEPS`, `TRAIN.CHECKPOINTS_KEPT` and `VAL.PERIOD`.
+//! our own `LOADER.*`, `DEVICE`, `TRAIN.{PRECISION,MAX_STEPS,SKIP_NON_FINITE,CHECKPOINTS_KEPT,INIT_WEIGHTS,REPLAY_BATCHES,STEPS_PER_EPOCH}` and `VAL.PERIOD`.
 
 use super::job::Job;
 use super::value::Kind::{self, Bool, Choice, Float, Floats, Int, Ints, Text, Texts};
@@ -98,7 +98,6 @@ const JITTER: Kind = Floats(4, 4, 0.0, 16.0);
 const COUNT: Kind = Int(0, i64::MAX);
 const TEMP: Kind = Float(1e-6, 1e6);
 const WIDTH: Kind = Int(1, 16_777_216);
-const TWO_VIEWS: Meaning = Ignored("no method here makes two views only");
 
 /// All keys, section by section.
 #[rustfmt::skip]
@@ -115,6 +114,9 @@ pub const KEYS: &[Key] = &[
     key("TRAIN.PRECISION", Choice(&["fp32", "bf16", "fp16"]), "fp32", Pretraining, Told),
     key("TRAIN.MAX_STEPS", Int(0, i64::MAX), "0", Here, Free),
     key("TRAIN.SKIP_NON_FINITE", COUNT, "0", Here, Free),
+    key("TRAIN.INIT_WEIGHTS", Text, "", Pretraining, Free),
+    key("TRAIN.REPLAY_BATCHES", Text, "", Pretraining, Told),
+    key("TRAIN.STEPS_PER_EPOCH", Int(0, i64::MAX), "0", Pretraining, Fixed),
     key("VAL.DATASET", Text, "imagenet1k", Ignored("the data set is what lies in DATA.PATH_TO_DATA_DIR"), Told),
     key("VAL.FILE_NAME", Text, "val.h5", Ignored("shards are listed in the data set's manifest"), Told),
     key("VAL.SUBSET_FILE_PATH", Text, "", Here, Told),
@@ -123,15 +125,15 @@ pub const KEYS: &[Key] = &[
     key("DATA.PATH_TO_DATA_DIR", Texts, "datasets/imagenet_ori/", Here, Told).evaluated_with("./datasets/imagenet1k/"),
     key("DATA.MEAN", Floats(3, 3, 0.0, 1.0), "[0.485, 0.456, 0.406]", Here, Told),
     key("DATA.STD", Floats(3, 3, 1e-6, 1.0), "[0.229, 0.224, 0.225]", Here, Told),
-    key("TWO_VIEWS_TRANSFORMS.GLOBAL_CROPS_SCALE", SCALE, "[0.08, 1.0]", TWO_VIEWS, Told),
-    key("TWO_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE", SIZE, "224", TWO_VIEWS, Told),
-    key("TWO_VIEWS_TRANSFORMS.RANDOM_HORIZONTAL_FLIP_PROB", PROBS2, "[0.5, 0.5]", TWO_VIEWS, Told),
-    key("TWO_VIEWS_TRANSFORMS.GAUSSIAN_BLUR_PROB", PROBS2, "[1.0, 0.1]", TWO_VIEWS, Told),
-    key("TWO_VIEWS_TRANSFORMS.COLOR_JITTER_PROB", PROBS2, "[0.8, 0.8]", TWO_VIEWS, Told),
-    key("TWO_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY", JITTER, "[0.4, 0.4, 0.2, 0.1]", TWO_VIEWS, Told),
-    key("TWO_VIEWS_TRANSFORMS.GREYSCALE_PROB", PROBS2, "[0.2, 0.2]", TWO_VIEWS, Told),
-    key("TWO_VIEWS_TRANSFORMS.CROP_PROB", PROBS2, "[1.0, 1.0]", TWO_VIEWS, Told),
-    key("TWO_VIEWS_TRANSFORMS.SOLARIZATION_PROB", PROBS2, "[0.0, 0.2]", TWO_VIEWS, Told),
+    key("TWO_VIEWS_TRANSFORMS.GLOBAL_CROPS_SCALE", SCALE, "[0.08, 1.0]", Pretraining, Told),
+    key("TWO_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE", SIZE, "224", Pretraining, Told),
+    key("TWO_VIEWS_TRANSFORMS.RANDOM_HORIZONTAL_FLIP_PROB", PROBS2, "[0.5, 0.5]", Pretraining, Told),
+    key("TWO_VIEWS_TRANSFORMS.GAUSSIAN_BLUR_PROB", PROBS2, "[1.0, 0.1]", Pretraining, Told),
+    key("TWO_VIEWS_TRANSFORMS.COLOR_JITTER_PROB", PROBS2, "[0.8, 0.8]", Pretraining, Told),
+    key("TWO_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY", JITTER, "[0.4, 0.4, 0.2, 0.1]", Pretraining, Told),
+    key("TWO_VIEWS_TRANSFORMS.GREYSCALE_PROB", PROBS2, "[0.2, 0.2]", Pretraining, Told),
+    key("TWO_VIEWS_TRANSFORMS.CROP_PROB", PROBS2, "[1.0, 1.0]", Ignored("every view is cropped"), Told),
+    key("TWO_VIEWS_TRANSFORMS.SOLARIZATION_PROB", PROBS2, "[0.0, 0.2]", Pretraining, Told),
     key("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROPS_SCALE", SCALE, "[0.25, 1.0]", Here, Told).evaluated_with("[0.08, 1.0]"),
     key("MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_SCALE", SCALE, "[0.05, 0.25]", Pretraining, Told),
     key("MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_NUMBER", Int(0, 62), "6", Pretraining, Told),

@@ -11,6 +11,7 @@ mod job;
 pub mod keys;
 mod literal;
 mod node;
+mod notes;
 mod problem;
 mod raw;
 mod resolve;
@@ -25,6 +26,7 @@ pub use problem::{ConfigError, Origin, Problem};
 pub use raw::RawConfig;
 pub use resolve::{Resolved, resolve};
 pub use settings::{
-    DeviceChoice, LoaderSettings, ScheduleShape, Schedules, Settings, SolverSchedule,
+    DeviceChoice, LoaderSettings, ReplaySettings, ScheduleShape, Schedules, Settings,
+    SolverSchedule,
 };
 pub use value::Value;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::job::Job;
-use super::keys::{self, KEYS, Key, Meaning};
+use super::keys::{self, KEYS, Key};
 use super::node::Node;
 use super::problem::{ConfigError, Origin, Problem};
 use super::value::Value;
@@ -44,47 +44,6 @@ impl RawConfig {
         }
     }
 
-    /// Lines about keys that were set and do nothing: those of other methods or jobs, and those without a meaning here.
-    pub fn notes(&self) -> Vec<String> {
-        let idle = self.changed().filter_map(|(key, _)| {
-            let why = self.idle(key)?;
-            Some(format!("{} has no effect: {why}", key.path))
-        });
-        idle.collect()
-    }
-
-    /// Why this run does not read a key, if so.
-    pub fn idle(&self, key: &Key) -> Option<String> {
-        let (job, method) = (self.job(), self.method());
-        let evaluation = || format!("EVAL_METHOD is {}", self.evaluation());
-        let other_method = |wanted| {
-            let is_other = method != wanted;
-            is_other.then(|| format!("SSL_METHOD is {method}"))
-        };
-        let pretraining = || "without EVAL_METHOD this is a pre-training".to_owned();
-        match (key.meaning, job) {
-            (Meaning::Ignored(why), _) => Some(why.to_owned()),
-            (Meaning::Method(wanted), Job::Pretraining) => other_method(wanted),
-            (Meaning::DinoHead, Job::Pretraining) => other_method("DINO"),
-            (Meaning::Evaluation | Meaning::LastBlocks, Job::Pretraining) => Some(pretraining()),
-            (Meaning::Method(_) | Meaning::Pretraining, Job::Linear | Job::SemiSupervised) => {
-                Some(evaluation())
-            }
-            (Meaning::DinoHead, Job::Linear) | (Meaning::LastBlocks, Job::SemiSupervised) => {
-                Some(evaluation())
-            }
-            (Meaning::LastBlocks, Job::Linear) => self.unless("MODEL.BACKBONE_ARCH", "vit_"),
-            (Meaning::Optimizer(wanted), _) => self.unless("SOLVER.OPTIMIZING_METHOD", wanted),
-            _ => None,
-        }
-    }
-
-    /// Says what a key holds if that does not begin like this.
-    fn unless(&self, path: &str, wanted: &str) -> Option<String> {
-        let value = self.text(path);
-        (!value.starts_with(wanted)).then(|| format!("{path} is {value}"))
-    }
-
     /// Every key with its value, in the order of the table, as it would be written.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         KEYS.iter()
@@ -109,6 +68,12 @@ impl RawConfig {
         KEYS.iter()
             .map(|key| (key, &self.settings[key.path]))
             .filter(move |(key, setting)| setting.value != default_value(key, job))
+    }
+
+    /// Whether a key of this section was set, be it to its default.
+    pub(super) fn is_any_set(&self, section: &str) -> bool {
+        let mut set = self.settings.iter();
+        set.any(|(path, setting)| path.starts_with(section) && setting.origin != Origin::Default)
     }
 
     /// A key of the table; a path that is not in it is a mistake in this program.
@@ -338,55 +303,6 @@ mod tests {
         assert_eq!(
             config.get("MULTI_VIEWS_TRANSFORMS.NMB_CROPS").value,
             Value::Ints(vec![2, 4])
-        );
-    }
-
-    #[test]
-    fn the_evaluations_have_defaults_of_their_own_and_do_not_read_what_makes_views() {
-        let pairs = [
-            "MULTI_VIEWS_TRANSFORMS.LAMBDAS",
-            "[1, 0]",
-            "SOLVER.NESTEROV",
-            "True",
-            "SWAV.EPSILON",
-            "0.1",
-        ];
-        let pairs: Vec<String> = pairs.iter().map(ToString::to_string).collect();
-        let text = "EVAL_METHOD: linear\nVIT:\n  NUM_LAST_BLOCKS: 4\nSOLVER:\n  BASE_LR: 0.3\n";
-        let config = RawConfig::parse("a.yaml", text, &pairs).unwrap();
-        assert_eq!(config.text("MODEL.BACKBONE_ARCH"), "resnet50");
-        assert_eq!(config.int("SOLVER.WARMUP_EPOCHS"), 0);
-        assert_eq!(config.float("SOLVER.BASE_LR"), 0.3);
-        assert_eq!(
-            config.notes(),
-            [
-                "MULTI_VIEWS_TRANSFORMS.LAMBDAS has no effect: EVAL_METHOD is linear",
-                "SWAV.EPSILON has no effect: EVAL_METHOD is linear",
-                "VIT.NUM_LAST_BLOCKS has no effect: MODEL.BACKBONE_ARCH is resnet50",
-                "SOLVER.NESTEROV has no effect: SOLVER.OPTIMIZING_METHOD is LARS",
-            ]
-        );
-        let factor = ["SOLVER.LR_FACTOR".to_owned(), "2".to_owned()];
-        let config = RawConfig::parse("a.yaml", "", &factor).unwrap();
-        assert_eq!(
-            config.notes(),
-            ["SOLVER.LR_FACTOR has no effect: without EVAL_METHOD this is a pre-training"]
-        );
-    }
-
-    #[test]
-    fn keys_without_effect_are_told_once_when_they_are_set() {
-        let config = RawConfig::parse(
-            "a.yaml",
-            "WORKERS: 4\nSWAV:\n  EPSILON: 0.1\nLOG_GRAD: True\n",
-            &[],
-        );
-        assert_eq!(
-            config.unwrap().notes(),
-            [
-                "SWAV.EPSILON has no effect: SSL_METHOD is DINO",
-                "WORKERS has no effect: the loader takes its threads from the machine",
-            ]
         );
     }
 }

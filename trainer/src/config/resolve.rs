@@ -11,7 +11,8 @@ use super::problem::{ConfigError, Problem};
 use super::raw::RawConfig;
 use super::rules;
 use super::settings::{
-    DeviceChoice, LoaderSettings, ScheduleShape, Schedules, Settings, SolverSchedule,
+    DeviceChoice, LoaderSettings, ReplaySettings, ScheduleShape, Schedules, Settings,
+    SolverSchedule,
 };
 use super::views;
 use crate::batch::Normalization;
@@ -58,7 +59,7 @@ pub fn resolve(raw: &RawConfig) -> Result<Resolved, ConfigError> {
     };
     let evaluation = views::evaluation(raw);
     for recipe in [&views, &evaluation] {
-        let origin = raw.get("MULTI_VIEWS_TRANSFORMS.NMB_CROPS").origin.clone();
+        let origin = raw.get(views::COUNTS).origin.clone();
         let broken = recipe.violations().into_iter();
         problems.extend(broken.map(|what| Problem::new(origin.clone(), what)));
     }
@@ -121,7 +122,10 @@ fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
         val_batch_size: raw.count("VAL.BATCH_SIZE") as u32,
         val_period: positive("VAL.PERIOD"),
         loader: loader(raw),
+        replay: replay(raw),
+        init_weights: raw.path("TRAIN.INIT_WEIGHTS"),
         views,
+        is_global_only: raw.is_moco_global_only(),
         evaluation,
         normalization: normalization(raw),
         method: method(raw),
@@ -155,13 +159,20 @@ fn precision(raw: &RawConfig) -> Precision {
 }
 
 fn loader(raw: &RawConfig) -> LoaderSettings {
-    let socket = raw.text("LOADER.SOCKET");
     let slots = raw.int("LOADER.SLOTS") as u32;
     LoaderSettings {
-        socket: (!socket.is_empty()).then(|| PathBuf::from(socket)),
+        socket: raw.path("LOADER.SOCKET"),
         timeout: Duration::from_secs_f64(raw.float("LOADER.TIMEOUT_S")),
         num_slots: (slots > 0).then_some(slots),
     }
+}
+
+fn replay(raw: &RawConfig) -> Option<ReplaySettings> {
+    let steps = raw.count("TRAIN.STEPS_PER_EPOCH");
+    Some(ReplaySettings {
+        path: raw.path("TRAIN.REPLAY_BATCHES")?,
+        steps_per_epoch: (steps > 0).then_some(steps),
+    })
 }
 
 fn normalization(raw: &RawConfig) -> Normalization {

@@ -3,6 +3,7 @@
 use super::job::Job;
 use super::problem::{Origin, Problem};
 use super::raw::RawConfig;
+use super::views::{self, COUNTS};
 
 /// A key at fault and the sentence about it.
 type Broken = Option<(&'static str, String)>;
@@ -16,6 +17,7 @@ const RULES: &[fn(&RawConfig) -> Broken] = &[
     some_pairs_are_left,
     global_scale_rises,
     local_scale_rises,
+    scale_of_two_views_rises,
     hue_is_half_a_turn_at_most,
     warm_up_fits,
     milestones_rise,
@@ -23,6 +25,8 @@ const RULES: &[fn(&RawConfig) -> Broken] = &[
     moco_queue_is_whole_batches,
     patches_fill_the_views,
     one_precision_is_named,
+    steps_of_an_epoch_are_a_replay_s,
+    one_start_is_named,
 ];
 
 /// Every broken rule, at the place of the key to change.
@@ -33,7 +37,7 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
         .collect()
 }
 
-const CROPS: &str = "MULTI_VIEWS_TRANSFORMS.NMB_CROPS";
+const REPLAY: &str = "TRAIN.REPLAY_BATCHES";
 const LOCAL: &str = "MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_NUMBER";
 
 fn evaluation_is_known(raw: &RawConfig) -> Broken {
@@ -53,7 +57,8 @@ fn output_is_named(raw: &RawConfig) -> Broken {
 
 fn data_are_named(raw: &RawConfig) -> Broken {
     const KEY: &str = "DATA.PATH_TO_DATA_DIR";
-    is_named(KEY, raw.texts(KEY).iter().any(String::is_empty))
+    let has_empty = raw.texts(KEY).iter().any(String::is_empty);
+    is_named(KEY, has_empty && raw.path(REPLAY).is_none())
 }
 
 fn is_named(key: &'static str, is_empty: bool) -> Broken {
@@ -61,18 +66,18 @@ fn is_named(key: &'static str, is_empty: bool) -> Broken {
 }
 
 fn two_global_views(raw: &RawConfig) -> Broken {
-    let num_global = raw.ints(CROPS)[0];
+    let num_global = raw.ints(COUNTS)[0];
     (num_global != 2).then(|| {
         let what = format!("there are 2 global views, not {num_global}; set its first value to 2");
-        (CROPS, what)
+        (COUNTS, what)
     })
 }
 
 fn local_views_agree(raw: &RawConfig) -> Broken {
-    let (ours, theirs) = (raw.int(LOCAL), raw.ints(CROPS)[1]);
+    let (ours, theirs) = (raw.int(LOCAL), raw.ints(COUNTS)[1]);
     (ours != theirs).then(|| {
         let what =
-            format!("{ours} local views here, {theirs} in {CROPS}; set both to the same number");
+            format!("{ours} local views here, {theirs} in {COUNTS}; set both to the same number");
         (LOCAL, what)
     })
 }
@@ -93,15 +98,23 @@ fn local_scale_rises(raw: &RawConfig) -> Broken {
     rises(raw, "MULTI_VIEWS_TRANSFORMS.LOCAL_CROPS_SCALE")
 }
 
+fn scale_of_two_views_rises(raw: &RawConfig) -> Broken {
+    rises(raw, "TWO_VIEWS_TRANSFORMS.GLOBAL_CROPS_SCALE")
+}
+
 fn rises(raw: &RawConfig, key: &'static str) -> Broken {
     let scale = raw.floats(key);
     (scale[0] > scale[1]).then(|| (key, "the lower end comes first; swap the two".to_owned()))
 }
 
 fn hue_is_half_a_turn_at_most(raw: &RawConfig) -> Broken {
-    const KEY: &str = "MULTI_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY";
-    let hue = raw.floats(KEY)[3];
-    (hue > 0.5).then(|| (KEY, format!("the fourth value (hue) is {hue}; at most 0.5")))
+    const KEYS: [&str; 2] = [
+        "MULTI_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY",
+        "TWO_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY",
+    ];
+    let hues = KEYS.map(|key| (key, raw.floats(key)[3]));
+    let (key, hue) = hues.into_iter().find(|(_, hue)| *hue > 0.5)?;
+    Some((key, format!("the fourth value (hue) is {hue}; at most 0.5")))
 }
 
 fn warm_up_fits(raw: &RawConfig) -> Broken {
@@ -156,22 +169,28 @@ fn patches_fill_the_views(raw: &RawConfig) -> Broken {
     const KEY: &str = "VIT.PATCH_SIZE";
     let patch = raw.int(KEY);
     let is_vit = raw.text("MODEL.BACKBONE_ARCH").starts_with("vit_");
-    let sides = [
-        ("an image of the evaluation", 224),
-        (
-            "a global view",
-            raw.int("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE"),
-        ),
-        (
-            "a local view",
-            raw.int("MULTI_VIEWS_TRANSFORMS.LOCAL_CROP_SIZE"),
-        ),
-    ];
+    let views = views::training(raw).views.into_iter().enumerate();
+    let views = views.map(|(view, spec)| {
+        let which = if view < 2 {
+            "a global view"
+        } else {
+            "a local view"
+        };
+        (which, i64::from(spec.size))
+    });
+    let sides = std::iter::once(("an image of the evaluation", 224)).chain(views);
     let (what, side) = sides.into_iter().find(|(_, side)| side % patch != 0)?;
     is_vit.then(|| {
         let told = format!("patches of {patch} pixels do not fill {what} of {side}; choose sizes that are multiples of it");
         (KEY, told)
     })
+}
+
+fn one_start_is_named(raw: &RawConfig) -> Broken {
+    const KEY: &str = "TRAIN.INIT_WEIGHTS";
+    let are_both = raw.path(KEY).is_some() && raw.path("MODEL.PRE_TRAINED_PATH").is_some();
+    let what = "MODEL.PRE_TRAINED_PATH names first weights as well; leave one of them out";
+    are_both.then(|| (KEY, what.to_owned()))
 }
 
 fn one_precision_is_named(raw: &RawConfig) -> Broken {
@@ -181,6 +200,17 @@ fn one_precision_is_named(raw: &RawConfig) -> Broken {
     (raw.bool("USE_FP16") && is_named && named != "fp16").then(|| {
         let what = format!(
             "{named} here, and USE_FP16 True means fp16; set USE_FP16 False or leave this key out"
+        );
+        (KEY, what)
+    })
+}
+
+fn steps_of_an_epoch_are_a_replay_s(raw: &RawConfig) -> Broken {
+    const KEY: &str = "TRAIN.STEPS_PER_EPOCH";
+    let is_set = raw.int(KEY) > 0 && raw.path(REPLAY).is_none();
+    is_set.then(|| {
+        let what = format!(
+            "a loader's epoch is one pass over the data set; leave it out (TRAIN.MAX_STEPS ends a run early), or set {REPLAY}"
         );
         (KEY, what)
     })
@@ -297,6 +327,15 @@ mod tests {
             assert_eq!(problems(&pairs), [""; 0]);
         }
         assert_eq!(problems(&["USE_FP16", "True"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_replay_needs_no_data_folder_and_only_it_has_steps_of_its_own() {
+        let steps = ["TRAIN.STEPS_PER_EPOCH", "2"];
+        assert!(problems(&steps)[0].contains("one pass over the data set"));
+        let replay = ["TRAIN.REPLAY_BATCHES", "a", "DATA.PATH_TO_DATA_DIR", ""];
+        assert_eq!(problems(&[steps, [replay[0], replay[1]]].concat()), [""; 0]);
+        assert_eq!(problems(&replay), [""; 0]);
     }
 
     #[test]

@@ -46,8 +46,14 @@ pub struct Settings {
     pub val_period: Option<u64>,
     /// The loader.
     pub loader: LoaderSettings,
+    /// Batches from a file in place of a loader's.
+    pub replay: Option<ReplaySettings>,
+    /// Weights that a new run starts from.
+    pub init_weights: Option<PathBuf>,
     /// Training views.
     pub views: Recipe,
+    /// Whether only global views are read, so that no others are made.
+    pub is_global_only: bool,
     /// The validation view.
     pub evaluation: Recipe,
     /// Mean and standard deviation of pixels.
@@ -86,6 +92,15 @@ pub struct LoaderSettings {
     pub timeout: Duration,
     /// Slots of the ring in shared memory; `None` leaves it to the loader.
     pub num_slots: Option<u32>,
+}
+
+/// `TRAIN.REPLAY_BATCHES` and `TRAIN.STEPS_PER_EPOCH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplaySettings {
+    /// The file of batches.
+    pub path: PathBuf,
+    /// Steps in an epoch; `None` is as many as the file has.
+    pub steps_per_epoch: Option<u64>,
 }
 
 /// `SOLVER.*` and `MODEL.MODEL_MOMENTUM*` in epochs, before the number of steps is known.
@@ -130,8 +145,11 @@ pub struct Schedules {
 }
 
 impl Settings {
-    /// The folders of shards for a person.
+    /// Where the training data lie, for a person: folders of shards, or a file of batches.
     pub fn shown_data(&self) -> String {
+        if let Some(replay) = &self.replay {
+            return replay.path.display().to_string();
+        }
         let shown = self.data_dirs.iter().map(|dir| dir.display().to_string());
         shown.collect::<Vec<_>>().join(", ")
     }

@@ -2,7 +2,11 @@
 
 use loader_ipc::recipe::{Blur, Crop, Jitter, Recipe, ViewSpec};
 
+use super::access::{MULTI_VIEWS, TWO_VIEWS};
 use super::raw::RawConfig;
+
+/// Numbers of global and local views.
+pub(super) const COUNTS: &str = "MULTI_VIEWS_TRANSFORMS.NMB_CROPS";
 
 /// Radius of the Gaussian blur in pixels, as in the reference.
 const BLUR_RADIUS: [f32; 2] = [0.1, 2.0];
@@ -11,23 +15,31 @@ const CROP_RATIO: [f32; 2] = [3.0 / 4.0, 4.0 / 3.0];
 /// The evaluation resizes the short side to 256 where it crops 224.
 const EVALUATION_RESIZE: (i64, i64) = (256, 224);
 
-/// The training views: two global ones, then the local ones.
+/// The training views: two global ones, then the local ones, unless only global ones are read.
 ///
-/// Of the reference's pairs of probabilities the first value counts for every view, as there; solarisation is the second
-/// global view's and takes the second value; blur has a value for each global view and one for all local ones.
+/// Of the reference's pairs of probabilities the first value counts for every view, as there; blur has a value for each global view and one
+/// for all local ones. Solarisation takes the second value for the second global view, and the first value for the first one where there are
+/// only two.
 pub(super) fn training(raw: &RawConfig) -> Recipe {
-    let blur = raw.floats("MULTI_VIEWS_TRANSFORMS.GAUSSIAN_BLUR_PROB");
-    let solarize = raw.floats("MULTI_VIEWS_TRANSFORMS.SOLARIZATION_PROB")[1];
-    let crops = raw.ints("MULTI_VIEWS_TRANSFORMS.NMB_CROPS");
+    let section = raw.views_section();
+    let floats = |key: &str| raw.floats(&format!("{section}.{key}"));
+    let (blur, solarize) = (floats("GAUSSIAN_BLUR_PROB"), floats("SOLARIZATION_PROB"));
+    let crops = raw.ints(COUNTS);
     let mut views = Vec::new();
     for index in 0..crops[0] {
         let is_second = index == 1;
-        let mut spec = view(raw, "GLOBAL", blur[usize::from(is_second)]);
-        spec.solarize_prob = if is_second { solarize as f32 } else { 0.0 };
+        let mut spec = view(raw, section, "GLOBAL", blur[usize::from(is_second)]);
+        spec.solarize_prob = match (is_second, section) {
+            (true, _) => solarize[1] as f32,
+            (false, TWO_VIEWS) => solarize[0] as f32,
+            (false, _) => 0.0,
+        };
         views.push(spec);
     }
-    let local = view(raw, "LOCAL", blur[2]);
-    views.extend((0..crops[1]).map(|_| local.clone()));
+    if !raw.is_moco_global_only() {
+        let local = view(raw, section, "LOCAL", blur[2]);
+        views.extend((0..crops[1]).map(|_| local.clone()));
+    }
     Recipe { views }
 }
 
@@ -37,7 +49,7 @@ pub(super) fn classification(raw: &RawConfig) -> Recipe {
         jitter: Jitter::NONE,
         grey_prob: 0.0,
         blur: Blur::NONE,
-        ..view(raw, "GLOBAL", 0.0)
+        ..view(raw, MULTI_VIEWS, "GLOBAL", 0.0)
     };
     let views = vec![plain];
     Recipe { views }
@@ -45,17 +57,19 @@ pub(super) fn classification(raw: &RawConfig) -> Recipe {
 
 /// The validation view: the centre of the image, at the size of a global view.
 pub(super) fn evaluation(raw: &RawConfig) -> Recipe {
-    let size = raw.int("MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE");
+    let section = raw.views_section();
+    let size = raw.int(&format!("{section}.GLOBAL_CROP_SIZE"));
     let (resize, crop) = EVALUATION_RESIZE;
     Recipe::evaluation((size * resize / crop) as u32, size as u32)
 }
 
-fn view(raw: &RawConfig, which: &str, blur_prob: f64) -> ViewSpec {
-    let prob = |key: &str| raw.floats(&format!("MULTI_VIEWS_TRANSFORMS.{key}"))[0] as f32;
-    let jitter = raw.floats("MULTI_VIEWS_TRANSFORMS.COLOR_JITTER_INTENSITY");
-    let scale = raw.floats(&format!("MULTI_VIEWS_TRANSFORMS.{which}_CROPS_SCALE"));
+fn view(raw: &RawConfig, section: &str, which: &str, blur_prob: f64) -> ViewSpec {
+    let floats = |key: &str| raw.floats(&format!("{section}.{key}"));
+    let prob = |key: &str| floats(key)[0] as f32;
+    let jitter = floats("COLOR_JITTER_INTENSITY");
+    let scale = floats(&format!("{which}_CROPS_SCALE"));
     ViewSpec {
-        size: raw.int(&format!("MULTI_VIEWS_TRANSFORMS.{which}_CROP_SIZE")) as u32,
+        size: raw.int(&format!("{section}.{which}_CROP_SIZE")) as u32,
         crop: Crop::RandomResized {
             scale: [scale[0] as f32, scale[1] as f32],
             ratio: CROP_RATIO,
@@ -113,6 +127,36 @@ mod tests {
             view.solarize_prob,
         );
         assert_eq!(found, plain);
+    }
+
+    #[test]
+    fn moco_with_one_query_cuts_two_views_by_the_section_that_is_set() {
+        let pairs = |more: &[&str]| {
+            let pairs = [&["SSL_METHOD", "MOCO", "MOCO.GLOBAL_ONLY", "True"], more].concat();
+            let pairs: Vec<String> = pairs.iter().map(ToString::to_string).collect();
+            RawConfig::parse("a.yaml", "", &pairs).unwrap()
+        };
+        let scale = |raw: &RawConfig| match training(raw).views[..] {
+            [
+                ViewSpec {
+                    crop: Crop::RandomResized { scale, .. },
+                    ..
+                },
+                _,
+            ] => scale,
+            ref views => panic!("{} views", views.len()),
+        };
+        assert_eq!(scale(&pairs(&[])), [0.25, 1.0]);
+        let two = pairs(&[
+            "TWO_VIEWS_TRANSFORMS.SOLARIZATION_PROB",
+            "[0.3, 0.4]",
+            "TWO_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE",
+            "112",
+        ]);
+        assert_eq!(scale(&two), [0.08, 1.0]);
+        let views = training(&two).views;
+        assert_eq!([views[0].solarize_prob, views[1].solarize_prob], [0.3, 0.4]);
+        assert_eq!(evaluation(&two), Recipe::evaluation(128, 112));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use tch::{Device, no_grad};
 
 use super::result;
 use crate::batch::{Normalization, Normalizer};
-use crate::batch_stream::{BatchStream, Next};
+use crate::batch_source::{BatchSource, Next};
+use crate::batch_stream::BatchStream;
 use crate::cli::EvalArgs;
 use crate::config::LoaderSettings;
 use crate::device;

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use loader_ipc::{Order, StreamInfo, Subscription};
 use tch::Device;
 
 use super::{first_weights, machine, outcome, start};
 use crate::batch::Normalizer;
-use crate::batch_stream::BatchStream;
+use crate::batch_source::DataFacts;
 use crate::checkpoint::{Position, State};
 use crate::cli::RunArgs;
 use crate::collapse::judge::Judge;
@@ -15,6 +14,7 @@ use crate::config::{RawConfig, Settings};
 use crate::curves;
 use crate::device;
 use crate::failure::Failure;
+use crate::init_weights;
 use crate::limits;
 use crate::loader_process::Loader;
 use crate::machine::Machine;
@@ -28,6 +28,7 @@ use crate::run_dir::RunDir;
 use crate::stop::Stop;
 use crate::subset;
 use crate::train_loop::{RateSchedules, TrainLoop};
+use crate::training_data::TrainingData;
 use crate::validate::{Split, Validator};
 
 /// Trains as these settings say.
@@ -52,8 +53,6 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
         .resume
         .map(|from| Resume::find(&dir.checkpoints(), raw, from));
     let resume = resume.transpose()?;
-    let loader = Loader::find(&settings.data_dirs, &settings.loader, dir.path())?;
-    show!("{}", loader.line);
     let position = resume
         .as_ref()
         .map_or(Position::default(), Resume::position);
@@ -61,33 +60,33 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
         show!("the run is complete; {}", settings.output_dir.display());
         return finish(&settings, raw, dir.path());
     }
-    let batches = open_batches(&settings, &loader, &position, &stop)?;
-    let info = batches.info().clone();
+    let TrainingData { batches, loader } = TrainingData::open(&settings, &position, &stop)?;
+    let facts = batches.facts();
     show!(
         "data: {} training images of {} classes, {} steps per epoch",
-        info.num_samples,
-        info.classes.len(),
-        info.steps_per_epoch
+        facts.num_samples,
+        facts.num_classes,
+        facts.steps_per_epoch
     );
-    check_last_batch(&settings, &info)?;
-    let num_classes = num_classes(&settings, &info)?;
+    check_last_batch(&settings, &facts)?;
+    let num_classes = num_classes(&settings, &facts)?;
     let mut model = make_model(&settings, num_classes, &machine);
-    start_or_go_on(&settings, resume.as_ref(), &info, model.as_mut())?;
+    start_or_go_on(&settings, resume.as_ref(), &facts, model.as_mut())?;
     let mut training = TrainLoop {
-        validator: make_validator(&settings, &loader, &info, &stop)?,
+        validator: make_validator(&settings, loader.as_ref(), &facts, &stop)?,
         normalizer: Normalizer::new(&settings.normalization, chosen.device),
         metrics: Metrics::open(dir.path(), position.step)?,
         progress: Progress::new(
-            TrainLoop::total_steps(&settings, info.steps_per_epoch),
+            TrainLoop::total_steps(&settings, facts.steps_per_epoch),
             position.step,
             settings.log_step,
         ),
-        judge: Judge::new(info.steps_per_epoch),
+        judge: Judge::new(facts.steps_per_epoch),
         tolerance: Tolerance::new(settings.skip_non_finite),
-        rates: rates(&settings, info.steps_per_epoch),
+        rates: rates(&settings, facts.steps_per_epoch),
         state: State {
             position,
-            steps_per_epoch: info.steps_per_epoch,
+            steps_per_epoch: facts.steps_per_epoch,
             probe_classes: num_classes,
             settings: raw.to_map(),
         },
@@ -119,58 +118,27 @@ fn save_recipe(settings: &Settings, dir: &Path) -> Result<(), Failure> {
     std::fs::write(&path, text + "\n").map_err(Failure::io("writing the recipe", &path))
 }
 
-fn open_batches(
-    settings: &Settings,
-    loader: &Loader,
-    position: &Position,
-    stop: &Stop,
-) -> Result<BatchStream, Failure> {
-    let subset = settings.train_subset.as_deref();
-    let subscription = Subscription {
-        name: format!("trainer, {}", settings.output_dir.display()),
-        split: "train".to_owned(),
-        subset: subset.map(subset::names).transpose()?,
-        recipe: settings.views.clone(),
-        batch_size: settings.batch_size,
-        rank: 0,
-        world_size: 1,
-        seed: settings.seed,
-        order: Order::Shuffled,
-        drop_last: settings.drop_last,
-        start_epoch: position.epoch,
-        start_step: position.step_in_epoch,
-        num_epochs: settings.schedules.total_epochs - position.epoch,
-        num_slots: settings.loader.num_slots,
-    };
-    let timeout = settings.loader.timeout;
-    Ok(BatchStream::open(
-        &loader.socket,
-        timeout,
-        &subscription,
-        stop.clone(),
-    )?)
-}
-
 /// Batch normalisation makes nothing of a single image.
-fn check_last_batch(settings: &Settings, info: &StreamInfo) -> Result<(), Failure> {
+fn check_last_batch(settings: &Settings, facts: &DataFacts) -> Result<(), Failure> {
     let batch = u64::from(settings.batch_size);
-    let is_alone = batch > 1 && info.num_samples % batch == 1;
+    let is_alone = batch > 1 && facts.num_samples % batch == 1;
     if settings.drop_last || !is_alone {
         return Ok(());
     }
     Err(Failure::Usage(format!(
         "the last batch of an epoch has one image of {}; {}; change TRAIN.BATCH_SIZE {batch}",
-        info.num_samples,
+        facts.num_samples,
         settings.shown_data()
     )))
 }
 
 /// Classes of the probe or the classifier: as configured, else as many as the data set has.
-fn num_classes(settings: &Settings, info: &StreamInfo) -> Result<Option<i64>, Failure> {
+fn num_classes(settings: &Settings, facts: &DataFacts) -> Result<Option<i64>, Failure> {
     if !settings.needs_classes() {
         return Ok(None);
     }
-    let found = info.classes.len() as i64;
+    let shown = settings.shown_data();
+    let found = facts.num_classes;
     if found == 0 {
         let (needing, remedy) = match settings.method.is_classifier() {
             true => ("EVAL_METHOD", "pack it with a folder per class"),
@@ -179,15 +147,13 @@ fn num_classes(settings: &Settings, info: &StreamInfo) -> Result<Option<i64>, Fa
                 "set TRAIN.JOINT_LINEAR_PROBE False",
             ),
         };
-        let shown = settings.shown_data();
         return Err(Failure::Data(format!(
             "{needing} needs labels and the data set has none; {shown}; {remedy}"
         )));
     }
     match settings.num_classes {
         Some(wanted) if wanted < found => Err(Failure::Usage(format!(
-            "TRAIN.NUM_CLASSES {wanted} is less than the {found} classes of the data set; {}; leave it out or set {found}",
-            settings.shown_data()
+            "TRAIN.NUM_CLASSES {wanted} is less than the {found} classes of the data set; {shown}; leave it out or set {found}"
         ))),
         Some(wanted) => Ok(Some(wanted)),
         None => Ok(Some(found)),
@@ -213,33 +179,41 @@ fn make_model(settings: &Settings, num_classes: Option<i64>, machine: &Machine) 
 fn start_or_go_on(
     settings: &Settings,
     resume: Option<&Resume>,
-    info: &StreamInfo,
+    facts: &DataFacts,
     model: &mut dyn Method,
 ) -> Result<(), Failure> {
-    match (resume, &settings.pre_trained) {
-        (Some(resume), given) => {
-            if given.is_some() {
-                show!(
-                    "note: MODEL.PRE_TRAINED_PATH is not read: the run goes on from its checkpoint"
-                );
-            }
-            resume.restore(model, info.steps_per_epoch)
+    if let Some(resume) = resume {
+        let given = [
+            ("MODEL.PRE_TRAINED_PATH", &settings.pre_trained),
+            ("TRAIN.INIT_WEIGHTS", &settings.init_weights),
+        ];
+        for (key, _) in given.into_iter().filter(|(_, path)| path.is_some()) {
+            show!("note: {key} is not read: the run goes on from its checkpoint");
         }
-        (None, Some(path)) if !settings.method.is_classifier() => first_weights::give(path, model),
-        (None, _) => start::start(settings, model),
+        return resume.restore(model, facts.steps_per_epoch);
+    }
+    match (&settings.pre_trained, &settings.init_weights) {
+        _ if settings.method.is_classifier() => start::start(settings, model),
+        (Some(path), _) => first_weights::give(path, model),
+        (None, Some(path)) => init_weights::give(path, model),
+        (None, None) => Ok(()),
     }
 }
 
 fn make_validator(
     settings: &Settings,
-    loader: &Loader,
-    info: &StreamInfo,
+    loader: Option<&Loader>,
+    facts: &DataFacts,
     stop: &Stop,
 ) -> Result<Option<Validator>, Failure> {
     if settings.val_period.is_none() {
         show!("validation: none (VAL.PERIOD 0)");
         return Ok(None);
     }
+    let Some(loader) = loader else {
+        show!("validation: none (TRAIN.REPLAY_BATCHES starts no loader that could serve one)");
+        return Ok(None);
+    };
     let val_subset = settings.val_subset.as_deref();
     let val_subset = val_subset.map(subset::names).transpose()?;
     let mut validator = Validator {
@@ -250,7 +224,7 @@ fn make_validator(
         batch_size: settings.val_batch_size,
         num_slots: settings.loader.num_slots,
         seed: settings.seed,
-        num_train: info.num_samples,
+        num_train: facts.num_samples,
         split: Split::Val,
     };
     if let Some(line) = validator.choose_split(stop)? {

@@ -6,7 +6,8 @@ use loader_ipc::{Order, Subscription};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::batch::{Normalization, Normalizer};
-use crate::batch_stream::{BatchStream, Next};
+use crate::batch_source::{BatchSource, Next};
+use crate::batch_stream::BatchStream;
 use crate::config::Settings;
 use crate::failure::Failure;
 use crate::loader_process::Loader;

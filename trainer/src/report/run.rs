@@ -112,7 +112,7 @@ impl Run {
                 "lr" => Some(line.lr),
                 "images_per_s" => Some(line.images_per_s),
                 "data_wait_ms" => Some(line.data_wait_ms),
-                other => line.others.get(other).copied(),
+                other => line.others.get(other).copied().flatten(),
             };
             Some((line.step as f64, value?))
         });

@@ -35,7 +35,7 @@ fn spread(found: &[f64], wanted: &[f64]) -> f64 {
 }
 
 fn check(method: &str, arch: Arch, arch_name: &str) {
-    let oracle = Oracle::run_with("train_steps", &[method, arch_name, "bf16"]);
+    let oracle = Oracle::run_with("train_autocast", &[method, arch_name]);
     let full = train(method, arch, &oracle, Precision::Full);
     let ours = train(method, arch, &oracle, Precision::Bf16);
     let theirs = oracle.values("losses");

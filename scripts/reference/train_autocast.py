@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Oracle for whole training steps: DINO, SwAV and MoCo on torchvision's and timm's networks, with LARS or AdamW, clipping, frozen layers, queues,
-teacher average and probe, on fixed views, in double precision; or the networks under torch.autocast, the rest in single precision.
+"""Oracle for bfloat16: five training steps of DINO, SwAV and MoCo on torchvision's and timm's networks, the networks under torch.autocast, the rest in
+single precision; with LARS or AdamW, clipping, frozen layers, queues, teacher average and probe.
 
-Written apart from the trainer: torch's autograd, loops over views, pairs and parameters.
-usage: train_steps.py OUT.npz METHOD ARCH [bf16]      METHOD: dino swav moco, ARCH: mobilenet_v2 resnet18 vit_tiny
-Keys: start/<name>, end/<name>, views/<step>/{global,local}, labels/<step>, losses (loss, global, local, probe), grad_norms, rates.
+Written apart from the trainer: torch's autograd, loops over views, pairs and parameters. Whether they are right, train_runs.py tells.
+usage: train_autocast.py OUT.npz METHOD ARCH      METHOD: dino swav moco, ARCH: mobilenet_v2 resnet18 vit_tiny
+Keys: start/<name>, views/<step>/{global,local}, labels/<step>, losses (loss, global, local, probe), rates.
 """
 import sys
 import numpy as np
@@ -14,8 +14,7 @@ import torch.nn.functional as F
 import torchvision
 
 torch.manual_seed(4)
-METHOD, ARCH, IS_BF16 = *sys.argv[2:4], sys.argv[4:] == ["bf16"]
-torch.set_default_dtype(torch.float32 if IS_BF16 else torch.float64)
+METHOD, ARCH = sys.argv[2:]
 BATCH, LOCAL, K, STEPS, CLASSES = 8, 3, 64, 5, 4
 DIM, HIDDEN, QUEUE, KEEP_KEY = 24, 48, 16, 0.9
 WIDTH = {"mobilenet_v2": 1280, "resnet18": 512, "vit_tiny": 192}[ARCH]
@@ -88,7 +87,7 @@ class Net(torch.nn.Module):
         self.backbone, self.head = backbone(), Head()
 
     def forward(self, groups):
-        with torch.autocast("cpu", torch.bfloat16, enabled=IS_BF16):
+        with torch.autocast("cpu", torch.bfloat16):
             features = torch.cat([features_of(self.backbone, group) for group in groups])
             outputs = self.head(features)
         single = lambda x: tuple(map(single, x)) if isinstance(x, tuple) else x.to(torch.get_default_dtype())
@@ -231,7 +230,7 @@ scale = 0.001 if IS_VIT else 1.0
 rates = [(0.1, 0.01, 0.99, 0.04, 0), (0.3, 0.02, 0.992, 0.04, 1), (0.2, 0.03, 0.995, 0.05, 1), (0.2, 0.03, 0.996, 0.06, 2), (0.1, 0.04, 0.997, 0.07, 2)]
 rates = [(lr * scale, *rest) for lr, *rest in rates]
 out["rates"] = np.array(rates)
-losses, norms = [], []
+losses = []
 for step, (lr, weight_decay, keep, temp, epoch) in enumerate(rates):
     views = torch.randn(2 * BATCH, 3, 48, 48), torch.randn(LOCAL * BATCH, 3, 32, 32)
     labels = torch.randint(0, CLASSES, (BATCH,))
@@ -243,8 +242,6 @@ for step, (lr, weight_decay, keep, temp, epoch) in enumerate(rates):
     probe_loss = F.cross_entropy(probe(features.detach()), labels, ignore_index=-1)
     named = learnt()
     gradients = torch.autograd.grad(loss + probe_loss, [value for _, value in named])
-    of_network = [gradient for (name, _), gradient in zip(named, gradients) if "classifier" not in name]
-    norms.append(torch.cat([gradient.flatten() for gradient in of_network]).norm().item())
     with torch.no_grad():
         for (name, value), gradient in zip(named, gradients):
             if CLIP and not name.startswith("classifier"):
@@ -255,6 +252,5 @@ for step, (lr, weight_decay, keep, temp, epoch) in enumerate(rates):
             for average, value in zip(teacher.parameters(), student.parameters()):
                 average.copy_(keep * average + (1 - keep) * value)
     losses.append([loss.item(), near.item(), far.item(), probe_loss.item()])
-out["losses"], out["grad_norms"] = np.array(losses), np.array(norms)
-snapshot("end")
+out["losses"] = np.array(losses)
 np.savez(sys.argv[1], **out)
