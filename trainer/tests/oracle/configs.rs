@@ -48,7 +48,9 @@ fn every_configuration_is_sound_and_sets_no_key_in_vain() {
         let shown = path.display().to_string();
         let raw = RawConfig::parse(&shown, &text, &[]).unwrap_or_else(|e| panic!("{e}"));
         resolve(&raw).unwrap_or_else(|e| panic!("{shown}: {e}"));
-        assert_eq!(raw.notes(), [""; 0], "{shown}");
+        let notes = raw.notes().into_iter();
+        let in_vain: Vec<String> = notes.filter(|note| note.contains("no effect")).collect();
+        assert_eq!(in_vain, [""; 0], "{shown}");
     }
 }
 
