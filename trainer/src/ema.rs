@@ -25,11 +25,7 @@ impl MovingAverage {
 
     /// `teacher = m * teacher + (1 - m) * student` for every parameter, learnt or fixed. Running statistics are the teacher's own.
     pub fn update(&mut self, momentum: f64) {
-        let update = || {
-            for (average, value) in self.averages.iter_mut().zip(&self.values) {
-                let _ = average.lerp_(value, 1.0 - momentum);
-            }
-        };
+        let update = || torch_foreach::lerp_(&self.averages, &self.values, 1.0 - momentum);
         timed(AVERAGE, || no_grad(update));
     }
 }

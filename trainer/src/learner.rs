@@ -160,8 +160,8 @@ impl Learner {
     fn norms(&self, gradients: &[Tensor], is_counted: impl Fn(&str) -> bool) -> Tensor {
         let named = self.optimizer.names().zip(gradients);
         let counted = named.filter(|(name, _)| is_counted(name));
-        let norms: Vec<Tensor> = counted.map(|(_, gradient)| gradient.norm()).collect();
-        Tensor::stack(&norms, 0)
+        let counted: Vec<&Tensor> = counted.map(|(_, gradient)| gradient).collect();
+        torch_foreach::norms(&counted)
     }
 
     /// Norms of the network's gradients at the last step, by name; waits for the device.

@@ -2,28 +2,34 @@
 
 use tch::Tensor;
 
-use super::scalar::scalar;
-
 /// The trust coefficient.
 const ETA: f64 = 0.001;
 
-/// `d = g + wd * p`; where adapted and both norms are above 0, times `eta * |p| / |d|`.
-pub(super) fn update(param: &Tensor, gradient: &Tensor, weight_decay: f64, adapt: bool) -> Tensor {
-    let update = decayed(param, gradient, weight_decay);
-    if !adapt {
-        return update;
+/// `d = g + wd * p` of each parameter.
+pub(super) fn decayed(params: &[&Tensor], gradients: &[&Tensor], weight_decay: f64) -> Vec<Tensor> {
+    let pairs = params.iter().zip(gradients);
+    if weight_decay == 0.0 {
+        return pairs
+            .map(|(_, gradient)| gradient.shallow_clone())
+            .collect();
     }
-    let (param_norm, update_norm) = (param.norm(), update.norm());
-    let both_positive = param_norm.gt(0.0).logical_and(&update_norm.gt(0.0));
-    let trust = &param_norm * ETA / &update_norm;
-    let one = scalar(1.0, param);
-    update * trust.where_self(&both_positive, &one)
+    let weight_decay = scalar(weight_decay, params[0]);
+    let decayed = |(param, gradient): (&&Tensor, &&Tensor)| gradient.addcmul(param, &weight_decay);
+    pairs.map(decayed).collect()
 }
 
-/// `g + wd * p`.
-pub(super) fn decayed(param: &Tensor, gradient: &Tensor, weight_decay: f64) -> Tensor {
-    if weight_decay == 0.0 {
-        return gradient.shallow_clone();
-    }
-    gradient.addcmul(param, &scalar(weight_decay, param))
+/// `d * eta * |p| / |d|` where both norms are above 0, else `d`.
+pub(super) fn adapted(params: &[&Tensor], updates: &[Tensor]) -> Vec<Tensor> {
+    let param_norms = torch_foreach::norms(params);
+    let update_norms = torch_foreach::norms(updates);
+    let both_positive = param_norms.gt(0.0).logical_and(&update_norms.gt(0.0));
+    let trust = &param_norms * ETA / &update_norms;
+    let trust = trust.where_self(&both_positive, &scalar(1.0, &trust));
+    let adapted = |(update, trust): (&Tensor, &Tensor)| update * trust;
+    updates.iter().zip(&trust.unbind(0)).map(adapted).collect()
+}
+
+/// A value as a tensor without dimensions, on the device and in the precision of another.
+fn scalar(value: f64, like: &Tensor) -> Tensor {
+    Tensor::full([] as [i64; 0], value, (like.kind(), like.device()))
 }

@@ -1,20 +1,21 @@
 //! Optimisers over named tensors: LARS, SGD, AdamW, with the reference's three parameter groups.
 //!
-//! A step takes gradients, rates and which parameters to leave alone; it knows no network, loss or schedule. Scalars that
-//! vary by step travel as zero-dimensional tensors, so that each update is one fused operation.
+//! A step takes gradients, rates and which parameters to leave alone; it knows no network, loss or schedule. Parameters that follow the
+//! same rule are updated together, by libtorch's fused operations.
 
-pub mod adamw;
 pub mod groups;
 pub mod lars;
-mod scalar;
-pub mod sgd;
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
+use torch_foreach::{AdamW, Sgd};
 
 use crate::model::parameters::Entry;
 use groups::{Group, GroupRules};
-use scalar::scalar;
+
+/// PyTorch's defaults, which the reference keeps.
+const ADAMW_BETAS: (f64, f64) = (0.9, 0.999);
+const ADAMW_EPS: f64 = 1e-8;
 
 /// `SOLVER.OPTIMIZING_METHOD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,20 +58,27 @@ struct Slot {
     group: Group,
     /// What the learning rate is multiplied with.
     lr_factor: f64,
-    state: State,
+    /// As [`OptimizerKind::remembered`] names them, in the shape of the parameter.
+    memory: Vec<Tensor>,
+    /// Updates so far; AdamW alone counts them.
+    num_steps: i64,
 }
 
-/// What an update rule remembers.
+/// What parameters that are updated together have in common.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Rule {
+    lr: f64,
+    weight_decay: f64,
+    is_adapted: bool,
+    num_steps: i64,
+}
+
+/// Parameters of one rule, and their gradients.
 #[derive(Debug)]
-enum State {
-    /// LARS and SGD: the running sum of updates.
-    Momentum(Tensor),
-    /// AdamW: first and second moment, number of updates.
-    Moments {
-        first: Tensor,
-        second: Tensor,
-        num_steps: i64,
-    },
+struct Together<'a> {
+    rule: Rule,
+    slots: Vec<&'a Slot>,
+    gradients: Vec<&'a Tensor>,
 }
 
 /// An optimiser with its state.
@@ -86,16 +94,8 @@ impl Optimizer {
         config: OptimizerConfig,
         entries: impl IntoIterator<Item = &'a Entry>,
     ) -> Optimizer {
-        let slots = entries
-            .into_iter()
-            .map(|entry| Slot {
-                name: entry.name.clone(),
-                param: entry.tensor.shallow_clone(),
-                group: Group::of(&entry.tensor),
-                lr_factor: 1.0,
-                state: State::new(config.kind, &entry.tensor),
-            })
-            .collect();
+        let entries = entries.into_iter();
+        let slots = entries.map(|entry| Slot::new(config.kind, entry)).collect();
         Optimizer { config, slots }
     }
 
@@ -120,37 +120,64 @@ impl Optimizer {
     /// One update. `gradients` follow the order of [`Optimizer::params`]; a parameter whose name `is_frozen` names keeps its
     /// value and its state, as if it had no gradient.
     pub fn step(&mut self, gradients: &[Tensor], rates: Rates, is_frozen: impl Fn(&str) -> bool) {
+        let slots = self.slots.iter_mut();
+        for slot in slots.filter(|slot| !is_frozen(&slot.name)) {
+            slot.num_steps += 1;
+        }
+        let all = self.slots.iter().zip(gradients);
+        let learning = all.filter(|(slot, _)| !is_frozen(&slot.name));
         no_grad(|| {
-            for (slot, gradient) in self.slots.iter_mut().zip(gradients) {
-                if !is_frozen(&slot.name) {
-                    slot.update(gradient, rates, &self.config);
-                }
+            for together in self.together(learning, rates) {
+                together.update(&self.config);
             }
         });
     }
 
+    fn together<'a>(
+        &self,
+        learning: impl Iterator<Item = (&'a Slot, &'a Tensor)>,
+        rates: Rates,
+    ) -> Vec<Together<'a>> {
+        let mut all: Vec<Together> = Vec::new();
+        for (slot, gradient) in learning {
+            let rule = slot.rule(rates, &self.config);
+            match all.iter_mut().find(|together| together.rule == rule) {
+                Some(together) => together.push(slot, gradient),
+                None => all.push(Together {
+                    rule,
+                    slots: vec![slot],
+                    gradients: vec![gradient],
+                }),
+            }
+        }
+        all
+    }
+
     /// Scales each gradient whose parameter `is_clipped` names down to norm `limit` (`SOLVER.CLIP_GRAD`, per parameter).
     pub fn clip(&self, gradients: &mut [Tensor], limit: f64, is_clipped: impl Fn(&str) -> bool) {
+        let named = self.slots.iter().zip(gradients);
+        let clipped = named.filter(|(slot, _)| is_clipped(&slot.name));
+        let clipped: Vec<&mut Tensor> = clipped.map(|(_, gradient)| gradient).collect();
         no_grad(|| {
-            for (slot, gradient) in self.slots.iter().zip(gradients) {
-                if is_clipped(&slot.name) {
-                    let factor = (limit / (gradient.norm() + 1e-6)).clamp_max(1.0);
-                    *gradient = &*gradient * factor;
-                }
+            let norms = torch_foreach::norms(&clipped);
+            let factors = (limit / (norms + 1e-6)).clamp_max(1.0).unbind(0);
+            for (gradient, factor) in clipped.into_iter().zip(factors) {
+                *gradient = &*gradient * factor;
             }
         });
     }
 
     /// Converts the state to the precision that the parameters were converted to.
     pub fn convert(&mut self, kind: Kind) {
-        for slot in &mut self.slots {
-            slot.state.convert(kind);
+        for memory in self.slots.iter_mut().flat_map(|slot| &mut slot.memory) {
+            *memory = memory.to_kind(kind);
         }
     }
 
     /// The state by name (`<parameter>.momentum`, ...), for a checkpoint.
     pub fn state(&self) -> Vec<(String, Tensor)> {
-        self.slots.iter().flat_map(Slot::export).collect()
+        let export = |slot: &Slot| slot.export(self.config.kind);
+        self.slots.iter().flat_map(export).collect()
     }
 
     /// Takes the state back; `find` gives the tensor of a name.
@@ -161,119 +188,187 @@ impl Optimizer {
         find: impl Fn(&str, &[i64]) -> Result<Tensor, String>,
     ) -> Result<(), String> {
         for slot in &mut self.slots {
-            no_grad(|| slot.import(&find))?;
+            no_grad(|| slot.import(self.config.kind, &find))?;
         }
         Ok(())
     }
 }
 
-impl State {
-    fn new(kind: OptimizerKind, param: &Tensor) -> State {
-        let zeros = || no_grad(|| param.zeros_like());
-        match kind {
-            OptimizerKind::Lars | OptimizerKind::Sgd => State::Momentum(zeros()),
-            OptimizerKind::AdamW => State::Moments {
-                first: zeros(),
-                second: zeros(),
-                num_steps: 0,
-            },
+impl OptimizerKind {
+    /// What is kept of each parameter, by the names that checkpoints have for it.
+    fn remembered(self) -> &'static [&'static str] {
+        match self {
+            OptimizerKind::Lars | OptimizerKind::Sgd => &["momentum"],
+            OptimizerKind::AdamW => &["first_moment", "second_moment"],
         }
     }
 
-    fn convert(&mut self, kind: Kind) {
-        match self {
-            State::Momentum(mu) => *mu = mu.to_kind(kind),
-            State::Moments { first, second, .. } => {
-                *first = first.to_kind(kind);
-                *second = second.to_kind(kind);
-            }
-        }
+    /// Whether the number of a parameter's updates matters.
+    fn counts(self) -> bool {
+        self == OptimizerKind::AdamW
     }
 }
 
 impl Slot {
-    fn update(&mut self, gradient: &Tensor, rates: Rates, config: &OptimizerConfig) {
-        let weight_decay = rates.weight_decay * config.groups.weight_decay_factor(self.group);
-        let lr = rates.lr * self.lr_factor;
-        match (&mut self.state, config.kind) {
-            (State::Momentum(mu), OptimizerKind::Lars) => {
-                let adapt = config.groups.is_adapted(self.group);
-                let update = lars::update(&self.param, gradient, weight_decay, adapt);
-                momentum_step(&mut self.param, mu, &update, config.momentum, lr);
-            }
-            (State::Momentum(mu), _) => {
-                let update = sgd::update(&self.param, gradient, weight_decay);
-                let step = if config.nesterov {
-                    nesterov_step
-                } else {
-                    momentum_step
-                };
-                step(&mut self.param, mu, &update, config.momentum, lr);
-            }
-            (
-                State::Moments {
-                    first,
-                    second,
-                    num_steps,
-                },
-                _,
-            ) => {
-                *num_steps += 1;
-                let step = adamw::Step::new(*num_steps, lr, weight_decay);
-                step.apply(&mut self.param, gradient, first, second);
-            }
+    fn new(kind: OptimizerKind, entry: &Entry) -> Slot {
+        let zeros = |_: &&str| no_grad(|| entry.tensor.zeros_like());
+        Slot {
+            name: entry.name.clone(),
+            param: entry.tensor.shallow_clone(),
+            group: Group::of(&entry.tensor),
+            lr_factor: 1.0,
+            memory: kind.remembered().iter().map(zeros).collect(),
+            num_steps: 0,
         }
     }
 
-    fn export(&self) -> Vec<(String, Tensor)> {
-        let named = |what: &str, tensor: &Tensor| (format!("{}.{what}", self.name), tensor.copy());
-        match &self.state {
-            State::Momentum(mu) => vec![named("momentum", mu)],
-            State::Moments {
-                first,
-                second,
-                num_steps,
-            } => vec![
-                named("first_moment", first),
-                named("second_moment", second),
-                named("num_steps", &Tensor::from(*num_steps)),
-            ],
+    fn rule(&self, rates: Rates, config: &OptimizerConfig) -> Rule {
+        Rule {
+            lr: rates.lr * self.lr_factor,
+            weight_decay: rates.weight_decay * config.groups.weight_decay_factor(self.group),
+            is_adapted: config.groups.is_adapted(self.group),
+            num_steps: if config.kind.counts() {
+                self.num_steps
+            } else {
+                0
+            },
         }
+    }
+
+    fn export(&self, kind: OptimizerKind) -> Vec<(String, Tensor)> {
+        let named = |what: &str, tensor: Tensor| (format!("{}.{what}", self.name), tensor);
+        let remembered = kind.remembered().iter().zip(&self.memory);
+        let mut state: Vec<_> = remembered
+            .map(|(what, memory)| named(what, memory.copy()))
+            .collect();
+        if kind.counts() {
+            state.push(named("num_steps", Tensor::from(self.num_steps)));
+        }
+        state
     }
 
     fn import(
         &mut self,
+        kind: OptimizerKind,
         find: &impl Fn(&str, &[i64]) -> Result<Tensor, String>,
     ) -> Result<(), String> {
         let shape = self.param.size();
         let get = |what: &str, shape: &[i64]| find(&format!("{}.{what}", self.name), shape);
-        match &mut self.state {
-            State::Momentum(mu) => mu.copy_(&get("momentum", &shape)?),
-            State::Moments {
-                first,
-                second,
-                num_steps,
-            } => {
-                first.copy_(&get("first_moment", &shape)?);
-                second.copy_(&get("second_moment", &shape)?);
-                *num_steps = get("num_steps", &[])?.int64_value(&[]);
-            }
+        for (what, memory) in kind.remembered().iter().zip(&mut self.memory) {
+            memory.copy_(&get(what, &shape)?);
+        }
+        if kind.counts() {
+            self.num_steps = get("num_steps", &[])?.int64_value(&[]);
         }
         Ok(())
     }
 }
 
-/// `mu = momentum * mu + update; p -= lr * mu`.
-fn momentum_step(param: &mut Tensor, mu: &mut Tensor, update: &Tensor, momentum: f64, lr: f64) {
-    let _ = mu.g_mul_scalar_(momentum);
-    let _ = mu.g_add_(update);
-    let _ = param.addcmul_(mu, &scalar(-lr, mu));
+impl<'a> Together<'a> {
+    fn push(&mut self, slot: &'a Slot, gradient: &'a Tensor) {
+        self.slots.push(slot);
+        self.gradients.push(gradient);
+    }
+
+    fn update(&self, config: &OptimizerConfig) {
+        let params: Vec<&Tensor> = self.slots.iter().map(|slot| &slot.param).collect();
+        match config.kind {
+            OptimizerKind::Sgd => {
+                self.sgd(&params, &self.gradients, self.rule.weight_decay, config)
+            }
+            OptimizerKind::Lars => {
+                let updates = self.lars(&params);
+                self.sgd(&params, &updates.iter().collect::<Vec<_>>(), 0.0, config);
+            }
+            OptimizerKind::AdamW => torch_foreach::adamw_(
+                &params,
+                &self.gradients,
+                [&self.memory(0), &self.memory(1)],
+                AdamW {
+                    lr: self.rule.lr,
+                    weight_decay: self.rule.weight_decay,
+                    betas: ADAMW_BETAS,
+                    eps: ADAMW_EPS,
+                    num_steps: self.rule.num_steps,
+                },
+            ),
+        }
+    }
+
+    fn sgd(
+        &self,
+        params: &[&Tensor],
+        updates: &[&Tensor],
+        weight_decay: f64,
+        config: &OptimizerConfig,
+    ) {
+        let rule = Sgd {
+            lr: self.rule.lr,
+            weight_decay,
+            momentum: config.momentum,
+            nesterov: config.nesterov,
+        };
+        torch_foreach::sgd_(params, updates, &self.memory(0), rule);
+    }
+
+    /// The gradients with weight decay, by LARS where it adapts.
+    fn lars(&self, params: &[&Tensor]) -> Vec<Tensor> {
+        let decayed = lars::decayed(params, &self.gradients, self.rule.weight_decay);
+        if self.rule.is_adapted {
+            lars::adapted(params, &decayed)
+        } else {
+            decayed
+        }
+    }
+
+    fn memory(&self, place: usize) -> Vec<&'a Tensor> {
+        self.slots.iter().map(|slot| &slot.memory[place]).collect()
+    }
 }
 
-/// `mu = momentum * mu + update; p -= lr * (update + momentum * mu)`.
-fn nesterov_step(param: &mut Tensor, mu: &mut Tensor, update: &Tensor, momentum: f64, lr: f64) {
-    let _ = mu.g_mul_scalar_(momentum);
-    let _ = mu.g_add_(update);
-    let ahead = update.addcmul(mu, &scalar(momentum, mu));
-    let _ = param.addcmul_(&ahead, &scalar(-lr, mu));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Machine;
+    use crate::model::parameters::Parameters;
+
+    /// A convolution of random values after one step of this optimiser, along its own values in the layout that `lay_out` gives them.
+    fn moved(kind: OptimizerKind, lay_out: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        let values = Tensor::arange(2 * 3 * 4 * 4, (Kind::Float, tch::Device::Cpu)) / 96 - 0.5;
+        let values = values.view([2, 3, 4, 4]);
+        let mut parameters = Parameters::new();
+        let machine = Machine::cpu();
+        let _ = parameters.scope(&machine).trainable("conv", values.copy());
+        let config = OptimizerConfig {
+            kind,
+            momentum: 0.9,
+            nesterov: false,
+            groups: GroupRules {
+                vector_decay_factor: 0.0,
+                depthwise_decay_factor: 0.0,
+                exclude_vector: true,
+                exclude_depthwise: true,
+            },
+        };
+        let rates = Rates {
+            lr: 0.1,
+            weight_decay: 0.01,
+        };
+        let mut optimizer = Optimizer::new(config, parameters.trainable());
+        optimizer.step(&[lay_out(&values)], rates, |_| false);
+        parameters.get("conv").unwrap().detach()
+    }
+
+    #[test]
+    fn a_gradient_in_another_layout_moves_each_value_alike() {
+        let channels_last = |t: &Tensor| t.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+        for kind in [
+            OptimizerKind::Lars,
+            OptimizerKind::Sgd,
+            OptimizerKind::AdamW,
+        ] {
+            let (same, other) = (moved(kind, Tensor::copy), moved(kind, channels_last));
+            assert!(same.allclose(&other, 1e-6, 1e-7, false), "{kind:?}");
+        }
+    }
 }
