@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What scripts/quickstart needs to know of a run: how long it should be, and what came out. Standard library only.
 
-usage: summary.py plan SHARDS          prints the trainer's overrides, one word a line
+usage: summary.py plan RECIPE SHARDS   prints the trainer's overrides, one word a line
        summary.py table RUN            prints the table of results, and what to do where nothing was learnt
        summary.py keep RUN FOLDER      keeps it as FOLDER/DATE-MACHINE.json, for scripts/tables
 """
@@ -12,16 +12,18 @@ import pathlib
 import statistics
 import sys
 
-BATCH, STEPS = 32, 620  # the demo's batch size, and about how many steps three minutes on two cores allow
+# The batch size of each recipe, and about how many steps three minutes on two cores allow.
+LENGTHS = {"configs/demo.yaml": (32, 620), "configs/imagenette/moco.yaml": (64, 1000)}
 
 
-def plan(shards):
+def plan(recipe, shards):
+    batch, steps = LENGTHS[recipe]
     manifest = json.loads((pathlib.Path(shards) / "manifest.json").read_text())
-    steps_per_epoch = manifest["splits"]["train"]["num_samples"] // BATCH
-    epochs = max(1, min(60, round(STEPS / max(1, steps_per_epoch))))
+    steps_per_epoch = manifest["splits"]["train"]["num_samples"] // batch
+    epochs = max(1, min(60, round(steps / max(1, steps_per_epoch))))
     words = ["SOLVER.TOTAL_EPOCHS", epochs, "SOLVER.WARMUP_EPOCHS", min(1, epochs - 1)]
-    if steps_per_epoch > STEPS:
-        words += ["TRAIN.MAX_STEPS", STEPS]
+    if steps_per_epoch > steps:
+        words += ["TRAIN.MAX_STEPS", steps]
     print("\n".join(map(str, words)))
 
 
@@ -52,7 +54,7 @@ def advice(run, before, after):
         return
     images = json.loads((run / "shards/manifest.json").read_text())["splits"]["train"]["num_samples"]
     print(f"""The accuracy has not risen: the change is within twice its sampling error ({error:.1f} points on {num} images). This quick look is
-{after["step"]} steps of small views over {images:,} images, too few to learn much from photographs. A recipe that goes on for longer (20 epochs; ten
+{after["step"]} steps of small views over {images:,} images, too few to learn much from photographs. The same recipe for longer (20 epochs; ten
 thousand images or more are wanted, and SOLVER.TOTAL_EPOCHS 100 for fewer):
 
     target/release/trainer --cfg configs/imagenette/moco.yaml DATA.PATH_TO_DATA_DIR {run / "shards"} OUTPUT_DIR runs/longer
