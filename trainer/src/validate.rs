@@ -103,7 +103,7 @@ impl Validator {
         stop: &Stop,
     ) -> Result<Validated, Failure> {
         let mut batches = self.open(stop)?;
-        let mut features = Features::default();
+        let mut features = Features::of(model);
         let mut num_seen = 0;
         while num_seen < self.limit() {
             match batches.next(normalizer)? {
