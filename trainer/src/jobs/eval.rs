@@ -192,7 +192,12 @@ impl Measure<'_> {
             }
         }
         let (features, labels) = bank.gather(self.machine.world.as_ref());
-        tell!("{split}: features of {} labelled images", labels.numel());
+        let left_out = match batches.info().num_unlabelled {
+            0 => String::new(),
+            num => format!("; {num} without a label are left out"),
+        };
+        let num = labels.numel();
+        tell!("{split}: features of {num} labelled images{left_out}");
         Ok((features, labels))
     }
 }
