@@ -21,7 +21,6 @@ use crate::limits;
 use crate::loader_process::Loader;
 use crate::machine::Machine;
 use crate::model::backbone::{Backbone, BackboneConfig};
-use crate::model::parameters::Parameters;
 use crate::model::precision::Precision;
 use crate::output::tell;
 use crate::pretrained::{self, Pretrained};
@@ -88,7 +87,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     }
     let config = weights.backbone()?;
     let machine = Machine::alone(chosen.device, Precision::Full);
-    let (backbone, _parameters) = network(&weights, &config, &machine)?;
+    let (backbone, _parameters) = weights.network(&config, &machine)?;
     let log = tempfile::tempdir().map_err(Failure::io("making a folder", &std::env::temp_dir()))?;
     let loader = LoaderSettings {
         socket: args.socket.clone(),
@@ -113,18 +112,6 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
         true => serde_json::to_string_pretty(&found).expect("names and numbers") + "\n",
         false => table(&found),
     })
-}
-
-/// The backbone with its weights, whose tensors live as long as the parameters.
-fn network(
-    weights: &Pretrained,
-    config: &BackboneConfig,
-    machine: &Machine,
-) -> Result<(Backbone, Parameters), Failure> {
-    let mut parameters = Parameters::new();
-    let backbone = Backbone::new(config, &mut parameters.scope(machine).child("backbone"));
-    weights.copy_backbone(&parameters)?;
-    Ok((backbone, parameters))
 }
 
 impl Measure<'_> {
