@@ -51,6 +51,31 @@ fn a_cut_shard_is_refused_with_its_last_good_sample() {
 }
 
 #[test]
+fn a_shard_that_is_cut_while_it_is_served_ends_the_loader_with_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 2, 6, 32);
+    let socket = dir.path().join("loader.sock");
+    let loader = serve(&shards, &socket, &[]);
+    let tar = File::options()
+        .write(true)
+        .open(shards.join("train-000000.tar"));
+    tar.unwrap().set_len(0).unwrap();
+    let client = Client::connect(&socket, WATCHDOG).unwrap();
+    let stream = client.subscribe(&one_epoch_in_order(2));
+    let received = stream.and_then(|mut stream| stream.receive(WATCHDOG).map(drop));
+    assert!(received.is_err(), "no image is left");
+    let ended = loader.finish();
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    for words in [
+        "error[3]: a shard was cut short while it was read",
+        text(&shards),
+        "shard-tool verify",
+    ] {
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn what_is_left_of_a_cut_shard_is_served_on_request_with_one_warning() {
     let dir = tempfile::tempdir().unwrap();
     let (shards, _) = cut_in_half(dir.path());

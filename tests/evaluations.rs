@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::harness::{Finished, losses, metrics, packed, run, start, text, tiny_trainer, until};
+use crate::harness::{
+    Finished, losses, metrics, pack, packed, run, start, text, tiny_trainer, until,
+};
 
 /// Images of the training split, 4 classes of 8.
 const NUM_TRAIN: usize = 32;
@@ -295,4 +297,49 @@ fn lists_and_weights_that_do_not_fit_are_told() {
         &["TRAIN.SUBSET_FILE_PATH", text(&lonely), "--overwrite"],
     );
     assert!(told.contains("has one image of 13"), "{told}");
+}
+
+#[test]
+fn images_without_a_label_are_told_with_their_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let labelled = packed(dir.path(), 4, 8, 32);
+    let (images, flat) = (dir.path().join("images/train"), dir.path().join("flat"));
+    fs::create_dir(&flat).unwrap();
+    for class in fs::read_dir(images).unwrap() {
+        let image = fs::read_dir(class.unwrap().path()).unwrap().next();
+        let image = image.unwrap().unwrap();
+        fs::copy(image.path(), flat.join(image.file_name())).unwrap();
+    }
+    let unlabelled = pack(&flat, &dir.path().join("unlabelled"));
+    let data = format!("['{}', '{}']", text(&labelled), text(&unlabelled));
+    let (out, first) = (dir.path().join("linear"), Path::new(""));
+    let recipe = "configs/linear/cnn.yaml";
+    let done = succeed(&evaluation(recipe, Path::new(&data), first, &out, &[]));
+    let told =
+        "data: 36 training images (4 have no label: nothing is learnt from them) of 4 classes";
+    assert!(done.stdout.contains(told), "{}", done.stdout);
+    let list = list(dir.path(), "all.txt", &rows(&labelled));
+    let of_list = [
+        "TRAIN.SUBSET_FILE_PATH",
+        text(&list),
+        "TRAIN.MAX_STEPS",
+        "1",
+    ];
+    let out = dir.path().join("of-list");
+    let done = succeed(&evaluation(recipe, Path::new(&data), first, &out, &of_list));
+    let told = "data: 32 training images of 4 classes";
+    assert!(done.stdout.contains(told), "{}", done.stdout);
+    let eval = [
+        "eval",
+        text(&out),
+        "--data",
+        text(&labelled),
+        "--data",
+        text(&unlabelled),
+        "--size",
+        "32",
+    ];
+    let told = "train: features of 32 labelled images; 4 without a label are left out";
+    let done = succeed(&eval);
+    assert!(done.stderr.contains(told), "{}", done.stderr);
 }

@@ -46,6 +46,43 @@ fn targets_without_a_centre_collapse_onto_one_prototype_and_the_warning_names_th
 }
 
 #[test]
+fn a_run_that_is_to_end_at_a_collapse_saves_and_ends_there_and_goes_on_when_told_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let collapsing = [
+        "DINO.CENTER_MOMENTUM",
+        "1.0",
+        "DINO.TEACHER_TEMP",
+        "0.01",
+        "DINO.WARMUP_TEACHER_TEMP",
+        "0.01",
+    ];
+    let more_steps = ["TRAIN.MAX_STEPS", "102"];
+    let more = [&ENDLESS[..], &collapsing, &more_steps].concat();
+    let (shards, out) = (packed(dir.path(), 4, 8, 32), dir.path().join("run"));
+    let args = |stop| {
+        let more = [&more[..], &["TRAIN.STOP_ON_COLLAPSE", stop]].concat();
+        tiny_trainer(&shards, &out, &more)
+    };
+    let done = run("trainer", &args("True"));
+    assert_eq!(done.code, Some(3), "{}", done.stderr);
+    for words in [
+        "one or few prototypes",
+        "the run ends",
+        "looks collapsed at step 100",
+        "checkpoints/step-00000100",
+        "(--resume)",
+    ] {
+        assert!(done.stderr.contains(words), "`{words}` in: {}", done.stderr);
+    }
+    assert_eq!(losses(&out).len(), 100);
+    let mut on = args("False");
+    on.push("--resume");
+    let done = run("trainer", &on);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(losses(&out).len(), 102);
+}
+
+#[test]
 fn codes_without_contrast_are_uniform_and_the_warning_names_their_epsilon() {
     let dir = tempfile::tempdir().unwrap();
     let swav = [

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::process;
 
 use image::ImageError;
 use loader_ipc::{ErrorKind, IpcError, Listener};
@@ -32,12 +33,27 @@ pub fn prepare() -> Result<(), Failure> {
     Ok(outlived.map_err(IpcError::io("cannot take over a signal"))?)
 }
 
+/// A mapped shard that is cut short while it is read would else end the process without a word.
+fn explain_lost_bytes(place: String) -> Result<(), Failure> {
+    let end = move || {
+        let what = "a shard was cut short while it was read, or its disk failed";
+        let remedy =
+            "put the shard back as it was (shard-tool verify names it) and start the loader again";
+        let failure = Failure::new(ErrorKind::Data, format!("{what}; {place}; {remedy}"));
+        // The code tells it where standard error does not.
+        let _ = writeln!(io::stderr(), "{failure}");
+        process::exit(failure.exit_code().into());
+    };
+    Ok(signals::on_lost_bytes(end).map_err(IpcError::no_thread("lost bytes"))?)
+}
+
 /// `loader serve`.
 ///
 /// # Errors
 /// Whatever ended the daemon other than a request.
 pub fn serve(args: ServeArgs) -> Result<(), Failure> {
     let config = ServeConfig::resolve(args)?;
+    explain_lost_bytes(config.shown_data())?;
     let options = ReadOptions {
         allow_damaged: config.allow_damaged,
     };
@@ -46,7 +62,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
     shutdown
         .on_signals()
         .map_err(IpcError::no_thread("signals"))?;
-    let owner = format!("pid {} serving {}", std::process::id(), config.shown_data());
+    let owner = format!("pid {} serving {}", process::id(), config.shown_data());
     let listener = Listener::bind(&config.socket, &owner)?;
     listener.host_channels();
     if listener.removed_stale() {
@@ -96,6 +112,7 @@ pub fn status(args: &StatusArgs) -> Result<(), Failure> {
 /// # Errors
 /// When the data cannot be read or the picture cannot be written.
 pub fn preview(args: &PreviewArgs) -> Result<(), Failure> {
+    explain_lost_bytes(args.data.display().to_string())?;
     for line in preview::run(args)? {
         print_line(&line)?;
     }

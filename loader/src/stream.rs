@@ -73,6 +73,9 @@ impl Stream {
         let info = StreamInfo {
             pid: std::process::id() as i32,
             num_samples: selection.num_samples(),
+            num_unlabelled: selection
+                .num_unlabelled(&set)
+                .map_err(|error| set_error::reason(&error))?,
             classes: set.classes().to_vec(),
             steps_per_epoch: plan.steps_per_epoch(),
             num_batches: plan.num_batches(&subscription),

@@ -23,6 +23,8 @@ pub trait BatchSource: Debug {
 pub struct DataFacts {
     /// Images in all.
     pub num_samples: u64,
+    /// How many of them have no label.
+    pub num_unlabelled: u64,
     /// Classes of their labels; 0 without any.
     pub num_classes: i64,
     /// Steps in an epoch.

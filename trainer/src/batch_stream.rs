@@ -51,6 +51,7 @@ impl BatchSource for BatchStream {
         let info = self.info();
         DataFacts {
             num_samples: info.num_samples,
+            num_unlabelled: info.num_unlabelled,
             num_classes: info.classes.len() as i64,
             steps_per_epoch: info.steps_per_epoch,
         }

@@ -226,7 +226,7 @@ impl Cli {
                 Which::Student => " (--which teacher)",
                 Which::Teacher => " (--which student)",
             },
-            Failure::NotFinite { .. } => " (--resume)",
+            Failure::NotFinite { .. } | Failure::Collapsed { .. } => " (--resume)",
             _ => "",
         }
     }

@@ -58,6 +58,17 @@ pub enum Failure {
         /// The last good checkpoint.
         checkpoint: Option<PathBuf>,
     },
+    /// A run that was to end at a collapse has found one; it saved first.
+    #[error(
+        "the network looks collapsed at step {step}, as the warning above says; saved in {}; change the recipe and start anew, or continue with \
+         TRAIN.STOP_ON_COLLAPSE False", .checkpoint.display()
+    )]
+    Collapsed {
+        /// Steps done.
+        step: u64,
+        /// Where the state lies.
+        checkpoint: PathBuf,
+    },
     /// A signal asked the run to stop; it saved first.
     #[error("stopped at step {step}; saved in {}; continue with: {resume_command}", .checkpoint.display())]
     Stopped {
@@ -78,7 +89,7 @@ impl Failure {
             Failure::Pretrained(PretrainedError::Write { .. }) => 4,
             Failure::Config(_) | Failure::Usage(_) => 2,
             Failure::RunExists(_) | Failure::Checkpoint(_) | Failure::Pretrained(_) => 2,
-            Failure::Data(_) | Failure::NotFinite { .. } => 3,
+            Failure::Data(_) | Failure::NotFinite { .. } | Failure::Collapsed { .. } => 3,
             Failure::Resources(_) => 4,
             Failure::Library(_) => 5,
             Failure::Loader(error) => match error.kind() {

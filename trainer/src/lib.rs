@@ -41,7 +41,6 @@ pub mod progress;
 pub mod queue;
 pub mod replay;
 pub mod report;
-pub mod restored;
 pub mod resume;
 pub mod run_dir;
 pub mod scalars;

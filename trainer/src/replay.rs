@@ -41,7 +41,10 @@ impl Replay {
     ) -> Result<Replay, Failure> {
         let file = TensorFile::open(KEY, &replay.path)?;
         let num_steps = Layout::of(&file, settings).check()?;
-        let num_classes = num_classes(&file, num_steps)?;
+        let Labels {
+            num_classes,
+            num_unlabelled,
+        } = all_labels(&file, num_steps)?;
         let batch_size = u64::from(settings.batch_size);
         show!(
             "replay: {num_steps} batches of {batch_size} images from {}; {num_classes} classes (the largest label + 1)",
@@ -54,6 +57,7 @@ impl Replay {
             num_steps,
             facts: DataFacts {
                 num_samples: num_steps * batch_size,
+                num_unlabelled,
                 num_classes,
                 steps_per_epoch: replay.steps_per_epoch.unwrap_or(num_steps),
             },
@@ -111,13 +115,24 @@ fn labels(file: &TensorFile, step: u64) -> Result<Vec<i64>, Failure> {
     Ok(Vec::try_from(labels).expect("labels are checked to be a vector of i64"))
 }
 
-fn num_classes(file: &TensorFile, num_steps: u64) -> Result<i64, Failure> {
-    let mut largest = -1;
+/// What is known of the labels of all steps.
+struct Labels {
+    num_classes: i64,
+    num_unlabelled: u64,
+}
+
+fn all_labels(file: &TensorFile, num_steps: u64) -> Result<Labels, Failure> {
+    let (mut largest, mut num_unlabelled) = (-1, 0);
     for step in 0..num_steps {
-        let labels = labels(file, step)?.into_iter();
-        largest = labels.fold(largest, i64::max);
+        for label in labels(file, step)? {
+            largest = label.max(largest);
+            num_unlabelled += u64::from(label < 0);
+        }
     }
-    Ok(largest + 1)
+    Ok(Labels {
+        num_classes: largest + 1,
+        num_unlabelled,
+    })
 }
 
 /// What the file has to hold.

@@ -148,7 +148,6 @@ impl TrainLoop {
         line.others.extend(skipped);
         self.advance();
         self.metrics.step(&line);
-        self.look_for_collapse(&values, line.step);
         self.progress.step(&Shown {
             epoch: line.epoch,
             total_epochs: self.settings.schedules.total_epochs,
@@ -160,16 +159,28 @@ impl TrainLoop {
             images_per_s: line.images_per_s,
             data_wait: waited,
         });
-        Ok(())
+        self.look_for_collapse(&values, line.step)
     }
 
-    /// Never ends a run: a person may know better.
-    fn look_for_collapse(&mut self, values: &Scalars, step: u64) {
-        if let Some(finding) = self.judge.see(values) {
-            let remedy = self.model.remedy(finding.collapse);
-            let told = format!("{finding}; step {step}; {remedy}; training goes on");
-            self.progress.warning(&told);
+    /// Ends a run only where that is asked for: a person may know better.
+    fn look_for_collapse(&mut self, values: &Scalars, step: u64) -> Result<(), Failure> {
+        let Some(finding) = self.judge.see(values) else {
+            return Ok(());
+        };
+        let does_stop = self.settings.stop_on_collapse;
+        let remedy = self.model.remedy(finding.collapse);
+        let next = if does_stop {
+            "the run ends"
+        } else {
+            "training goes on"
+        };
+        self.progress
+            .warning(&format!("{finding}; step {step}; {remedy}; {next}"));
+        if does_stop {
+            let checkpoint = self.save()?;
+            return Err(Failure::Collapsed { step, checkpoint });
         }
+        Ok(())
     }
 
     fn rates_now(&self) -> StepRates {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use loader_ipc::{ErrorKind, IpcError, Order, Recipe, Subscription};
 
 use crate::batch::Normalizer;
-use crate::batch_source::{BatchSource, Next};
+use crate::batch_source::{BatchSource, DataFacts, Next};
 use crate::batch_stream::BatchStream;
 use crate::eval::knn::KnnConfig;
 use crate::eval::{Features, Validation};
@@ -68,14 +68,21 @@ impl Split {
     }
 }
 
+/// Only labelled images are scored.
+fn left_out(facts: &DataFacts) -> Option<String> {
+    let (num, all) = (facts.num_unlabelled, facts.num_samples);
+    (num > 0).then(|| format!("validation: {num} of {all} images have no label and are left out"))
+}
+
 impl Validator {
-    /// Chooses the split: the training split stands in where the loader has no validation split. Returns a line about it.
+    /// Chooses the split: the training split stands in where the loader has no validation split. Returns a line about that, or about images that
+    /// are left out.
     ///
     /// # Errors
     /// When neither can be subscribed to.
     pub fn choose_split(&mut self, stop: &Stop) -> Result<Option<String>, Failure> {
         match self.open(stop) {
-            Ok(_) => Ok(None),
+            Ok(batches) => Ok(left_out(&batches.facts())),
             Err(IpcError::Refused(reason))
                 // A list is of images of one split: none other stands in.
                 if self.subset.is_none()
@@ -103,7 +110,7 @@ impl Validator {
         stop: &Stop,
     ) -> Result<Validated, Failure> {
         let mut batches = self.open(stop)?;
-        let mut features = Features::default();
+        let mut features = Features::of(model);
         let mut num_seen = 0;
         while num_seen < self.limit() {
             match batches.next(normalizer)? {

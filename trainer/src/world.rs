@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// All ranks of a run, as one of them sees them. Every rank makes the same calls in the same order, with tensors of the same shape.
 pub trait World: Debug {
@@ -27,6 +27,21 @@ pub trait World: Debug {
 
     /// The rows of all ranks, in the order of ranks: `[b, ..]` to `[size * b, ..]`. No gradient flows back.
     fn gather(&self, mine: &Tensor) -> Tensor;
+
+    /// The same where each rank may have another number of rows, or none.
+    fn gather_uneven(&self, mine: &Tensor) -> Tensor {
+        let num = mine.size()[0];
+        let nums = self.gather(&Tensor::from_slice(&[num]).to_device(mine.device()));
+        let nums = Vec::<i64>::try_from(nums.to_device(Device::Cpu)).expect("one number a rank");
+        let most = nums.iter().copied().max().unwrap_or(num);
+        let mut missing = mine.size();
+        missing[0] = most - num;
+        let missing = Tensor::zeros(missing, (mine.kind(), mine.device()));
+        let all = self.gather(&Tensor::cat(&[mine, &missing], 0));
+        let of_rank = |(rank, num): (usize, &i64)| all.narrow(0, rank as i64 * most, *num);
+        let parts: Vec<Tensor> = nums.iter().enumerate().map(of_rank).collect();
+        Tensor::cat(&parts, 0)
+    }
 
     /// Rank 0's tensor, everywhere.
     fn broadcast(&self, mine: Tensor) -> Tensor;

@@ -58,6 +58,8 @@ pub struct StreamInfo {
     pub pid: i32,
     /// Samples that are served in an epoch, and those that are left out at its end: all of the split, or of the subset.
     pub num_samples: u64,
+    /// How many of them have no label.
+    pub num_unlabelled: u64,
     /// Class names by label.
     pub classes: Vec<String>,
     /// Batches per epoch for this rank.

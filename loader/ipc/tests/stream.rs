@@ -36,6 +36,7 @@ fn info(subscription: &Subscription) -> StreamInfo {
     StreamInfo {
         pid: 1,
         num_samples: 8,
+        num_unlabelled: 0,
         classes: vec!["a".into()],
         steps_per_epoch: 3,
         num_batches: 5,

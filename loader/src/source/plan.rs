@@ -159,6 +159,7 @@ mod tests {
         StreamInfo {
             pid: 0,
             num_samples: plan.num_samples,
+            num_unlabelled: 0,
             classes: Vec::new(),
             steps_per_epoch: plan.steps_per_epoch(),
             num_batches: plan.num_batches(subscription),

@@ -59,6 +59,12 @@ impl Samples {
         self.num_samples
     }
 
+    /// Whether the manifests say that every sample has a label.
+    pub fn is_all_labelled(&self) -> bool {
+        let stated = self.sets().map(|set| &set.manifest().splits[set.split()]);
+        stated.map(|split| split.num_unlabelled).sum::<u64>() == 0
+    }
+
     /// Class names; a label is a position in this list.
     pub fn classes(&self) -> &[String] {
         &self.classes

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use loader_ipc::{ErrorKind, Reason};
-use shard_format::Sample;
+use shard_format::{FormatError, Sample};
 
 use super::samples::Samples;
 use crate::set_error;
@@ -78,6 +78,21 @@ impl Selection {
     /// How many there are.
     pub fn num_samples(&self) -> u64 {
         self.num_samples
+    }
+
+    /// How many of them have no label. Looks at each, unless every sample of the split has one.
+    ///
+    /// # Errors
+    /// If an index is damaged.
+    pub fn num_unlabelled(&self, set: &Samples) -> Result<u64, FormatError> {
+        if set.is_all_labelled() {
+            return Ok(0);
+        }
+        let mut num = 0;
+        for place in 0..self.num_samples {
+            num += u64::from(set.sample(self.id(place))?.label.is_none());
+        }
+        Ok(num)
     }
 
     /// The id of the one at `place`, which is below their number.

@@ -1,5 +1,5 @@
 //! Every key there is: its kind, its default, and whether it means something here, and for a run that is continued. The reference's keys and defaults, and
-//! our own `LOADER.*`, `DEVICE`, `TRAIN.{PRECISION,MAX_STEPS,SKIP_NON_FINITE,CHECKPOINTS_KEPT,INIT_WEIGHTS,REPLAY_BATCHES,STEPS_PER_EPOCH}` and `VAL.PERIOD`.
+//! our own `LOADER.*`, `DEVICE`, `TRAIN.{PRECISION,MAX_STEPS,SKIP_NON_FINITE,STOP_ON_COLLAPSE,CHECKPOINTS_KEPT,INIT_WEIGHTS,REPLAY_BATCHES,STEPS_PER_EPOCH}` and `VAL.PERIOD`.
 
 use super::job::Job;
 use super::value::Kind::{self, Bool, Choice, Float, Floats, Int, Ints, Text, Texts};
@@ -114,6 +114,7 @@ pub const KEYS: &[Key] = &[
     key("TRAIN.PRECISION", Choice(&["fp32", "bf16", "fp16"]), "fp32", Pretraining, Told),
     key("TRAIN.MAX_STEPS", Int(0, i64::MAX), "0", Here, Free),
     key("TRAIN.SKIP_NON_FINITE", COUNT, "0", Here, Free),
+    key("TRAIN.STOP_ON_COLLAPSE", Bool, "False", Pretraining, Free),
     key("TRAIN.INIT_WEIGHTS", Text, "", Pretraining, Free),
     key("TRAIN.REPLAY_BATCHES", Text, "", Pretraining, Told),
     key("TRAIN.STEPS_PER_EPOCH", Int(0, i64::MAX), "0", Pretraining, Fixed),

@@ -114,6 +114,7 @@ fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
         log_step: raw.count("LOG_STEP"),
         max_steps: positive("TRAIN.MAX_STEPS"),
         skip_non_finite: raw.count("TRAIN.SKIP_NON_FINITE"),
+        stop_on_collapse: raw.bool("TRAIN.STOP_ON_COLLAPSE"),
         batch_size: raw.count("TRAIN.BATCH_SIZE") as u32,
         drop_last: is_pretraining,
         train_subset: path("TRAIN.SUBSET_FILE_PATH"),

@@ -30,6 +30,8 @@ pub struct Settings {
     pub max_steps: Option<u64>,
     /// Steps in a row without a finite loss and gradient that are skipped; the next one ends the run.
     pub skip_non_finite: u64,
+    /// Whether what looks like collapse ends the run.
+    pub stop_on_collapse: bool,
     /// Images per step.
     pub batch_size: u32,
     /// Whether images that fill no batch at the end of an epoch are left out.

@@ -1,12 +1,14 @@
-//! Features of labelled images, gathered batch by batch.
+//! Features of labelled images, gathered batch by batch, then over all ranks.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::batch::Batch;
+use crate::world::World;
 
 /// Features on the device of the network, labels on the host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Bank {
+    /// The first has no rows: it says how wide the others are, where there are none.
     features: Vec<Tensor>,
     labels: Vec<i64>,
 }
@@ -21,25 +23,28 @@ pub fn labelled(batch: &Batch, device: Device) -> Option<Tensor> {
 }
 
 impl Bank {
-    /// Adds the features `[n, d]` of a batch's labelled images.
+    /// No images yet, of features with so many values.
+    pub fn new(width: i64, device: Device) -> Bank {
+        Bank {
+            features: vec![Tensor::zeros([0, width], (Kind::Float, device))],
+            labels: Vec::new(),
+        }
+    }
+
+    /// Adds the features `[n, width]` of a batch's labelled images.
     pub fn add(&mut self, features_nd: Tensor, batch: &Batch) {
         self.features.push(features_nd);
         let known = batch.labels.iter().filter(|label| **label >= 0);
         self.labels.extend(known);
     }
 
-    /// Number of images.
-    pub fn num_samples(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Features `[n, d]` and labels `[n]`; `None` without any.
-    pub fn tensors(&self) -> Option<(Tensor, Tensor)> {
-        if self.features.is_empty() {
-            return None;
-        }
+    /// Features `[n, width]` and labels `[n]` of all ranks' images.
+    pub fn gather(&self, world: &dyn World) -> (Tensor, Tensor) {
         let features_nd = Tensor::cat(&self.features, 0);
         let labels_n = Tensor::from_slice(&self.labels).to_device(features_nd.device());
-        Some((features_nd, labels_n))
+        (
+            world.gather_uneven(&features_nd),
+            world.gather_uneven(&labels_n),
+        )
     }
 }

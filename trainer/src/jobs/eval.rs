@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use loader_ipc::{Order, Recipe, Subscription};
 use serde::Serialize;
-use tch::{Device, no_grad};
+use tch::{Tensor, no_grad};
 
 use super::result;
 use crate::batch::{Normalization, Normalizer};
@@ -21,7 +21,6 @@ use crate::limits;
 use crate::loader_process::Loader;
 use crate::machine::Machine;
 use crate::model::backbone::{Backbone, BackboneConfig};
-use crate::model::parameters::Parameters;
 use crate::model::precision::Precision;
 use crate::output::tell;
 use crate::pretrained::{self, Pretrained};
@@ -67,6 +66,7 @@ struct Accuracy {
 struct Measure<'a> {
     args: &'a EvalArgs,
     backbone: &'a Backbone,
+    machine: &'a Machine,
     socket: &'a Path,
     recipe: Recipe,
     normalizer: Normalizer,
@@ -86,7 +86,8 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
         tell!("note: {note}");
     }
     let config = weights.backbone()?;
-    let (backbone, _parameters) = network(&weights, &config, chosen.device)?;
+    let machine = Machine::alone(chosen.device, Precision::Full);
+    let (backbone, _parameters) = weights.network(&config, &machine)?;
     let log = tempfile::tempdir().map_err(Failure::io("making a folder", &std::env::temp_dir()))?;
     let loader = LoaderSettings {
         socket: args.socket.clone(),
@@ -101,6 +102,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let measure = Measure {
         args,
         backbone: &backbone,
+        machine: &machine,
         socket: &loader.socket,
         recipe: Recipe::evaluation(size * 256 / 224, size),
         normalizer: Normalizer::new(&normalization, chosen.device),
@@ -112,19 +114,6 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     })
 }
 
-/// The backbone with its weights, whose tensors live as long as the parameters.
-fn network(
-    weights: &Pretrained,
-    config: &BackboneConfig,
-    device: Device,
-) -> Result<(Backbone, Parameters), Failure> {
-    let mut parameters = Parameters::new();
-    let machine = Machine::alone(device, Precision::Full);
-    let backbone = Backbone::new(config, &mut parameters.scope(&machine).child("backbone"));
-    weights.copy_backbone(&parameters)?;
-    Ok((backbone, parameters))
-}
-
 impl Measure<'_> {
     fn found(
         &self,
@@ -132,8 +121,7 @@ impl Measure<'_> {
         config: &BackboneConfig,
         size: u32,
     ) -> Result<Found, Failure> {
-        let (train, val) = (self.bank("train")?, self.bank("val")?);
-        let (train, val) = (train.tensors(), val.tensors());
+        let (train, val) = (self.features("train")?, self.features("val")?);
         let knn = KnnConfig {
             k: self.args.knn_k,
             ..KnnConfig::default()
@@ -144,9 +132,8 @@ impl Measure<'_> {
             top1: scores.top1,
             top5: scores.top5,
         };
-        let val = val.as_ref().map(labelled_pair);
-        let train = train.as_ref().map(labelled_pair);
-        let alone = val.filter(|val| val.labels_n.numel() >= 2);
+        let (train, val) = (labelled_pair(&train), labelled_pair(&val));
+        let (num_train, num_val) = (train.labels_n.numel(), val.labels_n.numel());
         Ok(Found {
             weights: weights.path.display().to_string(),
             which: self.args.which.name(),
@@ -155,18 +142,17 @@ impl Measure<'_> {
             size,
             knn_k: knn.k,
             knn_temperature: knn.temperature,
-            train_to_val: val
-                .zip(train)
-                .map(|(val, train)| accuracy(val, train, knn::by_others(val, train, &knn))),
-            leave_one_out: alone.map(|val| {
+            train_to_val: (num_train > 0 && num_val > 0)
+                .then(|| accuracy(val, train, knn::by_others(val, train, &knn))),
+            leave_one_out: (num_val >= 2).then(|| {
                 let scores = knn::leave_one_out(val.features_nd, val.labels_n, &knn);
                 accuracy(val, val, scores)
             }),
         })
     }
 
-    /// Features of a whole split.
-    fn bank(&self, split: &str) -> Result<Bank, Failure> {
+    /// Features and labels of a whole split.
+    fn features(&self, split: &str) -> Result<(Tensor, Tensor), Failure> {
         let subscription = Subscription {
             name: format!("trainer eval, {split}"),
             split: split.to_owned(),
@@ -184,7 +170,7 @@ impl Measure<'_> {
             num_slots: None,
         };
         let mut batches = BatchStream::open(self.socket, TIMEOUT, &subscription, Stop::default())?;
-        let mut bank = Bank::default();
+        let mut bank = Bank::new(self.backbone.width(), self.machine.device);
         while let Next::Batch(batch, _) = batches.next(&self.normalizer)? {
             let images = &batch.views_nchw[0];
             if let Some(rows) = labelled(&batch, images.device()) {
@@ -192,15 +178,18 @@ impl Measure<'_> {
                 bank.add(features.index_select(0, &rows), &batch);
             }
         }
-        tell!(
-            "{split}: features of {} labelled images",
-            bank.num_samples()
-        );
-        Ok(bank)
+        let (features, labels) = bank.gather(self.machine.world.as_ref());
+        let left_out = match batches.info().num_unlabelled {
+            0 => String::new(),
+            num => format!("; {num} without a label are left out"),
+        };
+        let num = labels.numel();
+        tell!("{split}: features of {num} labelled images{left_out}");
+        Ok((features, labels))
     }
 }
 
-fn labelled_pair((features_nd, labels_n): &(tch::Tensor, tch::Tensor)) -> Labelled<'_> {
+fn labelled_pair((features_nd, labels_n): &(Tensor, Tensor)) -> Labelled<'_> {
     Labelled {
         features_nd,
         labels_n,

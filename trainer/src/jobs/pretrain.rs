@@ -62,12 +62,7 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
     }
     let TrainingData { batches, loader } = TrainingData::open(&settings, &position, &stop)?;
     let facts = batches.facts();
-    show!(
-        "data: {} training images of {} classes, {} steps per epoch",
-        facts.num_samples,
-        facts.num_classes,
-        facts.steps_per_epoch
-    );
+    show!("{}", data_line(&settings, &facts));
     check_last_batch(&settings, &facts)?;
     let num_classes = num_classes(&settings, &facts)?;
     let mut model = make_model(&settings, num_classes, &machine);
@@ -100,6 +95,23 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
     training.run()?;
     show!("checkpoints: {}", dir.checkpoints().display());
     finish(&training.settings, raw, dir.path())
+}
+
+fn data_line(settings: &Settings, facts: &DataFacts) -> String {
+    let unlabelled = match (facts.num_unlabelled, settings.method.is_classifier()) {
+        (0, _) => String::new(),
+        (num, true) => format!(" ({num} have no label: nothing is learnt from them)"),
+        (num, false) => format!(" ({num} have no label)"),
+    };
+    let DataFacts {
+        num_samples,
+        num_classes,
+        steps_per_epoch,
+        ..
+    } = facts;
+    format!(
+        "data: {num_samples} training images{unlabelled} of {num_classes} classes, {steps_per_epoch} steps per epoch"
+    )
 }
 
 /// The run is over: its picture, and what a classifier reached.

@@ -4,18 +4,20 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::checkpoint;
 use crate::cli::ReportArgs;
+use crate::config::{RawConfig, Resolved, Settings, resolve};
 use crate::device;
 use crate::failure::Failure;
+use crate::machine::Machine;
 use crate::output::show;
+use crate::pretrained::{self, names::Which};
 use crate::report::charts::{self, SECTIONS};
 use crate::report::gallery::Gallery;
 use crate::report::page::Page;
 use crate::report::picture::Picture;
 use crate::report::run::{self, Run};
 use crate::report::{attention, neighbours, recipes};
-use crate::restored;
-use crate::run_dir;
 use crate::stop::Stop;
 
 const PAGE: &str = "index.html";
@@ -115,10 +117,11 @@ fn images(
     dir: &Path,
     stop: &Stop,
 ) -> Result<(Picture, Option<Picture>), Failure> {
-    let checkpoints = run_dir::checkpoints(&run.folder);
-    let restored = restored::latest(&checkpoints, tch::Device::Cpu)?;
-    show!("pictures of {}: {}", run.name, restored.path.display());
-    let gallery = Gallery::open(&restored, dir, stop)?;
+    let weights = pretrained::load(&run.folder, Which::Student)?;
+    show!("pictures of {}: {}", run.name, weights.path.display());
+    let settings = settings(&weights.path)?;
+    let (backbone, _parameters) = weights.network(&weights.backbone()?, &Machine::cpu())?;
+    let gallery = Gallery::open(&settings, &backbone, dir, stop)?;
     let picture = |file, alt: String, png: Result<Vec<u8>, Box<dyn Error>>| {
         let png = png.map_err(undrawn)?;
         Ok::<_, Failure>(Picture { file, alt, png })
@@ -126,9 +129,23 @@ fn images(
     let alt = format!("nearest neighbours of validation images, {}", run.name);
     let neighbours = picture(neighbours_file, alt, neighbours::draw(&gallery))?;
     let alt = format!("attention of the class token, {}", run.name);
-    let attention = attention::draw(&gallery, restored.model.as_ref());
+    let attention = attention::draw(&gallery, &backbone);
     let attention = attention.map(|png| picture(attention_file, alt, png));
     Ok((neighbours, attention.transpose()?))
+}
+
+/// What a checkpoint's run was told.
+fn settings(checkpoint: &Path) -> Result<Settings, Failure> {
+    let told = checkpoint::state(checkpoint)?.settings.into_iter();
+    let pairs: Vec<String> = told.flat_map(|(key, value)| [key, value]).collect();
+    match resolve(&RawConfig::parse("", "", &pairs)?)? {
+        Resolved::Runnable(settings) => Ok(*settings),
+        Resolved::Unavailable(what) => Err(Failure::Usage(format!(
+            "the checkpoint is of a run that this version cannot make: {}; {}; use the version that made it",
+            what.join(", "),
+            checkpoint.display()
+        ))),
+    }
 }
 
 fn write(dir: &Path, picture: &Picture) -> Result<(), Failure> {

@@ -164,12 +164,23 @@ impl Pretrained {
     pub fn check_backbone(&self, arch: Option<Arch>) -> Result<Arch, PretrainedError> {
         let mut config = self.backbone()?;
         config.arch = arch.unwrap_or(config.arch);
-        let mut parameters = Parameters::new();
-        let machine = Machine::cpu();
-        let mut root = parameters.scope(&machine);
-        Backbone::new(&config, &mut root.child("backbone"));
-        self.copy_backbone(&parameters)?;
+        self.network(&config, &Machine::cpu())?;
         Ok(config.arch)
+    }
+
+    /// A backbone with these weights; its tensors live as long as the parameters. Draws from the global random state.
+    ///
+    /// # Errors
+    /// The table of all that is missing, unexpected or of another shape.
+    pub fn network(
+        &self,
+        config: &BackboneConfig,
+        machine: &Machine,
+    ) -> Result<(Backbone, Parameters), PretrainedError> {
+        let mut parameters = Parameters::new();
+        let backbone = Backbone::new(config, &mut parameters.scope(machine).child("backbone"));
+        self.copy_backbone(&parameters)?;
+        Ok((backbone, parameters))
     }
 
     /// Writes backbone and head as a safetensors file that [`load`] reads, unless there is a file already.

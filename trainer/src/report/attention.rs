@@ -6,7 +6,7 @@ use tch::{Kind, Tensor, no_grad};
 
 use super::gallery::Gallery;
 use super::picture::{self, Cell};
-use crate::method::Method;
+use crate::model::backbone::Backbone;
 
 /// Heads that are shown beside their mean.
 const MOST_HEADS: i64 = 6;
@@ -26,13 +26,12 @@ const OPACITY: f64 = 0.7;
 ///
 /// # Errors
 /// When it cannot be drawn.
-pub fn draw(gallery: &Gallery, model: &dyn Method) -> Option<Result<Vec<u8>, Box<dyn Error>>> {
-    let device = model.learner().device();
+pub fn draw(gallery: &Gallery, backbone: &Backbone) -> Option<Result<Vec<u8>, Box<dyn Error>>> {
     let mut rows = Vec::new();
     for at in gallery.queries().into_iter().take(NUM_IMAGES) {
         let view = gallery.views_nchw.get(at as i64).unsqueeze(0);
-        let attention = no_grad(|| model.backbone().class_attention(&view.to_device(device)))?;
-        let heads = attention.squeeze_dim(0).to_device(tch::Device::Cpu);
+        let attention = no_grad(|| backbone.class_attention(&view))?;
+        let heads = attention.squeeze_dim(0);
         rows.push(row(&gallery.image(at), &gallery.class(at), &heads));
     }
     Some(picture::grid(&rows))

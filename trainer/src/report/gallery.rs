@@ -1,4 +1,4 @@
-//! Images of a validation split with what a model makes of them.
+//! Images of a validation split with what a backbone makes of them, on the CPU.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use crate::batch_stream::BatchStream;
 use crate::config::Settings;
 use crate::failure::Failure;
 use crate::loader_process::Loader;
+use crate::model::backbone::Backbone;
 use crate::model::layers::normalize;
-use crate::restored::Restored;
 use crate::stop::Stop;
 use crate::subset;
 
@@ -41,22 +41,25 @@ impl Gallery {
     ///
     /// # Errors
     /// When the data are not there, or have no validation split.
-    pub fn open(restored: &Restored, dir: &Path, stop: &Stop) -> Result<Gallery, Failure> {
-        let settings = &restored.settings;
+    pub fn open(
+        settings: &Settings,
+        backbone: &Backbone,
+        dir: &Path,
+        stop: &Stop,
+    ) -> Result<Gallery, Failure> {
         let loader = Loader::find(&settings.data_dirs, &settings.loader, dir)?;
         let timeout = settings.loader.timeout;
         let asked = subscription(settings)?;
         let mut batches = BatchStream::open(&loader.socket, timeout, &asked, stop.clone())?;
-        let device = restored.model.learner().device();
-        let normalizer = Normalizer::new(&settings.normalization, device);
+        let normalizer = Normalizer::new(&settings.normalization, Device::Cpu);
         let (mut views, mut features, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         while labels.len() < MOST_IMAGES
             && let Next::Batch(batch, _) = batches.next(&normalizer)?
         {
             let images = &batch.views_nchw[0];
-            let of_batch = no_grad(|| restored.model.backbone().forward(images, false));
-            features.push(normalize(&of_batch.to_kind(Kind::Float)).to_device(Device::Cpu));
-            views.push(images.to_device(Device::Cpu));
+            let of_batch = no_grad(|| backbone.forward(images, false));
+            features.push(normalize(&of_batch.to_kind(Kind::Float)));
+            views.push(images.shallow_clone());
             labels.extend(batch.labels);
         }
         if labels.len() < 2 {

@@ -9,7 +9,10 @@ use std::thread;
 use tch::{Device, Kind, Tensor};
 use trainer::batch::Batch;
 use trainer::collapse::measure;
+use trainer::eval::Features;
+use trainer::eval::knn::KnnConfig;
 use trainer::machine::Machine;
+use trainer::method::classifier::{ClassifierConfig, Learns};
 use trainer::method::{Method, MethodConfig, StepRates};
 use trainer::model::backbone::Arch;
 use trainer::optim::Rates;
@@ -293,6 +296,79 @@ fn two_ranks_of_half_a_batch_are_one_of_the_whole() {
     check("dino", Arch::Resnet18);
     check("swav", Arch::MobilenetV2);
     check("moco", Arch::Resnet18);
+}
+
+/// What a validation tells: the number of images, then accuracies and the classifier's loss.
+fn validated(
+    config: &MethodConfig,
+    machine: &Machine,
+    start: &State,
+    batches: &[Batch],
+) -> (usize, Vec<f64>) {
+    let mut model = config.build(PROBE_CLASSES, machine);
+    model.convert(Kind::Double);
+    restore(model.as_mut(), start);
+    let mut features = Features::of(model.as_ref());
+    for batch in batches {
+        features.add(model.as_ref(), batch);
+    }
+    let found = features.score(&KnnConfig {
+        k: 5,
+        ..KnnConfig::default()
+    });
+    let knn = found.knn.iter().flat_map(|knn| [knn.top1, knn.top5]);
+    let classifier = found.classifier.iter();
+    let classifier = classifier.flat_map(|scores| [scores.top1, scores.top5, scores.loss]);
+    let numbers = knn.chain(found.probe_top1).chain(classifier);
+    (found.num_samples, numbers.collect())
+}
+
+/// Images look a little like their class; rank 1 has one label less than rank 0, and none in the last batch.
+fn images_to_validate_on() -> Vec<Batch> {
+    let mut batches = batches();
+    for batch in &mut batches {
+        let shade = Tensor::from_slice(&batch.labels).to_kind(Kind::Double) / 2;
+        let views = batch.views_nchw[0].narrow(0, 0, BATCH) + shade.view([-1, 1, 1, 1]);
+        batch.views_nchw = vec![views];
+    }
+    batches[0].labels[6] = -1;
+    batches[2].labels[4..].fill(-1);
+    batches
+}
+
+fn check_validation(config: MethodConfig, num_numbers: usize) {
+    let start = fresh(&config);
+    let batches = images_to_validate_on();
+    let wanted = validated(&config, &Machine::cpu(), &start, &batches);
+    let ranks = on_two_ranks(&start, &batches, move |machine, start, batches| {
+        validated(&config, machine, start, batches)
+    });
+    assert_eq!((wanted.0, wanted.1.len()), (19, num_numbers));
+    assert!(wanted.1[0] > 0.0 && wanted.1[0] < 100.0, "{wanted:?}");
+    for (num_samples, found) in ranks {
+        assert_eq!(num_samples, wanted.0);
+        let pairs = found.iter().zip(&wanted.1);
+        let off = pairs.map(|(found, wanted)| (found - wanted).abs());
+        assert!(off.fold(0.0, f64::max) < 1e-6, "{found:?} {wanted:?}");
+    }
+}
+
+#[test]
+fn two_ranks_validate_on_the_images_of_both() {
+    let _alone = alone_with_the_generator();
+    tch::manual_seed(7);
+    let dino = config("dino", Arch::Resnet18);
+    let MethodConfig::Dino(of_dino) = &dino else {
+        unreachable!("it is one of DINO")
+    };
+    let classifier = MethodConfig::Classifier(ClassifierConfig {
+        backbone: of_dino.backbone.clone(),
+        learns: Learns::Linear { num_last_blocks: 1 },
+        optimizer: of_dino.optimizer.clone(),
+        lr_factor: 1.0,
+    });
+    check_validation(dino, 3);
+    check_validation(classifier, 3);
 }
 
 #[test]

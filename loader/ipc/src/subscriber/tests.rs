@@ -56,6 +56,7 @@ fn subscribe_to(descriptors: [OwnedFd; 2]) -> Result<Subscriber, IpcError> {
         let info = StreamInfo {
             pid: 1,
             num_samples: 3,
+            num_unlabelled: 0,
             classes: Vec::new(),
             steps_per_epoch: 1,
             num_batches: 1,
