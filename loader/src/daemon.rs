@@ -1,7 +1,7 @@
 //! The daemon: accepts subscribers, keeps their streams, and ends them all when it is told to stop.
 //!
 //! Threads: the caller's waits for the reason to stop; one accepts; each connection has one for its requests and, once
-//! subscribed, one that reserves its slots; the pool does the work.
+//! subscribed, one that reserves its slots; those of the engine do the work.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +17,7 @@ use loader_ipc::{
 
 use crate::config::ServeConfig;
 use crate::failures::Failures;
-use crate::pipeline::Pool;
+use crate::pipeline::cpu::Pool;
 use crate::shutdown::{Shutdown, Stop};
 use crate::source::Shards;
 use crate::stream::{Services, Stream};
@@ -47,7 +47,7 @@ impl Daemon {
     pub fn new(config: ServeConfig, shards: Shards, shutdown: Shutdown) -> io::Result<Arc<Daemon>> {
         let services = Services {
             shards,
-            pool: Pool::start(config.num_workers, config.pixel_limit)?,
+            engine: Arc::new(Pool::start(config.num_workers, config.pixel_limit)?),
             failures: Arc::new(Failures::new(config.max_bad_fraction)),
             shutdown,
             num_slots: config.num_slots,
@@ -97,7 +97,7 @@ impl Daemon {
             data: self.shown_folders(),
             socket: self.config.socket.display().to_string(),
             uptime_s: self.started.elapsed().as_secs_f64(),
-            num_workers: self.services.pool.num_workers(),
+            num_workers: self.config.num_workers,
             failures: self.services.failures.counts(),
             subscribers: self
                 .streams()
@@ -179,11 +179,12 @@ impl Daemon {
             Ok(stream) => {
                 let (info, mib) = (stream.info(), stream.publisher().shared_bytes() >> 20);
                 tracing::info!(
-                    "stream {}: {name} subscribed: {} samples, {} steps per epoch, {} slots, {mib} MiB shared",
+                    "stream {}: {name} subscribed: {} samples, {} steps per epoch, {} slots, {mib} MiB shared, made by {}",
                     stream.id(),
                     info.num_samples,
                     info.steps_per_epoch,
                     info.geometry.num_slots,
+                    stream.engine().describe(),
                 );
                 Some(stream)
             }
@@ -203,7 +204,7 @@ impl Daemon {
         let id = self.last_stream_id.fetch_add(1, Ordering::Relaxed) + 1;
         let stream = Stream::prepare(&self.services, id, connection, subscription)?;
         let stream = Arc::new(stream);
-        let started = stream.start(self.services.pool.clone());
+        let started = stream.start();
         started.map_err(IpcError::no_thread("a stream"))?;
         connection.reply(Reply::Subscribed(stream.info().clone()));
         if let Err(error) = connection.send_ring(stream.publisher()) {

@@ -1,7 +1,7 @@
 //! The loader: a daemon that decodes images, makes multi-crop views of them and publishes the views through shared memory.
 //!
-//! Rooms: [`source`] says which samples make up which batch, [`augment`] draws and makes the views, [`pipeline`] decodes (crate
-//! `image-decode`) and augments on all cores, [`stream`] is one subscriber's, [`daemon`] keeps all streams. The contract with
+//! Rooms: [`source`] says which samples make up which batch, [`augment`] draws and makes the views, [`pipeline`] makes batches of them (crate
+//! `image-decode`, then [`augment`]), [`stream`] is one subscriber's, [`daemon`] keeps all streams. The contract with
 //! subscribers is the crate `loader-ipc`.
 
 pub mod augment;

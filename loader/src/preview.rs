@@ -13,7 +13,7 @@ use shard_format::{FormatError, ShardSet};
 
 use crate::augment::{ViewKey, draw};
 use crate::cli::PreviewArgs;
-use crate::pipeline::Worker;
+use crate::pipeline::cpu::Worker;
 use crate::set_error;
 use crate::source::order::Permutation;
 

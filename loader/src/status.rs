@@ -53,10 +53,10 @@ pub fn table(status: &DaemonStatus) -> String {
     lines.join("\n")
 }
 
-/// Two lines: where the subscriber is, and who waits for whom.
+/// Two lines: where the subscriber is, then what makes its batches and who waits for whom.
 fn rows(subscriber: &SubscriberStatus) -> String {
     format!(
-        "{:>3} {:<30.30} {:<8.8} {:>6} {:>14} {:>17} {:>9.1}\n    the subscriber waits {:.1} % of the time, the loader {:.1} %: {}",
+        "{:>3} {:<30.30} {:<8.8} {:>6} {:>14} {:>17} {:>9.1}\n    {}: the subscriber waits {:.1} %, the loader {:.1} %: {}",
         subscriber.id,
         format!("{:.16} (pid {})", subscriber.name, subscriber.pid),
         subscriber.split,
@@ -64,6 +64,7 @@ fn rows(subscriber: &SubscriberStatus) -> String {
         format!("{}.{}", subscriber.epoch, subscriber.step),
         format!("{}/{}", subscriber.num_published, subscriber.num_batches),
         subscriber.images_per_s,
+        subscriber.engine,
         100.0 * subscriber.consumer_wait,
         100.0 * subscriber.producer_wait,
         verdict(subscriber)
@@ -103,6 +104,7 @@ mod tests {
             rank: 0,
             world_size: 1,
             batch_size: 128,
+            engine: "16 CPU threads".into(),
             epoch: 3,
             step: 17,
             num_published: 100,
@@ -148,6 +150,7 @@ mod tests {
             "3.17",
             "100/1251000",
             "512.0",
+            "16 CPU threads",
             "none",
             "the loader 10.0 %",
         ] {

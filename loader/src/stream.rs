@@ -1,4 +1,4 @@
-//! One subscriber's stream: its promise, its ring, and the thread that reserves slots and hands rows to the pool.
+//! One subscriber's stream: its promise, its ring, and the thread that reserves slots and hands batches to its engine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use loader_ipc::{
 };
 
 use crate::failures::Failures;
-use crate::pipeline::{Job, Pool, StreamContext};
+use crate::pipeline::{BatchJob, Engine, StreamContext};
 use crate::set_error;
 use crate::shutdown::Shutdown;
 use crate::source::{Plan, Selection, Shards};
@@ -24,8 +24,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 pub struct Services {
     /// The data set.
     pub shards: Shards,
-    /// The workers.
-    pub pool: Pool,
+    /// What makes the batches.
+    pub engine: Arc<dyn Engine>,
     /// The bad samples.
     pub failures: Arc<Failures>,
     /// Stops the daemon.
@@ -43,6 +43,7 @@ pub struct Stream {
     info: StreamInfo,
     plan: Plan,
     context: Arc<StreamContext>,
+    engine: Arc<dyn Engine>,
     publisher: Publisher,
     closer: Closer,
     started: Instant,
@@ -101,6 +102,7 @@ impl Stream {
             info,
             plan,
             context,
+            engine: Arc::clone(&services.engine),
             publisher,
             closer: connection.closer()?,
             started: Instant::now(),
@@ -123,6 +125,11 @@ impl Stream {
         &self.publisher
     }
 
+    /// What makes its batches.
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
     /// Ends the stream before its last batch.
     pub fn close(&self, reason: Reason) {
         self.closer.close(reason);
@@ -133,16 +140,16 @@ impl Stream {
         self.context.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Starts the thread that reserves slots and queues their rows in `pool`.
+    /// Starts the thread that reserves slots and hands them to the engine.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(self: &Arc<Stream>, pool: Pool) -> std::io::Result<()> {
+    pub fn start(self: &Arc<Stream>) -> std::io::Result<()> {
         let stream = Arc::clone(self);
         thread::Builder::new()
             .name(format!("stream-{}", self.id))
             .spawn(move || {
-                if let Err(error) = stream.submit_all(&pool)
+                if let Err(error) = stream.submit_all()
                     && !stream.is_over()
                 {
                     tracing::error!("stream {}: {error}", stream.id);
@@ -152,17 +159,17 @@ impl Stream {
         Ok(())
     }
 
-    fn submit_all(&self, pool: &Pool) -> Result<(), IpcError> {
+    fn submit_all(&self) -> Result<(), IpcError> {
         for sequence in 0..self.info.num_batches {
-            if !self.submit_batch(pool, sequence)? {
+            if !self.submit_batch(sequence)? {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Reserves the slot of batch `sequence` and queues its rows; `false` when the stream is over.
-    fn submit_batch(&self, pool: &Pool, sequence: u64) -> Result<bool, IpcError> {
+    /// Reserves the slot of batch `sequence` and hands it to the engine; `false` when the stream is over.
+    fn submit_batch(&self, sequence: u64) -> Result<bool, IpcError> {
         let start = Instant::now();
         let slot = loop {
             if self.is_over() {
@@ -182,25 +189,18 @@ impl Stream {
             .fetch_add(start.elapsed().as_micros() as u64, Ordering::Relaxed);
         let rows = self.plan.rows(&self.info, sequence);
         let (epoch, step) = self.info.position(sequence);
-        let writers = slot.split(BatchHead {
+        let head = BatchHead {
             epoch,
             step,
             num_valid: rows.len(),
+        };
+        let ids = rows.into_iter().map(|row| self.context.selection.id(row));
+        self.engine.submit(BatchJob {
+            stream: Arc::clone(&self.context),
+            head,
+            sample_ids: ids.collect(),
+            slot,
         });
-        let ids = rows
-            .into_iter()
-            .map(|place| self.context.selection.id(place));
-        for (sample_id, writer) in ids.zip(writers) {
-            let job = Job {
-                stream: Arc::clone(&self.context),
-                epoch: epoch as u32,
-                sample_id,
-                writer,
-            };
-            if pool.submit(job).is_err() {
-                return Ok(false);
-            }
-        }
         Ok(true)
     }
 
@@ -222,6 +222,7 @@ impl Stream {
             rank: self.subscription.rank,
             world_size: self.subscription.world_size,
             batch_size: self.subscription.batch_size,
+            engine: self.engine.describe(),
             epoch,
             step,
             num_published,

@@ -41,6 +41,15 @@ pub struct Geometry {
     pub batch_size: u32,
     /// The recipe's views, grouped by size.
     pub groups: Vec<ViewGroup>,
+    /// Where the slots lie.
+    pub place: Place,
+}
+
+/// The kind of memory that holds the slots. The turn words lie in host memory always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// A sealed `memfd`, passed by its descriptor.
+    HostFile,
 }
 
 /// Offsets and lengths in bytes, all derived from a [`Geometry`].
@@ -72,12 +81,13 @@ pub struct TensorLayout {
 }
 
 impl Geometry {
-    /// The geometry for `recipe` with `batch_size` samples a batch and `num_slots` slots.
+    /// The geometry for `recipe` with `batch_size` samples a batch and `num_slots` slots in host memory.
     pub fn new(recipe: &Recipe, batch_size: u32, num_slots: u32) -> Geometry {
         Geometry {
             num_slots,
             batch_size,
             groups: recipe.groups(),
+            place: Place::HostFile,
         }
     }
 
@@ -197,6 +207,7 @@ mod tests {
             num_slots,
             batch_size,
             groups,
+            place: Place::HostFile,
         }
     }
 

@@ -42,7 +42,7 @@ mod sync;
 pub use default_socket::default_socket;
 pub use error::IpcError;
 pub use handshake::PROTOCOL_VERSION;
-pub use layout::{CHANNELS, Geometry, Layout, MAX_BATCH, MAX_SLOTS, TensorLayout};
+pub use layout::{CHANNELS, Geometry, Layout, MAX_BATCH, MAX_SLOTS, Place, TensorLayout};
 pub use limits::MAX_SOCKET_PATH;
 pub use listener::{Closer, Connection, Listener, lock_of};
 pub use message::{

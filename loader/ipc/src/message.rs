@@ -70,7 +70,7 @@ pub struct StreamInfo {
     pub start_epoch: u64,
     /// Step within the epoch of the first batch.
     pub start_step: u64,
-    /// Sizes of the ring.
+    /// Sizes of the ring, and where it lies.
     pub geometry: Geometry,
 }
 
@@ -152,6 +152,8 @@ pub struct SubscriberStatus {
     pub world_size: u32,
     /// Samples in a batch.
     pub batch_size: u32,
+    /// What makes its batches, for people: `2 CPU threads`.
+    pub engine: String,
     /// Epoch of the newest published batch.
     pub epoch: u64,
     /// Step within the epoch of the newest published batch.

@@ -1,14 +1,14 @@
 //! The daemon's side of a ring: reserve a slot, fill its rows from many threads, and the last row publishes it.
 //!
-//! `reserve -> SlotWriter -> split -> SampleWriter (one per row) -> finish`. A [`SampleWriter`] that is dropped unfinished
-//! aborts the ring: the slot is never published, and [`Publisher::is_aborted`] says so. Any thread may hold any of these.
+//! `reserve -> SlotWriter -> split -> SampleWriter (one per row) -> finish`. A slot that is dropped before every row is finished
+//! aborts the ring: it is never published, and [`Publisher::is_aborted`] says so. Any thread may hold any of these.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::IpcError;
-use crate::layout::{Geometry, Layout};
+use crate::layout::{Geometry, Layout, Place};
 use crate::ring::{Ring, Turn};
 use crate::segment::Segment;
 use crate::sync::{AtomicBool, AtomicUsize, Ordering};
@@ -35,8 +35,7 @@ struct Shared {
 /// A reserved slot that nobody else touches.
 #[derive(Debug)]
 pub struct SlotWriter {
-    shared: Arc<Shared>,
-    turn: Turn,
+    filling: Filling,
 }
 
 /// What a slot says about its batch.
@@ -55,9 +54,9 @@ pub struct BatchHead {
 pub struct SampleWriter {
     filling: Arc<Filling>,
     row: usize,
-    finished: bool,
 }
 
+/// A slot until it is published. Dropped before that, it aborts the ring.
 #[derive(Debug)]
 struct Filling {
     shared: Arc<Shared>,
@@ -72,7 +71,9 @@ impl Publisher {
     /// [`IpcError::SharedMemory`] when there is too little memory for the ring.
     pub fn create(geometry: &Geometry) -> Result<Publisher, IpcError> {
         let layout = geometry.layout()?;
-        let views = Segment::create_views(&layout)?;
+        let views = match geometry.place {
+            Place::HostFile => Segment::create_views(&layout)?,
+        };
         let ring = Ring::create(&layout)?;
         let shared = Shared {
             ring,
@@ -104,13 +105,15 @@ impl Publisher {
     ) -> Result<Option<SlotWriter>, IpcError> {
         let turn = self.shared.ring.turn(sequence);
         let free = self.shared.ring.wait_free(turn, timeout)?;
-        Ok(free.then(|| SlotWriter {
+        let filling = || Filling {
             shared: Arc::clone(&self.shared),
             turn,
-        }))
+            unfinished: AtomicUsize::new(self.shared.layout.batch_size),
+        };
+        Ok(free.then(|| SlotWriter { filling: filling() }))
     }
 
-    /// True once a row was dropped unfinished: the stream cannot go on.
+    /// True once a slot was dropped unfinished: the stream cannot go on.
     pub fn is_aborted(&self) -> bool {
         self.shared.aborted.load(Ordering::Acquire)
     }
@@ -131,25 +134,23 @@ impl SlotWriter {
     ///
     /// The slot is published when the last of them finishes.
     pub fn split(self, head: BatchHead) -> Vec<SampleWriter> {
-        let batch_size = self.shared.layout.batch_size;
+        let Filling { shared, turn, .. } = &self.filling;
+        let batch_size = shared.layout.batch_size;
         assert!(
             (1..=batch_size).contains(&head.num_valid),
             "1 to {batch_size} valid rows"
         );
         self.write_head(head);
         for row in head.num_valid..batch_size {
-            self.shared.write_label(self.turn, row, NO_LABEL, NO_SAMPLE);
+            shared.write_label(*turn, row, NO_LABEL, NO_SAMPLE);
         }
-        let unfinished = AtomicUsize::new(head.num_valid);
-        let filling = Arc::new(Filling {
-            shared: self.shared,
-            turn: self.turn,
-            unfinished,
-        });
+        self.filling
+            .unfinished
+            .store(head.num_valid, Ordering::Relaxed);
+        let filling = Arc::new(self.filling);
         let writer = |row| SampleWriter {
             filling: Arc::clone(&filling),
             row,
-            finished: false,
         };
         (0..head.num_valid).map(writer).collect()
     }
@@ -157,9 +158,9 @@ impl SlotWriter {
     #[allow(unsafe_code)]
     fn write_head(&self, head: BatchHead) {
         let words = [head.epoch, head.step, head.num_valid as u64];
-        let at = self
-            .shared
-            .bytes(self.turn, 0, size_of_val(&words))
+        let Filling { shared, turn, .. } = &self.filling;
+        let at = shared
+            .bytes(*turn, 0, size_of_val(&words))
             .cast::<[u64; 3]>();
         // SAFETY: inside the slot, 4096-aligned; the turn word gives this slot to this writer alone.
         unsafe { at.write(words) };
@@ -183,7 +184,7 @@ impl SampleWriter {
     }
 
     /// Writes label and sample id. The last row of the slot publishes the batch and returns `true`.
-    pub fn finish(mut self, label: i64, sample_id: u64) -> bool {
+    pub fn finish(self, label: i64, sample_id: u64) -> bool {
         let Filling {
             shared,
             turn,
@@ -194,15 +195,14 @@ impl SampleWriter {
         if is_last {
             shared.ring.publish(*turn);
         }
-        self.finished = true;
         is_last
     }
 }
 
-impl Drop for SampleWriter {
+impl Drop for Filling {
     fn drop(&mut self) {
-        if !self.finished {
-            self.filling.shared.aborted.store(true, Ordering::Release);
+        if *self.unfinished.get_mut() > 0 {
+            self.shared.aborted.store(true, Ordering::Release);
         }
     }
 }

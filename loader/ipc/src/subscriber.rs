@@ -13,7 +13,7 @@ use ipc_channel::ipc::{IpcReceiver, IpcSender};
 
 use crate::error::IpcError;
 use crate::handshake;
-use crate::layout::{Layout, TensorLayout};
+use crate::layout::{Layout, Place, TensorLayout};
 use crate::liveness;
 use crate::message::{DaemonStatus, Reply, Request, StreamInfo, Subscription};
 use crate::ring::{Ring, Turn};
@@ -118,7 +118,9 @@ impl Client {
         let layout = info.geometry.layout()?;
         let [control, views] = handshake::receive_descriptors(&self.stream)?;
         let ring = Ring::open(control, &layout)?;
-        let views = Segment::open(views, layout.views_bytes(), false)?;
+        let views = match info.geometry.place {
+            Place::HostFile => Segment::open(views, layout.views_bytes(), false)?,
+        };
         let shared = Arc::new(Shared {
             ring,
             views,

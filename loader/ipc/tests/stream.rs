@@ -255,20 +255,34 @@ fn waiting_for_a_silent_daemon_ends_with_a_time_out() {
 }
 
 #[test]
-fn an_unfinished_row_aborts_the_ring() {
+fn a_slot_that_is_dropped_unfinished_aborts_the_ring() {
+    for num_finished in [None, Some(0), Some(2)] {
+        aborts_the_ring(num_finished);
+    }
+}
+
+/// Drops a slot of three rows whole, or after some rows.
+fn aborts_the_ring(num_finished: Option<usize>) {
     let dir = tempfile::tempdir().unwrap();
     let path = socket(&dir);
-    let daemon = daemon(&path, |_, info, publisher| {
+    let daemon = daemon(&path, move |_, info, publisher| {
         let slot = publisher.reserve(0, PATIENCE).unwrap().unwrap();
         let (epoch, step) = info.position(0);
-        let mut rows = slot.split(BatchHead {
-            epoch,
-            step,
-            num_valid: 3,
-        });
-        rows.pop().unwrap().finish(0, 0);
         assert!(!publisher.is_aborted());
-        drop(rows);
+        match num_finished {
+            None => drop(slot),
+            Some(num) => {
+                let mut rows = slot.split(BatchHead {
+                    epoch,
+                    step,
+                    num_valid: 3,
+                });
+                for row in rows.drain(..num) {
+                    row.finish(0, 0);
+                }
+                assert!(!publisher.is_aborted());
+            }
+        }
         assert!(publisher.is_aborted());
     });
     let mut subscriber = Client::connect(&path, PATIENCE)

@@ -1,7 +1,9 @@
-//! From a sample id to a finished row of a slot, on a pool of worker threads that all streams share.
+//! From the ids of a batch to a published slot: an [`Engine`] does that for all streams. The one there is are threads on the CPU ([`cpu`]).
 
-mod pool;
-mod worker;
+pub mod cpu;
+mod engine;
+mod replace;
+mod stream_context;
 
-pub use pool::Pool;
-pub use worker::{Job, StreamContext, Worker};
+pub use engine::{BatchJob, Engine};
+pub use stream_context::StreamContext;

@@ -1,0 +1,33 @@
+//! What an engine must know about a stream.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use loader_ipc::Recipe;
+
+use crate::failures::Failures;
+use crate::shutdown::Shutdown;
+use crate::source::{Samples, Selection};
+
+/// What all batches of a stream share.
+#[derive(Debug)]
+pub struct StreamContext {
+    /// The split.
+    pub set: Arc<Samples>,
+    /// Those of it that are served.
+    pub selection: Selection,
+    /// Name of the split.
+    pub split: String,
+    /// The views.
+    pub recipe: Recipe,
+    /// Seed of the views.
+    pub seed: u64,
+    /// Where bad samples are reported.
+    pub failures: Arc<Failures>,
+    /// Stops the daemon.
+    pub shutdown: Shutdown,
+    /// Batches published so far.
+    pub num_published: AtomicU64,
+    /// Set when the subscriber is gone: no work is done for it any more.
+    pub cancelled: AtomicBool,
+}
