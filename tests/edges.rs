@@ -67,7 +67,10 @@ fn the_trainer_builds_no_decoder_and_nobody_else_libtorch() {
                 "tar",
             ],
         ),
-        ("loader", vec!["tch", "torch-sys", "trainer", "shard-tool"]),
+        (
+            "loader",
+            vec!["tch", "torch-sys", "trainer", "shard-tool", "host-kernels"],
+        ),
         (
             "shard-tool",
             vec!["tch", "torch-sys", "loader", "loader-ipc"],

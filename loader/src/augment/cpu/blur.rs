@@ -1,21 +1,10 @@
 //! Pillow's `GaussianBlur`: three extended box blurs along the rows, then three along the columns, each rounded to bytes.
 //!
-//! Source: Gwosdek et al., "Theoretical foundations of Gaussian convolution by extended box filtering", SSVM 2011, and Pillow's
-//! `BoxBlur.c`, whose 24-bit fixed point this repeats. The edge pixels go on outside the view.
+//! Source: Pillow's `BoxBlur.c`, whose 24-bit fixed point this repeats. The edge pixels go on outside the view.
 
 use multiversion::multiversion;
 
-const NUM_PASSES: usize = 3;
-const FRACTION_BITS: u32 = 24;
-const HALF: u32 = 1 << (FRACTION_BITS - 1);
-
-/// A box of `2 * radius + 1` pixels and a fraction of the next one on either side; weights in 24-bit fixed point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ExtendedBox {
-    radius: usize,
-    inner: u32,
-    edge: u32,
-}
+use crate::augment::extended_box::{ExtendedBox, NUM_PASSES};
 
 /// The blur's scratch, kept from view to view.
 #[derive(Debug, Default)]
@@ -29,7 +18,7 @@ impl Blurrer {
     /// Blurs a view of `size * size` pixels in place by a Gaussian of standard deviation `radius` pixels.
     pub(super) fn blur(&mut self, view: &mut [u8], size: usize, radius: f32) {
         let kernel = ExtendedBox::of_gaussian(radius);
-        if kernel.edge == 0 && kernel.radius == 0 {
+        if kernel.is_one_pixel() {
             return;
         }
         self.view.resize(view.len(), 0);
@@ -41,37 +30,6 @@ impl Blurrer {
         }
         let (blurred, rest) = (from, to);
         rest.copy_from_slice(blurred);
-    }
-}
-
-impl ExtendedBox {
-    /// Formulas 7, 11 and 14 of the paper, in Pillow's single precision.
-    fn of_gaussian(radius: f32) -> Self {
-        let variance = radius * radius / NUM_PASSES as f32;
-        let length = (12.0 * f64::from(variance) + 1.0).sqrt() as f32;
-        let whole = ((f64::from(length) - 1.0) / 2.0).floor() as f32;
-        let part = (2.0 * whole + 1.0) * (whole * (whole + 1.0) - 3.0 * variance)
-            / (6.0 * (variance - (whole + 1.0) * (whole + 1.0)));
-        Self::of_radius(whole + part)
-    }
-
-    fn of_radius(radius: f32) -> Self {
-        let whole = radius as u32;
-        let inner = ((1 << FRACTION_BITS) as f32 / (radius * 2.0 + 1.0)) as u32;
-        Self {
-            radius: whole as usize,
-            inner,
-            edge: (1u32 << FRACTION_BITS).wrapping_sub((2 * whole + 1).wrapping_mul(inner)) / 2,
-        }
-    }
-
-    /// Pillow's weighted sum, rounded.
-    #[inline(always)]
-    fn weigh(self, inside: u32, outside: u32) -> u8 {
-        let sum = inside
-            .wrapping_mul(self.inner)
-            .wrapping_add(outside.wrapping_mul(self.edge));
-        (sum.wrapping_add(HALF) >> FRACTION_BITS) as u8
     }
 }
 

@@ -73,8 +73,7 @@ impl Sweep {
                 factor: jitter.saturation,
             }),
             JitterOp::Hue => {
-                if let Some(turns) = jitter.hue {
-                    let by = hue::shift(turns);
+                if let Some(by) = jitter.hue_shift() {
                     self.push(PixelOp::ShiftHue { by });
                 }
             }

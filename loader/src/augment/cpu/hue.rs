@@ -5,11 +5,6 @@
 
 use super::pixels::{LANES, Pixels, truncated};
 
-/// The shift in 256ths of the 8-bit hue: `turns * 255` truncated, modulo 256.
-pub(super) fn shift(turns: f32) -> u8 {
-    (f64::from(turns) * 255.0) as i32 as u8
-}
-
 /// Shifts the hue of every pixel.
 #[inline(always)]
 pub(super) fn rotate(pixels: &mut Pixels, by: u8) {
@@ -173,13 +168,5 @@ mod tests {
         for hsv in every_triple() {
             assert_eq!(rgb_of_hsv(hsv), rgb_by_pillow(hsv), "{hsv:?}");
         }
-    }
-
-    #[test]
-    fn negative_shifts_wrap_around() {
-        assert_eq!(
-            [shift(0.5), shift(0.1), shift(-0.1), shift(-0.5)],
-            [127, 25, 231, 129]
-        );
     }
 }

@@ -8,7 +8,6 @@ mod color;
 mod hue;
 mod pixels;
 mod resize;
-mod taps;
 mod transpose;
 
 use super::params::ViewParams;
@@ -34,7 +33,9 @@ impl CpuAugmenter {
     /// # Panics
     /// If `out` has another length, or if `params` were not drawn for an image of this size and a view of `size` pixels.
     pub fn apply(&mut self, image: &RgbImage, params: &ViewParams, size: u32, out: &mut [u8]) {
-        check(image, params, size, out);
+        let bytes = size as usize * size as usize * 3;
+        assert_eq!(out.len(), bytes, "the view needs {bytes} bytes");
+        params.check(image.width(), image.height(), size);
         self.resizer.resize(image, params, size, out);
         color::apply(out, params);
         if let Some(radius) = params.blur {
@@ -44,30 +45,6 @@ impl CpuAugmenter {
             color::solarize(out);
         }
     }
-}
-
-fn check(image: &RgbImage, params: &ViewParams, size: u32, out: &[u8]) {
-    let bytes = size as usize * size as usize * 3;
-    assert!(
-        size > 0 && out.len() == bytes,
-        "the view needs {bytes} bytes"
-    );
-    let within = |start: u32, len: u32, limit: u32| {
-        len > 0 && start.checked_add(len).is_some_and(|end| end <= limit)
-    };
-    let crop = params.crop;
-    let (width, height) = (image.width(), image.height());
-    let fits = within(crop.left, crop.width, width) && within(crop.top, crop.height, height);
-    assert!(
-        fits,
-        "{crop:?} is not in an image of {width} x {height} pixels"
-    );
-    let ((width, height), (left, top)) = (params.resized, params.window);
-    let fits = within(left, size, width) && within(top, size, height);
-    assert!(
-        fits,
-        "{size} pixels at ({left}, {top}) are not in {width} x {height} pixels"
-    );
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 
 use multiversion::multiversion;
 
-use super::taps::{Taps, WEIGHT_BITS};
 use super::transpose::{GROUP, TILE_ROWS, columns_to_rows, rows_to_columns};
 use crate::augment::params::{Rect, ViewParams};
+use crate::augment::taps::{Taps, WEIGHT_BITS};
 use image_decode::RgbImage;
 
 /// Bytes that the pass along columns sums at a time.
@@ -53,7 +53,7 @@ impl Resizer {
         self.horizontal.prepare(crop.width, width, left, size);
         self.vertical.prepare(crop.height, height, top, size);
         let rows = Rows::of_crop(image, crop);
-        if rows_go_first(crop, (width, height)) {
+        if params.rows_go_first() {
             self.rows_then_columns(rows, params.flip, size as usize, out);
         } else {
             self.columns_then_rows(rows, params.flip, size as usize, out);
@@ -94,13 +94,6 @@ impl Resizer {
             out,
         );
     }
-}
-
-/// Pillow 13 starts along the columns where the height shrinks by more than twice what the width does.
-fn rows_go_first(crop: Rect, (width, height): (u32, u32)) -> bool {
-    let lost_rows = i64::from(crop.height) - i64::from(height);
-    let lost_columns = i64::from(crop.width) - i64::from(width);
-    !(lost_rows > 0 && lost_rows > 2 * lost_columns)
 }
 
 impl<'a> Rows<'a> {

@@ -1,7 +1,9 @@
 //! The weights of a bicubic resize along one axis, as Pillow rounds them.
 //!
 //! Source: Pillow's `Resample.c`: Keys' cubic with a = -0.5, widened by the scale when shrinking, normalised in doubles, then
-//! rounded to fixed point. Reading and summing pixels is the business of [`resize`](super::resize).
+//! rounded to fixed point. Reading and summing pixels is the business of those who apply views.
+
+use std::ops::Range;
 
 /// Fraction bits of a weight: 32 less 8 for a pixel less 2 for sums outside 0..=1.
 pub(super) const WEIGHT_BITS: u32 = 22;
@@ -30,7 +32,7 @@ impl Taps {
         let scale = f64::from(in_size) / f64::from(out_size);
         for position in start..start + num {
             let centre = (f64::from(position) + 0.5) * scale;
-            self.push(centre, scale.max(1.0), in_size as usize);
+            self.push(centre, scale.max(1.0), inputs(position, in_size, out_size));
         }
     }
 
@@ -46,30 +48,38 @@ impl Taps {
     }
 
     /// The input positions that any output position needs.
-    pub(super) fn input(&self) -> std::ops::Range<usize> {
+    pub(super) fn input(&self) -> Range<usize> {
         let first = self.spans.first().map_or(0, |span| span.first);
         let last = self.spans.last().map_or(0, |span| span.first + span.num);
         first..last
     }
 
-    fn push(&mut self, centre: f64, filter_scale: f64, in_size: usize) {
-        let support = 2.0 * filter_scale;
-        let first = (centre - support + 0.5).max(0.0) as usize;
-        let end = ((centre + support + 0.5) as usize).min(in_size);
+    fn push(&mut self, centre: f64, filter_scale: f64, inputs: Range<usize>) {
         let inverse_scale = 1.0 / filter_scale;
         self.scratch.clear();
         self.scratch.extend(
-            (first..end).map(|position| bicubic((position as f64 - centre + 0.5) * inverse_scale)),
+            inputs
+                .clone()
+                .map(|position| bicubic((position as f64 - centre + 0.5) * inverse_scale)),
         );
         let sum: f64 = self.scratch.iter().sum();
         self.spans.push(Span {
-            first,
+            first: inputs.start,
             weights: self.weights.len(),
-            num: end - first,
+            num: inputs.len(),
         });
         let normalised = self.scratch.iter().map(|weight| fixed_point(weight / sum));
         self.weights.extend(normalised);
     }
+}
+
+/// The input positions that count for an output position of a resize from `in_size` to `out_size` positions.
+pub(super) fn inputs(position: u32, in_size: u32, out_size: u32) -> Range<usize> {
+    let scale = f64::from(in_size) / f64::from(out_size);
+    let centre = (f64::from(position) + 0.5) * scale;
+    let support = 2.0 * scale.max(1.0);
+    let first = (centre - support + 0.5).max(0.0) as usize;
+    first..((centre + support + 0.5) as usize).min(in_size as usize)
 }
 
 /// Keys' cubic convolution kernel with a = -0.5.
