@@ -12,6 +12,8 @@ use crate::world::World;
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 const BATCH_NORM_EPS: f64 = 1e-5;
 const LAYER_NORM_EPS: f64 = 1e-6;
+/// From here on a linear layer on the CPU is quicker as a convolution.
+const MANY_ROWS: i64 = 1024;
 
 /// A square convolution without bias; padding keeps the size at stride 1.
 #[derive(Debug)]
@@ -253,9 +255,30 @@ impl Linear {
         Tensor::randn([outputs, inputs], (Kind::Float, device)) * 0.01
     }
 
-    /// `[n, in]` to `[n, out]`.
+    /// `[.., in]` to `[.., out]`.
     pub fn forward(&self, x_nd: &Tensor) -> Tensor {
         let kind = x_nd.kind();
-        x_nd.linear(&self.weight.to_kind(kind), Some(&self.bias.to_kind(kind)))
+        let (weight, bias) = (self.weight.to_kind(kind), self.bias.to_kind(kind));
+        let num_rows = x_nd.numel() as i64 / weight.size()[1];
+        let is_single_on_cpu = (kind, x_nd.device()) == (Kind::Float, Device::Cpu);
+        if is_single_on_cpu && num_rows >= MANY_ROWS {
+            pointwise(x_nd, &weight, &bias)
+        } else {
+            x_nd.linear(&weight, Some(&bias))
+        }
     }
+}
+
+/// The same as a convolution of one pixel over an image of one line, since libtorch's convolutions (oneDNN) share many rows better among
+/// threads than its products of matrices (MKL): a tenth of a transformer's time on two cores of an AMD EPYC.
+fn pointwise(x_nd: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
+    let [outputs, inputs] = weight.size()[..] else {
+        unreachable!("a weight is a matrix");
+    };
+    let mut shape = x_nd.size();
+    *shape.last_mut().expect("rows") = outputs;
+    let x_nchw = x_nd.reshape([1, 1, -1, inputs]).permute([0, 3, 1, 2]);
+    let weight = weight.view([outputs, inputs, 1, 1]);
+    let y_nchw = x_nchw.conv2d(&weight, Some(bias), 1, 0, 1, 1);
+    y_nchw.permute([0, 2, 3, 1]).reshape(shape)
 }
