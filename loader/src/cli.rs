@@ -64,6 +64,9 @@ pub struct ServeArgs {
     /// Stop when standard input ends. A program that starts the daemon with a pipe there takes it along when it ends.
     #[arg(long)]
     pub until_stdin_closes: bool,
+    /// Stop when the last one who is connected leaves, or if nobody comes within a minute. Programs that share the daemon they start use it.
+    #[arg(long)]
+    pub until_unused: bool,
 }
 
 /// Arguments of `loader status`.

@@ -26,6 +26,8 @@ pub struct ServeConfig {
     pub allow_damaged: bool,
     /// Stop when standard input ends.
     pub until_stdin_closes: bool,
+    /// Stop when the last user leaves.
+    pub until_unused: bool,
 }
 
 /// Every rule that the arguments break.
@@ -67,6 +69,7 @@ impl ServeConfig {
             max_bad_fraction: args.max_bad_fraction,
             allow_damaged: args.allow_damaged,
             until_stdin_closes: args.until_stdin_closes,
+            until_unused: args.until_unused,
         })
     }
 }
@@ -103,6 +106,7 @@ mod tests {
             max_bad_fraction: 0.001,
             allow_damaged: false,
             until_stdin_closes: false,
+            until_unused: false,
         }
     }
 

@@ -47,7 +47,14 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
         .on_signals()
         .map_err(IpcError::no_thread("signals"))?;
     let owner = format!("pid {} serving {}", std::process::id(), config.shown_data());
-    let listener = Listener::bind(&config.socket, &owner)?;
+    let listener = match Listener::bind(&config.socket, &owner) {
+        // Whoever started this one is served by the other.
+        Err(error @ IpcError::SocketInUse { .. }) if config.until_unused => {
+            tracing::info!("not needed: {error}");
+            return Ok(());
+        }
+        bound => bound?,
+    };
     listener.host_channels();
     if listener.removed_stale() {
         tracing::info!(

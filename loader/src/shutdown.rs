@@ -101,6 +101,11 @@ impl Stop {
         Stop::Asked(Reason::new(ErrorKind::PeerLost, what, "", remedy))
     }
 
+    /// Nobody is left to serve.
+    pub fn unused() -> Stop {
+        Stop::asked_by("the end of its last user")
+    }
+
     /// The words.
     pub fn reason(&self) -> &Reason {
         match self {
