@@ -128,6 +128,11 @@ class Batches:
         """Batches of this rank per epoch."""
         return self._stream.steps_per_epoch
 
+    @property
+    def num_slots(self) -> int:
+        """Slots of the ring, each the memory of one batch."""
+        return self._stream.num_slots
+
     def _after(self, batch: _native.Batch) -> Cursor:
         if batch.step + 1 == self.steps_per_epoch:
             return Cursor(batch.epoch + 1, 0)
