@@ -136,19 +136,11 @@ impl ViewParams {
 
 #[pymethods]
 impl ViewParams {
-    fn __repr__(&self) -> String {
-        let ViewParams {
-            crop,
-            flip,
-            jitter,
-            grey,
-            blur,
-            solarize,
-            ..
-        } = self;
-        format!(
-            "ViewParams(crop={crop:?}, flip={flip}, jitter={jitter:?}, grey={grey}, blur={blur:?}, solarize={solarize})"
-        )
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let told = ["crop", "flip", "jitter", "grey", "blur", "solarize"];
+        let told = told.map(|name| Ok(format!("{name}={}", slf.getattr(name)?.repr()?)));
+        let told: PyResult<Vec<String>> = told.into_iter().collect();
+        Ok(format!("ViewParams({})", told?.join(", ")))
     }
 }
 
