@@ -1,4 +1,4 @@
-"""The smallest complete self-supervised training: SimCLR on any folder of images, measured by nearest neighbours. Needs torch and this package.
+"""The smallest complete self-supervised training: SimCLR's loss on any folder of images, measured by nearest neighbours. Needs torch and this package.
 
     python train_ssl.py IMAGES [EPOCHS]      # IMAGES/{train,val}/CLASS/*.jpg, or a folder that was packed
 """
@@ -28,7 +28,7 @@ class Network(nn.Module):
         super().__init__()
         widths = [3, 32, 64, 128, 256, 256]
         self.backbone = nn.Sequential(*map(stage, widths, widths[1:]), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, DIM))
+        self.head = nn.Sequential(nn.Linear(256, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, DIM))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return F.normalize(self.head(self.backbone(images)))
@@ -39,7 +39,7 @@ def normalised(view_nhwc: torch.Tensor) -> torch.Tensor:
     return view_nhwc.to(DEVICE).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def contrast(first: torch.Tensor, second: torch.Tensor, temperature: float = 0.2) -> torch.Tensor:
+def contrast(first: torch.Tensor, second: torch.Tensor, temperature: float = 0.1) -> torch.Tensor:
     """SimCLR's loss: each view among all views of the batch must find the other view of its image."""
     both = torch.cat([first, second])
     similar = both @ both.T / temperature
@@ -75,9 +75,9 @@ def main(images: str, epochs: int) -> None:
     loader = Loader(images if is_packed else Loader.pack(images))
     torch.manual_seed(0)
     network = Network().to(DEVICE)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-4)
     print(f"random network: {accuracy(loader, network):.1%}")
-    with loader.subscribe("train", BATCH, views.simclr().with_sizes(SIZE), epochs=epochs) as batches:
+    with loader.subscribe("train", BATCH, views.moco().with_sizes(SIZE), epochs=epochs) as batches:
         for batch in batches:
             first, second = batch.views[0].torch()
             loss = contrast(network(normalised(first)), network(normalised(second)))

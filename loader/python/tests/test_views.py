@@ -1,16 +1,22 @@
 """Recipes as data."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from sslight_loader import RecipeError, views
+from sslight_loader import RecipeError, _native, views
 
 
 @pytest.mark.parametrize(
     ("recipe", "groups"),
     [
         (views.sslight, [(2, 224), (6, 128)]),
+        (views.dino, [(2, 224), (8, 96)]),
+        (views.swav, [(2, 224), (6, 96)]),
+        (views.moco, [(2, 224)]),
+        (views.simclr, [(2, 224)]),
+        (views.supervised, [(1, 224)]),
         (views.val, [(1, 224)]),
     ],
 )
@@ -36,3 +42,11 @@ def test_every_broken_rule_is_named_at_once():
     bad = views.View(size=0, crop=views.RandomResizedCrop((0.9, 0.1)), flip=2.0)
     with pytest.raises(RecipeError, match="size 0.*flip probability 2.*scale 0.9"):
         views.Recipe((bad,)).check()
+
+
+@pytest.mark.parametrize("name", ["sslight", "val"])
+def test_a_recipe_is_that_of_the_same_name_of_other_clients(name):
+    def rounded(recipe):
+        return json.loads(recipe, parse_float=lambda number: round(float(number), 6))
+
+    assert rounded(getattr(views, name)().to_json()) == rounded(_native.named_recipe(name))
