@@ -62,11 +62,6 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
             config.socket.display()
         );
     }
-    if config.until_stdin_closes {
-        shutdown
-            .on_stdin_closed()
-            .map_err(IpcError::no_thread("standard input"))?;
-    }
     announce(&config, &shards)?;
     let daemon = Daemon::new(config, shards, shutdown).map_err(IpcError::no_thread("a worker"))?;
     let stop = daemon
