@@ -94,6 +94,11 @@ fn the_trainer_builds_no_decoder_and_nobody_else_libtorch() {
             "image-decode",
             vec!["tch", "shard-format", "loader-ipc", "tar", "clap"],
         ),
+        (
+            "loader-client",
+            vec!["tch", "loader", "shard-format", "clap", "tracing"],
+        ),
+        ("loader-python", vec!["tch", "torch-sys", "trainer"]),
         ("signals", vec!["clap", "tracing", "rustix"]),
     ];
     for (package, names) in forbidden {

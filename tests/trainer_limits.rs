@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::process::Resource;
 
 use crate::harness::{
-    Finished, losses, packed, run, start, start_with, text, tiny_trainer, trainer_after, until,
+    Finished, losses, packed, start, tiny_trainer, trainer_after, until,
 };
 
 fn assert_told(ended: &Finished, code: i32, words: &[&str]) {
@@ -81,31 +81,4 @@ fn too_few_threads_are_told() {
     let args = tiny_trainer(Path::new("/nonexistent"), &out, &[]);
     let ended = trainer_after(&prelude, &args).finish();
     assert_told(&ended, 4, &["too few threads", "ulimit -u"]);
-}
-
-#[test]
-fn a_folder_for_temporary_files_is_named_where_it_is_missing_and_long_where_it_is_not() {
-    let dir = tempfile::tempdir().unwrap();
-    let shards = packed(dir.path(), 4, 8, 32);
-    let out = dir.path().join("run");
-    let more = ["TRAIN.MAX_STEPS", "2"];
-    let args = tiny_trainer(&shards, &out, &more);
-    let with = |tmp: &Path| start_with("trainer", &args, &[("TMPDIR", tmp)]).finish();
-    let missing = dir.path().join("missing");
-    assert_told(&with(&missing), 2, &["TMPDIR", text(&missing)]);
-    assert!(!missing.exists());
-
-    let of_length = |len: usize| {
-        let tmp = dir
-            .path()
-            .join("x".repeat(len - 1 - text(dir.path()).len()));
-        fs::create_dir(&tmp).unwrap();
-        tmp
-    };
-    let longer = of_length(100);
-    assert_told(&with(&longer), 2, &["TMPDIR", text(&longer), "100 bytes"]);
-    let ended = with(&of_length(80));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let done = run("trainer", &[&args[..], &["--resume"]].concat());
-    assert_eq!(done.code, Some(0), "{}", done.stderr);
 }

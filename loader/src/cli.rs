@@ -61,9 +61,9 @@ pub struct ServeArgs {
     /// epochs are shorter than with the whole set, and in another order.
     #[arg(long)]
     pub allow_damaged: bool,
-    /// Stop when standard input ends. A program that starts the daemon with a pipe there takes it along when it ends.
+    /// Stop when the last one who is connected leaves, or if nobody comes within a minute. Programs that share the daemon they start use it.
     #[arg(long)]
-    pub until_stdin_closes: bool,
+    pub until_unused: bool,
 }
 
 /// Arguments of `loader status`.

@@ -24,8 +24,8 @@ pub struct ServeConfig {
     pub max_bad_fraction: f64,
     /// Serve what is whole of shards that were cut short.
     pub allow_damaged: bool,
-    /// Stop when standard input ends.
-    pub until_stdin_closes: bool,
+    /// Stop when the last user leaves.
+    pub until_unused: bool,
 }
 
 /// Every rule that the arguments break.
@@ -66,7 +66,7 @@ impl ServeConfig {
             pixel_limit: args.max_pixels,
             max_bad_fraction: args.max_bad_fraction,
             allow_damaged: args.allow_damaged,
-            until_stdin_closes: args.until_stdin_closes,
+            until_unused: args.until_unused,
         })
     }
 }
@@ -102,7 +102,7 @@ mod tests {
             max_pixels: 1000,
             max_bad_fraction: 0.001,
             allow_damaged: false,
-            until_stdin_closes: false,
+            until_unused: false,
         }
     }
 

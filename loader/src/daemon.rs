@@ -21,6 +21,7 @@ use crate::pipeline::cpu::Pool;
 use crate::shutdown::{Shutdown, Stop};
 use crate::source::Shards;
 use crate::stream::{Services, Stream};
+use crate::users::{User, Users};
 
 /// How long subscribers may take to leave once the daemon stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,12 +29,16 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, so that running out of descriptors does not burn a core.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// How long a daemon that ends with its last user waits for the first one.
+const FIRST_USER_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Everything the daemon's threads share.
 #[derive(Debug)]
 pub struct Daemon {
     config: ServeConfig,
     services: Services,
     started: Instant,
+    users: Arc<Users>,
     streams: Mutex<BTreeMap<u64, Arc<Stream>>>,
     stream_left: Condvar,
     last_stream_id: AtomicU64,
@@ -45,6 +50,7 @@ impl Daemon {
     /// # Errors
     /// When threads cannot be had.
     pub fn new(config: ServeConfig, shards: Shards, shutdown: Shutdown) -> io::Result<Arc<Daemon>> {
+        let users = Users::new(config.until_unused.then(|| shutdown.clone()));
         let services = Services {
             shards,
             engine: Arc::new(Pool::start(config.num_workers, config.pixel_limit)?),
@@ -56,6 +62,7 @@ impl Daemon {
             config,
             services,
             started: Instant::now(),
+            users,
             streams: Mutex::default(),
             stream_left: Condvar::new(),
             last_stream_id: AtomicU64::new(0),
@@ -72,8 +79,7 @@ impl Daemon {
         let accepting = thread::Builder::new()
             .name("accept".into())
             .spawn(move || daemon.accept_all(&door))?;
-        // The sender lives in `self.services.shutdown`, so this only ever returns because somebody pulled it.
-        let _ = woken.recv();
+        self.wait(woken);
         let stop = self
             .services
             .shutdown
@@ -87,6 +93,14 @@ impl Daemon {
         drop(listener);
         self.drain(&stop);
         Ok(stop)
+    }
+
+    /// The sender lives in `self.services.shutdown`, so this only ever returns because somebody pulled it.
+    fn wait(&self, woken: &Receiver<()>) {
+        if woken.recv_timeout(FIRST_USER_TIMEOUT).is_err() {
+            self.users.end_if_unused();
+            let _ = woken.recv();
+        }
     }
 
     /// How the daemon and its streams are doing.
@@ -123,11 +137,14 @@ impl Daemon {
                     continue;
                 }
             };
+            let Some(user) = self.users.enter() else {
+                break;
+            };
             let daemon = Arc::clone(&self);
             let (hand_over, handed) = mpsc::channel();
             let greeting = thread::Builder::new()
                 .name("connection".into())
-                .spawn(move || handed.recv().map(|accepted| daemon.greet(accepted)));
+                .spawn(move || handed.recv().map(|accepted| daemon.greet(accepted, user)));
             match greeting.map_err(IpcError::no_thread("a subscriber")) {
                 // The thread waits for just this.
                 Ok(_) => drop(hand_over.send(accepted)),
@@ -139,7 +156,7 @@ impl Daemon {
         }
     }
 
-    fn greet(self: Arc<Daemon>, accepted: std::os::unix::net::UnixStream) {
+    fn greet(self: Arc<Daemon>, accepted: std::os::unix::net::UnixStream, _user: User) {
         match Listener::greet(accepted) {
             Ok(connection) => self.attend(&connection),
             Err(error) => tracing::warn!("a connection was turned away: {error}"),

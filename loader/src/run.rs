@@ -63,18 +63,20 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
         .on_signals()
         .map_err(IpcError::no_thread("signals"))?;
     let owner = format!("pid {} serving {}", process::id(), config.shown_data());
-    let listener = Listener::bind(&config.socket, &owner)?;
+    let listener = match Listener::bind(&config.socket, &owner) {
+        // Whoever started this one is served by the other.
+        Err(error @ IpcError::SocketInUse { .. }) if config.until_unused => {
+            tracing::info!("not needed: {error}");
+            return Ok(());
+        }
+        bound => bound?,
+    };
     listener.host_channels();
     if listener.removed_stale() {
         tracing::info!(
             "removed the socket of a dead loader: {}",
             config.socket.display()
         );
-    }
-    if config.until_stdin_closes {
-        shutdown
-            .on_stdin_closed()
-            .map_err(IpcError::no_thread("standard input"))?;
     }
     announce(&config, &shards)?;
     let daemon = Daemon::new(config, shards, shutdown).map_err(IpcError::no_thread("a worker"))?;

@@ -1,8 +1,7 @@
 //! One place that says whether the daemon should stop, and why.
 //!
-//! Signals, a closed standard input, and a spent failure budget all come here; the first reason counts.
+//! Signals, the last user's end, and a spent failure budget all come here; the first reason counts.
 
-use std::io::Read;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -78,20 +77,6 @@ impl Shutdown {
             })?;
         Ok(())
     }
-
-    /// Stops when standard input ends, so that a daemon dies with the process that started it.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub fn on_stdin_closed(&self) -> std::io::Result<()> {
-        let shutdown = self.clone();
-        thread::Builder::new().name("stdin".into()).spawn(move || {
-            let mut ignored = [0; 64];
-            while matches!(std::io::stdin().read(&mut ignored), Ok(read) if read > 0) {}
-            shutdown.trigger(Stop::asked_by("the end of standard input"));
-        })?;
-        Ok(())
-    }
 }
 
 impl Stop {
@@ -99,6 +84,11 @@ impl Stop {
         let what = format!("the loader was stopped by {whose}");
         let remedy = "start it again, then resume";
         Stop::Asked(Reason::new(ErrorKind::PeerLost, what, "", remedy))
+    }
+
+    /// Nobody is left to serve.
+    pub fn unused() -> Stop {
+        Stop::asked_by("the end of its last user")
     }
 
     /// The words.

@@ -33,7 +33,6 @@ pub mod model;
 pub mod non_finite;
 pub mod optim;
 pub mod output;
-pub mod own_socket;
 pub mod phases;
 pub mod pretrained;
 pub mod probe;

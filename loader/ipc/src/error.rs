@@ -40,6 +40,11 @@ pub enum IpcError {
         /// What it sent or did instead.
         what: String,
     },
+    /// The peer hung up before it was known what it is; one that is just ending does.
+    HungUp {
+        /// What was said last.
+        what: String,
+    },
     /// The daemon refused the subscription.
     Refused(Reason),
     /// The daemon ended the stream on purpose.
@@ -114,7 +119,9 @@ impl IpcError {
             | IpcError::SharedMemory { .. }
             | IpcError::NoThread { .. }
             | IpcError::Io { .. } => ErrorKind::Resources,
-            IpcError::NoDaemon { .. } | IpcError::PeerGone { .. } => ErrorKind::PeerLost,
+            IpcError::NoDaemon { .. } | IpcError::HungUp { .. } | IpcError::PeerGone { .. } => {
+                ErrorKind::PeerLost
+            }
             IpcError::TimedOut { .. } | IpcError::Corrupt { .. } => ErrorKind::PeerLost,
         }
     }
@@ -139,6 +146,7 @@ impl IpcError {
             IpcError::NotAPeer { what } => {
                 format!("the peer is not a sslight loader or subscriber: {what}")
             }
+            IpcError::HungUp { what } => what.clone(),
             IpcError::PeerGone { pid, .. } => format!("the loader (pid {pid}) is gone"),
             IpcError::TimedOut { pid, waited_ms, .. } => {
                 format!("no batch within {waited_ms} ms although the loader (pid {pid}) is alive")
@@ -187,6 +195,7 @@ impl IpcError {
             IpcError::SocketInUse { .. } => "subscribe to it, stop it, or choose another socket",
             IpcError::Version { .. } => "use binaries of one release",
             IpcError::NotAPeer { .. } => "check the socket path",
+            IpcError::HungUp { .. } => "try again, or check the socket path",
             IpcError::PeerGone { .. } => "restart it, then resume",
             IpcError::TimedOut { .. } => "ask it for its status",
             IpcError::Corrupt { .. } => "report this with both versions",

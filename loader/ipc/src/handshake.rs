@@ -242,8 +242,11 @@ fn set_timeouts(stream: &UnixStream, timeout: Duration) -> Result<(), IpcError> 
 }
 
 fn broken(error: io::Error) -> IpcError {
-    IpcError::NotAPeer {
-        what: format!("the handshake broke off: {error}"),
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    let what = format!("the handshake broke off: {error}");
+    match error.kind() {
+        BrokenPipe | ConnectionReset | UnexpectedEof => IpcError::HungUp { what },
+        _ => IpcError::NotAPeer { what },
     }
 }
 

@@ -1,0 +1,304 @@
+//! A stream of batches.
+//!
+//! The rule for arrays that are kept: when a batch is asked for, the one before it is past, and none of its arrays can be looked into any more.
+//! What was already handed out of them (a NumPy array, a tensor) keeps the slot, since the variables of a loop live until their next
+//! assignment; but it must be gone when the batch after next is asked for. So at most two slots are ever held, and no stream waits for a slot
+//! that its own user holds.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use loader_ipc::{
+    Client, ErrorKind, IpcError, Lease, Recipe, StreamInfo, Subscriber, Subscription,
+};
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+
+use crate::batch::Batch;
+use crate::data_set;
+use crate::errors;
+use crate::memory::{Held, Slot};
+
+/// How long the interpreter may wait to hear of Ctrl-C.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// A subscription.
+#[pyclass(frozen, module = "sslight_loader._native")]
+pub(crate) struct Stream {
+    state: Mutex<State>,
+    is_closed: AtomicBool,
+    pid: u32,
+    timeout: Duration,
+    is_copy: bool,
+    info: StreamInfo,
+}
+
+struct State {
+    subscriber: Option<Subscriber>,
+    /// The batch that was handed out last.
+    current: Option<Arc<Slot>>,
+    /// What is kept of the one before it.
+    kept: Weak<Held>,
+}
+
+#[pymethods]
+impl Stream {
+    /// Subscribes at `socket` with `subscription`, JSON.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        socket: &str,
+        subscription: &str,
+        data: Vec<String>,
+        timeout: f64,
+        copy: bool,
+    ) -> PyResult<Stream> {
+        let subscription = parse(subscription)?;
+        let timeout = seconds(timeout)?;
+        let subscribed =
+            py.detach(|| Client::connect(Path::new(socket), timeout)?.subscribe(&subscription));
+        let subscriber = subscribed.map_err(|error| refused(error, &subscription, &data))?;
+        let info = subscriber.info().clone();
+        let state = State {
+            subscriber: Some(subscriber),
+            current: None,
+            kept: Weak::new(),
+        };
+        Ok(Stream {
+            state: Mutex::new(state),
+            is_closed: AtomicBool::new(false),
+            pid: std::process::id(),
+            timeout,
+            is_copy: copy,
+            info,
+        })
+    }
+
+    /// The next batch; `None` after the last.
+    fn next(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        self.check_open()?;
+        let mut state = self.state(py);
+        state.end_current(py)?;
+        let Some(lease) = self.receive(py, &mut state)? else {
+            return Ok(None);
+        };
+        let (batch, slot) = Batch::new(py, lease, self.is_copy)?;
+        state.current = slot;
+        Ok(Some(batch))
+    }
+
+    /// Ends the stream; who waits for a batch meanwhile is told.
+    fn close(&self, py: Python<'_>) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        if self.pid != std::process::id() {
+            return;
+        }
+        let mut state = self.state(py);
+        if let Some(slot) = state.current.take() {
+            drop(slot.end());
+        }
+        let subscriber = state.subscriber.take();
+        drop(state);
+        py.detach(|| drop(subscriber));
+    }
+
+    /// In a forked child: lets go of the sockets, so that the daemon sees the parent's end.
+    fn forget(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        // Where another thread of the parent held it nothing can be done.
+        if let Ok(mut state) = self.state.try_lock() {
+            drop(state.subscriber.take());
+        }
+    }
+
+    /// Samples in an epoch, those left out at its end included.
+    #[getter]
+    fn num_samples(&self) -> u64 {
+        self.info.num_samples
+    }
+
+    /// Batches of the whole stream.
+    #[getter]
+    fn num_batches(&self) -> u64 {
+        self.info.num_batches
+    }
+
+    /// Batches per epoch.
+    #[getter]
+    fn steps_per_epoch(&self) -> u64 {
+        self.info.steps_per_epoch
+    }
+
+    /// Names of the classes by label.
+    #[getter]
+    fn classes(&self) -> Vec<String> {
+        self.info.classes.clone()
+    }
+
+    /// Slots of the ring.
+    #[getter]
+    fn num_slots(&self) -> u32 {
+        self.info.geometry.num_slots
+    }
+
+    /// Process id of the daemon.
+    #[getter]
+    fn loader_pid(&self) -> i32 {
+        self.info.pid
+    }
+}
+
+impl Stream {
+    fn state(&self, py: Python<'_>) -> MutexGuard<'_, State> {
+        let locked = self.state.lock_py_attached(py);
+        locked.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_open(&self) -> PyResult<()> {
+        if self.pid != std::process::id() {
+            let what = format!(
+                "this stream belongs to process {}, which forked this one",
+                self.pid
+            );
+            let remedy = "subscribe again here";
+            return Err(errors::ForkedError::new_err((what, String::new(), remedy)));
+        }
+        match self.is_closed.load(Ordering::Relaxed) {
+            true => Err(closed()),
+            false => Ok(()),
+        }
+    }
+
+    fn receive(&self, py: Python<'_>, state: &mut State) -> PyResult<Option<Lease>> {
+        let subscriber = state.subscriber.as_mut().ok_or_else(closed)?;
+        let start = Instant::now();
+        loop {
+            let left = self.timeout.saturating_sub(start.elapsed());
+            match py.detach(|| subscriber.receive(left.min(SLICE))) {
+                Err(IpcError::TimedOut {
+                    pid, epoch, step, ..
+                }) => {
+                    py.check_signals()?;
+                    self.check_open()?;
+                    if start.elapsed() >= self.timeout {
+                        let waited_ms = self.timeout.as_millis();
+                        let error = IpcError::TimedOut {
+                            pid,
+                            waited_ms,
+                            epoch,
+                            step,
+                        };
+                        return Err(errors::ipc(&error));
+                    }
+                }
+                received => return received.map_err(|error| errors::ipc(&error)),
+            }
+        }
+    }
+}
+
+impl State {
+    /// The batch that was handed out last is past; what is kept of the one before it is too much.
+    fn end_current(&mut self, py: Python<'_>) -> PyResult<()> {
+        if self.kept.strong_count() > 0 {
+            // It may be in a circle, such as that of an exception and its frame.
+            py.import("gc")?.call_method0("collect")?;
+        }
+        if let Some(held) = self.kept.upgrade() {
+            return Err(kept(held.lease()));
+        }
+        let held = self.current.take().and_then(|slot| slot.end());
+        self.kept = held.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        Ok(())
+    }
+}
+
+fn kept(lease: &Lease) -> PyErr {
+    let what = "an array is kept past its batch, whose slot of the ring it holds".to_owned();
+    let place = format!("epoch {}, step {}", lease.epoch(), lease.step());
+    let remedy = "copy what you keep (numpy.array(x), x.clone()), or subscribe with copy=True";
+    errors::ArrayKeptError::new_err((what, place, remedy))
+}
+
+fn closed() -> PyErr {
+    errors::StreamClosedError::new_err(("this stream is closed", String::new(), "subscribe again"))
+}
+
+fn parse(subscription: &str) -> PyResult<Subscription> {
+    let parsed: Result<Subscription, _> = serde_json::from_str(subscription);
+    let parsed = parsed.map_err(|error| {
+        errors::UsageError::new_err((
+            format!("bad subscription: {error}"),
+            String::new(),
+            "see the types of subscribe()",
+        ))
+    })?;
+    check(&parsed.recipe)?;
+    Ok(parsed)
+}
+
+fn check(recipe: &Recipe) -> PyResult<()> {
+    match recipe.violations() {
+        broken if broken.is_empty() => Ok(()),
+        broken => {
+            let what = format!("bad recipe: {}", broken.join("; "));
+            let remedy = "see sslight_loader.views";
+            Err(errors::RecipeError::new_err((what, String::new(), remedy)))
+        }
+    }
+}
+
+/// The daemon's words, in the class for what is wrong as far as the data set tells.
+fn refused(error: IpcError, subscription: &Subscription, data: &[String]) -> PyErr {
+    let IpcError::Refused(reason) = error else {
+        return errors::ipc(&error);
+    };
+    let words = errors::words(reason.clone());
+    match data_set::judge(subscription, data) {
+        data_set::Verdict::NoSuchSplit => errors::SplitError::new_err(words),
+        data_set::Verdict::TooFewSamples if reason.kind == ErrorKind::Data => {
+            errors::BatchSizeError::new_err(words)
+        }
+        _ => errors::by_kind(reason),
+    }
+}
+
+fn seconds(timeout: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(timeout).map_err(|error| {
+        errors::UsageError::new_err((
+            format!("timeout {timeout}: {error}"),
+            String::new(),
+            "give seconds",
+        ))
+    })
+}
+
+/// Raises `RecipeError` unless `recipe`, JSON, is sound.
+#[pyfunction]
+pub(crate) fn check_recipe(recipe: &str) -> PyResult<()> {
+    let parsed: Result<Recipe, _> = serde_json::from_str(recipe);
+    let parsed = parsed.map_err(|error| {
+        errors::RecipeError::new_err((
+            format!("bad recipe: {error}"),
+            String::new(),
+            "see sslight_loader.views",
+        ))
+    })?;
+    check(&parsed)
+}
+
+/// The recipe of this name as JSON, as other programs know it.
+#[pyfunction]
+pub(crate) fn named_recipe(name: &str) -> PyResult<String> {
+    let recipe = match name {
+        "val" => Recipe::evaluation(256, 224),
+        "sslight" => Recipe::sslight(),
+        _ => {
+            let what = format!("there is no recipe called `{name}`");
+            return Err(errors::RecipeError::new_err((what, "", "")));
+        }
+    };
+    Ok(serde_json::to_string(&recipe).expect("a recipe is plain data"))
+}

@@ -1,0 +1,63 @@
+"""``python -m sslight_loader bench PATH``: how fast views reach Python."""
+
+import argparse
+import os
+import time
+
+from . import views
+from .loader import Loader
+
+_NAME = "sslight_loader bench"
+_RECIPES = {name: getattr(views, name) for name in ("sslight", "dino", "swav", "moco", "simclr", "supervised", "val")}
+
+
+def main(args: list[str]) -> int:
+    """Prints images per second and the time of a batch that is ready."""
+    parser = argparse.ArgumentParser("python -m sslight_loader bench", description=__doc__)
+    parser.add_argument("path")
+    parser.add_argument("--views", choices=_RECIPES, default="sslight")
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    asked = parser.parse_args(args)
+    with Loader(asked.path) as loader:
+        options = {"split": asked.split, "batch_size": asked.batch_size, "views": _RECIPES[asked.views](), "epochs": 1 << 20}
+        rate = images_per_s(loader, asked.seconds, **options)
+        ready_us = ready_us_per_batch(loader, **options)
+    print(f"{rate:.1f} images/s, {asked.views} views, batches of {asked.batch_size}")
+    print(f"{ready_us:.1f} us for a batch that is ready")
+    return 0
+
+
+def images_per_s(loader: Loader, seconds: float, **subscription: object) -> float:
+    """Images per second over about ``seconds``, from the second batch on."""
+    with loader.subscribe(**subscription) as batches:  # type: ignore[arg-type]
+        next(batches)
+        start, num_images = time.perf_counter(), 0
+        while (elapsed := time.perf_counter() - start) < seconds or not num_images:
+            num_images += len(next(batches))
+        return num_images / max(elapsed, time.perf_counter() - start)
+
+
+def ready_us_per_batch(loader: Loader, num_rounds: int = 20, **subscription: object) -> float:
+    """Median microseconds of ``next`` and taking the views, when the ring is full."""
+    times = []
+    with loader.subscribe(name=_NAME, **subscription) as batches:  # type: ignore[arg-type]
+        for num_taken in range(num_rounds):
+            _wait_for(loader, num_taken + batches.num_slots)
+            start = time.perf_counter()
+            batch = next(batches)
+            taken = [memoryview(view) for view in batch.views]
+            times.append(1e6 * (time.perf_counter() - start))
+            del taken
+    return sorted(times)[len(times) // 2]
+
+
+def _wait_for(loader: Loader, num_published: int) -> None:
+    def published() -> int:
+        ours = [one for one in loader.status()["subscribers"] if (one["pid"], one["name"]) == (os.getpid(), _NAME)]
+        return ours[0]["num_published"]
+
+    # The slots that we hold ourselves are two at most.
+    while published() < num_published - 2:
+        time.sleep(0.01)

@@ -1,0 +1,192 @@
+"""Recipes: which views are made of each image.
+
+A recipe is plain data. Take one that has a name and change what should differ, or write your own::
+
+    from dataclasses import replace
+    from sslight_loader import views
+
+    recipe = views.dino()
+    recipe = views.sslight().with_sizes(96, 48)
+    recipe = views.Recipe((views.View(size=160, crop=views.RandomResizedCrop(scale=(0.2, 1.0)), flip=0.5),) * 2)
+
+Consecutive views of one size come as one array ``[num_views, batch, size, size, 3]``.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from . import _native
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop:
+    """torchvision's ``RandomResizedCrop``, resized bicubically with antialiasing."""
+
+    scale: tuple[float, float]
+    """Lowest and highest fraction of the image's area."""
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Lowest and highest width / height."""
+
+
+@dataclass(frozen=True)
+class CenterCrop:
+    """The short side resized, then the centre: an evaluation."""
+
+    resize_short: int
+    """Length of the short side after the resize, in pixels."""
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """torchvision's ``ColorJitter``: factors uniform in ``[max(0, 1 - x), 1 + x]``, the hue shifted by at most ``hue`` turns."""
+
+    prob: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Pillow's ``GaussianBlur`` with a radius uniform in ``radius`` pixels."""
+
+    prob: float = 0.0
+    radius: tuple[float, float] = (0.1, 2.0)
+
+
+@dataclass(frozen=True)
+class View:
+    """One view: crop, flip, jitter, grey, blur, solarise, in this order."""
+
+    size: int
+    """Height and width in pixels."""
+    crop: RandomResizedCrop | CenterCrop
+    flip: float = 0.0
+    """Probability of a horizontal flip."""
+    jitter: Jitter = Jitter()
+    grey: float = 0.0
+    """Probability of turning grey."""
+    blur: Blur = Blur()
+    solarize: float = 0.0
+    """Probability of inverting every value of 128 or more."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The views of each image, in order."""
+
+    views: tuple[View, ...]
+
+    @property
+    def groups(self) -> list[tuple[int, int]]:
+        """Number and size of the views of each array."""
+        runs = groupby(self.views, key=lambda view: view.size)
+        return [(len(list(run)), size) for size, run in runs]
+
+    def with_sizes(self, *sizes: int) -> "Recipe":
+        """The same views at other sizes, one size for each of :attr:`groups`."""
+        groups = self.groups
+        if len(sizes) != len(groups):
+            raise ValueError(f"{len(sizes)} sizes for {len(groups)} groups of views")
+        per_view = [size for (num_views, _), size in zip(groups, sizes) for _ in range(num_views)]
+        return Recipe(tuple(_with_size(view, size) for view, size in zip(self.views, per_view)))
+
+    def check(self) -> None:
+        """Raises :class:`~sslight_loader.RecipeError`, with every rule that is broken."""
+        _native.check_recipe(self.to_json())
+
+    def to_json(self) -> str:
+        """As ``loader preview --recipe`` and the other clients read it."""
+        return json.dumps({"views": [_to_dict(view) for view in self.views]})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Recipe":
+        """Reads what :meth:`to_json`, the trainer or another client wrote."""
+        return cls(tuple(_from_dict(view) for view in json.loads(text)["views"]))
+
+
+def sslight() -> Recipe:
+    """SSLight's views for CNNs: two global views of .3-1 at 224 pixels, six local ones of .05-.3 at 128."""
+    return _multi_crop((0.3, 1.0), 6, 128, (0.05, 0.3))
+
+
+def dino() -> Recipe:
+    """The defaults of DINO's authors: two global views of .4-1 at 224 pixels, eight local ones of .05-.4 at 96."""
+    return _multi_crop((0.4, 1.0), 8, 96, (0.05, 0.4))
+
+
+def swav() -> Recipe:
+    """SwAV's views: two of .14-1 at 224 pixels, six of .05-.14 at 96, SimCLR's colours."""
+    return Recipe((_contrastive(224, (0.14, 1.0), _STRONG),) * 2 + (_contrastive(96, (0.05, 0.14), _STRONG),) * 6)
+
+
+def moco() -> Recipe:
+    """MoCo v2's two views of .2-1 at 224 pixels."""
+    return Recipe((_contrastive(224, (0.2, 1.0), Jitter(0.8, 0.4, 0.4, 0.4, 0.1)),) * 2)
+
+
+def simclr() -> Recipe:
+    """SimCLR's two views of .08-1 at 224 pixels, colours at full strength."""
+    return Recipe((_contrastive(224, (0.08, 1.0), _STRONG),) * 2)
+
+
+def supervised(size: int = 224) -> Recipe:
+    """What a classifier is trained on: one view of .08-1, flipped half of the time."""
+    return Recipe((View(size, RandomResizedCrop((0.08, 1.0)), flip=0.5),))
+
+
+def val(resize_short: int = 256, size: int = 224) -> Recipe:
+    """What a classifier is measured on: the short side resized, then the centre. Nothing is random."""
+    return Recipe((View(size, CenterCrop(resize_short)),))
+
+
+_WEAK = Jitter(0.8, 0.4, 0.4, 0.2, 0.1)
+_STRONG = Jitter(0.8, 0.8, 0.8, 0.8, 0.2)
+
+
+def _contrastive(size: int, scale: tuple[float, float], jitter: Jitter, blur: float = 0.5, solarize: float = 0.0) -> View:
+    return View(size, RandomResizedCrop(scale), 0.5, jitter, 0.2, Blur(blur), solarize)
+
+
+def _multi_crop(global_scale: tuple[float, float], num_local: int, size: int, scale: tuple[float, float]) -> Recipe:
+    """DINO's: of two global views the first is always blurred, the second seldom, and solarised now and then."""
+    first = _contrastive(224, global_scale, _WEAK, blur=1.0)
+    second = _contrastive(224, global_scale, _WEAK, blur=0.1, solarize=0.2)
+    return Recipe((first, second) + (_contrastive(size, scale, _WEAK),) * num_local)
+
+
+def _with_size(view: View, size: int) -> View:
+    crop = view.crop
+    if isinstance(crop, CenterCrop):
+        crop = CenterCrop(round(crop.resize_short * size / view.size))
+    return replace(view, size=size, crop=crop)
+
+
+def _to_dict(view: View) -> dict[str, Any]:
+    kind = "random_resized" if isinstance(view.crop, RandomResizedCrop) else "center"
+    return {
+        "size": view.size,
+        "crop": {kind: asdict(view.crop)},
+        "flip_prob": view.flip,
+        "jitter": asdict(view.jitter),
+        "grey_prob": view.grey,
+        "blur": asdict(view.blur),
+        "solarize_prob": view.solarize,
+    }
+
+
+def _from_dict(view: dict[str, Any]) -> View:
+    ((kind, crop),) = view["crop"].items()
+    pair = {key: tuple(value) if isinstance(value, list) else value for key, value in crop.items()}
+    return View(
+        size=view["size"],
+        crop=RandomResizedCrop(**pair) if kind == "random_resized" else CenterCrop(**pair),
+        flip=view["flip_prob"],
+        jitter=Jitter(**view["jitter"]),
+        grey=view["grey_prob"],
+        blur=Blur(view["blur"]["prob"], tuple(view["blur"]["radius"])),
+        solarize=view["solarize_prob"],
+    )

@@ -1,0 +1,38 @@
+"""`python -m sslight_loader`."""
+
+import re
+
+from conftest import program
+from PIL import Image
+
+
+def test_doctor_looks_at_machine_and_data(shards, images):
+    healthy = program("doctor", shards)
+    assert healthy.returncode == 0, healthy.stderr
+    assert re.search(r"ok    splits: train 60, val 60", healthy.stdout)
+    sick = program("doctor", images)
+    assert sick.returncode == 1 and "BAD   data and daemon: NotPackedError" in sick.stderr
+
+
+def test_bench_tells_rate_and_time(shards):
+    told = program("bench", shards, "--seconds", "0.2", "--batch-size", "4", "--views", "val")
+    assert told.returncode == 0, told.stderr
+    assert re.search(r"[\d.]+ images/s.*\n[\d.]+ us for a batch", told.stdout)
+
+
+def test_preview_draws_a_sheet(shards, tmp_path):
+    told = program("preview", shards, "--images", "2", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert Image.open(tmp_path / "views.png").height > 224
+
+
+def test_programs_keep_their_exit_codes_and_words(tmp_path):
+    for command, code, words in [
+        (["status", tmp_path], 6, "no loader answers"),
+        (["verify", tmp_path], 3, "error[3]"),
+        (["serve"], 2, "Usage"),
+        (["dance"], 2, "usage: python -m sslight_loader"),
+    ]:
+        told = program(*command)
+        assert told.returncode == code and words in told.stderr, told.stderr
+    assert "doctor PATH" in program("--help").stdout

@@ -1,0 +1,229 @@
+"""Who starts a daemon, who ends it, and what becomes of those who use it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+from itertools import islice
+
+import numpy as np
+import pytest
+from conftest import SMALL, has_ended
+
+from sslight_loader import (
+    BatchSizeError,
+    Cursor,
+    ForkedError,
+    Loader,
+    LoaderLostError,
+    LoaderTimeoutError,
+    NoLoaderError,
+    NotPackedError,
+    ResourcesError,
+    SplitError,
+    StartError,
+    StreamClosedError,
+    UsageError,
+    VersionError,
+    views,
+)
+
+USER = """
+import sys
+from sslight_loader import Loader, views
+with Loader(sys.argv[1]) as loader, loader.subscribe(batch_size=4, views=views.val(64, 32), split="val", epochs=100000) as batches:
+    next(batches)
+    print(loader.pid)
+    sys.stdin.read()
+"""
+
+
+def test_all_who_start_at_once_share_one_daemon_and_the_last_ends_it(shards, user):
+    users = [user(USER, shards, stdin=subprocess.PIPE) for _ in range(4)]
+    pids = {int(process.stdout.readline()) for process in users}
+    assert len(pids) == 1
+    for process in users[:3]:
+        process.kill()
+    with Loader(shards) as loader:
+        assert loader.pid in pids
+        with loader.subscribe(batch_size=4, views=SMALL) as batches:
+            users[3].kill()
+            assert len(list(batches)) == 15
+    assert has_ended(pids.pop())
+
+
+def test_a_killed_user_takes_its_daemon_along(shards, user):
+    process = user(USER, shards, stdin=subprocess.PIPE)
+    pid = int(process.stdout.readline())
+    process.kill()
+    assert has_ended(pid)
+
+
+def test_a_daemon_follows_a_killed_one_and_the_stream_goes_on_from_its_cursor(shards):
+    loader = Loader(shards)
+    options = dict(batch_size=4, views=SMALL, epochs=50)
+    with loader.subscribe(**options) as batches:
+        first = [batch.ids.tolist() for batch in islice(batches, 3)]
+        with loader.subscribe(**options) as again:
+            whole = [batch.ids.tolist() for batch in islice(again, 20)]
+        os.kill(loader.pid, signal.SIGKILL)
+        with pytest.raises(LoaderLostError, match="is gone.*resume"):
+            for batch in batches:
+                first.append(batch.ids.tolist())
+    loader.close()
+    with Loader(shards) as loader, loader.subscribe(**options, start=batches.cursor) as batches:
+        first += [next(batches).ids.tolist() for _ in range(3)]
+    assert first == whole[: len(first)]
+
+
+def test_a_daemon_that_stands_still_is_a_timeout_and_can_be_interrupted(shards):
+    with Loader(shards) as loader, loader.subscribe(batch_size=4, views=SMALL, num_slots=2, epochs=9, timeout=0.3) as batches:
+        os.kill(loader.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(LoaderTimeoutError, match="is alive"):
+                for _ in batches:
+                    pass
+            os.kill(loader.pid, signal.SIGCONT)
+            assert len(next(batches)) == 4
+        finally:
+            os.kill(loader.pid, signal.SIGCONT)
+
+
+def test_ctrl_c_is_heard_while_waiting(shards):
+    with Loader(shards) as loader, loader.subscribe(batch_size=4, views=SMALL, num_slots=2, epochs=9) as batches:
+        os.kill(loader.pid, signal.SIGSTOP)
+        try:
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            with pytest.raises(KeyboardInterrupt):
+                for _ in batches:
+                    pass
+        finally:
+            os.kill(loader.pid, signal.SIGCONT)
+        assert len(next(batches)) == 4
+
+
+def test_a_stream_can_be_closed_while_another_thread_waits(shards):
+    with Loader(shards) as loader, loader.subscribe(batch_size=4, views=SMALL, num_slots=2, epochs=9) as batches:
+        os.kill(loader.pid, signal.SIGSTOP)
+        try:
+            threading.Timer(0.5, batches.close).start()
+            with pytest.raises(StreamClosedError):
+                for _ in batches:
+                    pass
+        finally:
+            os.kill(loader.pid, signal.SIGCONT)
+
+
+def in_child(test) -> int:
+    """Runs `test` in a forked child; its exit code."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            test()
+            os._exit(0)
+        except BaseException as error:
+            os.write(2, f"{error!r}\n".encode())
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_forked_child_is_refused_the_stream_and_may_subscribe_anew(loader):
+    with loader.subscribe(batch_size=4, views=SMALL) as batches:
+        array = np.asarray(next(batches).views[0])
+        copy = array.copy()
+
+        def child():
+            nonlocal array
+            with pytest.raises(ForkedError, match="subscribe again"):
+                next(batches)
+            assert np.array_equal(array, copy)
+            del array
+            batches.close()
+            with loader.subscribe(batch_size=4, views=SMALL) as own:
+                assert len(list(own)) == 15
+
+        assert in_child(child) == 0
+        assert np.array_equal(array, copy)
+        del array
+        assert len(list(batches)) == 14
+
+
+def test_a_child_does_not_keep_its_parents_daemon(shards, user):
+    forking = USER.replace("    print(loader.pid)", "    import os\n    print(loader.pid, os.fork() or '')")
+    process = user(forking, shards, stdin=subprocess.PIPE)
+    daemon, child = (int(number) for number in sorted((process.stdout.readline() + process.stdout.readline()).split(), key=int)[-2:])
+    process.kill()
+    ended = has_ended(min(daemon, child))
+    os.kill(max(daemon, child), signal.SIGKILL)
+    assert ended
+
+
+def test_nothing_is_started_where_that_is_not_wanted(shards):
+    with pytest.raises(NoLoaderError, match="no loader answers"):
+        Loader(shards, start=False)
+
+
+def test_folders_that_are_not_packed_are_told_with_the_line_that_packs_them(images, tmp_path):
+    with pytest.raises(NotPackedError, match=r"python -m sslight_loader pack .*shapes --out .*shapes-shards"):
+        Loader(images)
+    with pytest.raises(UsageError, match="no such folder"):
+        Loader(tmp_path / "nowhere")
+
+
+def test_a_set_that_cannot_be_served_is_told_in_the_daemons_words(shards, tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(shards, damaged)
+    next(damaged.glob("train-*.tar")).write_bytes(b"short")
+    with pytest.raises(StartError, match=r"(?s)ended at its start.*error\[3\]"):
+        Loader(damaged)
+
+
+def test_another_data_set_at_the_socket_is_refused(shards, loader, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(shards, other)
+    with pytest.raises(UsageError, match="serves"):
+        Loader(other, socket=loader.socket)
+
+
+def test_a_loader_of_another_release_is_told(shards, tmp_path):
+    path = tmp_path / "old.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def greet():
+            with listener.accept()[0] as peer:
+                peer.sendall(b"sslight\n" + struct.pack("<I", 999))
+                peer.recv(12)
+
+        greeting = threading.Thread(target=greet)
+        greeting.start()
+        with pytest.raises(VersionError, match="999"):
+            Loader(shards, socket=path)
+        greeting.join()
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "subscription"),
+    [
+        (SplitError, "no split `test`.*train, val", dict(split="test")),
+        (BatchSizeError, "too few samples.*61 needed", dict(batch_size=61)),
+        (UsageError, "rank 2 of 2", dict(rank=2, world_size=2)),
+        (UsageError, "belong together", dict(rank=2)),
+        (UsageError, "start step 15", dict(batch_size=4, start=Cursor(0, 15))),
+        (ResourcesError, "too little memory.*MiB needed", dict(batch_size=60, views=views.val(4000, 4000), num_slots=1024)),
+    ],
+)
+def test_bad_use_has_a_class_and_the_loaders_words(loader, error, words, subscription):
+    with pytest.raises(error, match=words) as raised:
+        loader.subscribe(**{"views": SMALL, **subscription})
+    assert type(raised.value) is error and raised.value.remedy
+
+
+def test_status_is_plain_data(loader):
+    status = loader.status()
+    assert status["pid"] == loader.pid and json.dumps(status)

@@ -1,0 +1,52 @@
+"""Recipes as data."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from sslight_loader import RecipeError, _native, views
+
+
+@pytest.mark.parametrize(
+    ("recipe", "groups"),
+    [
+        (views.sslight, [(2, 224), (6, 128)]),
+        (views.dino, [(2, 224), (8, 96)]),
+        (views.swav, [(2, 224), (6, 96)]),
+        (views.moco, [(2, 224)]),
+        (views.simclr, [(2, 224)]),
+        (views.supervised, [(1, 224)]),
+        (views.val, [(1, 224)]),
+    ],
+)
+def test_named_recipes_are_sound_and_survive_json(recipe, groups):
+    recipe = recipe()
+    recipe.check()
+    assert recipe.groups == groups
+    assert views.Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_a_recipe_is_changed_by_replacing_its_parts():
+    recipe = views.sslight().with_sizes(96, 48)
+    assert recipe.groups == [(2, 96), (6, 48)]
+    first = replace(recipe.views[0], blur=views.Blur(prob=0.3))
+    assert views.Recipe((first, *recipe.views[1:])) != recipe
+    assert views.val(256, 224) == views.val()
+    assert views.val().with_sizes(112).views[0].crop == views.CenterCrop(128)
+    with pytest.raises(ValueError, match="1 sizes for 2 groups"):
+        recipe.with_sizes(96)
+
+
+def test_every_broken_rule_is_named_at_once():
+    bad = views.View(size=0, crop=views.RandomResizedCrop((0.9, 0.1)), flip=2.0)
+    with pytest.raises(RecipeError, match="size 0.*flip probability 2.*scale 0.9"):
+        views.Recipe((bad,)).check()
+
+
+@pytest.mark.parametrize("name", ["sslight", "val"])
+def test_a_recipe_is_that_of_the_same_name_of_other_clients(name):
+    def rounded(recipe):
+        return json.loads(recipe, parse_float=lambda number: round(float(number), 6))
+
+    assert rounded(getattr(views, name)().to_json()) == rounded(_native.named_recipe(name))
