@@ -1,6 +1,6 @@
 //! The loader: a daemon that decodes images, makes multi-crop views of them and publishes the views through shared memory.
 //!
-//! Rooms: [`source`] says which samples make up which batch, [`augment`] draws and makes the views, [`pipeline`] makes batches of them (crate
+//! Rooms: [`source`] says which samples make up which batch, [`augment`] draws and makes the views, [`decode`] is a card's part of decoding, [`pipeline`] makes batches of them (crate
 //! `image-decode`, then [`augment`]), [`stream`] is one subscriber's, [`daemon`] keeps all streams. The contract with
 //! subscribers is the crate `loader-ipc`.
 
@@ -8,6 +8,7 @@ pub mod augment;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod decode;
 pub mod failures;
 pub mod pipeline;
 pub mod preview;

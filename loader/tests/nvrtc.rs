@@ -11,6 +11,7 @@ use std::ptr;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use loader::augment::cuda::{KERNELS, OPTIONS, SOURCE};
+use loader::decode;
 
 const ARCHITECTURES: [&str; 3] = ["sm_80", "sm_90", "sm_100"];
 
@@ -20,14 +21,16 @@ fn the_kernels_compile_for_every_architecture_without_spilling_a_register() {
         say("SKIPPED: there is no NVRTC beside SSLIGHT_PYTHON; scripts/setup --tests installs it");
         return;
     };
-    for architecture in ARCHITECTURES {
-        let log = nvrtc.compile(SOURCE, architecture);
-        say(&format!("{architecture}: {}", told(&log)));
-        let entries = log.matches("Compiling entry function").count();
-        assert_eq!(entries, KERNELS.len(), "{log}");
-        let unspilled =
-            log.matches("0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads");
-        assert_eq!(unspilled.count(), KERNELS.len(), "{log}");
+    for (source, num_kernels) in [(SOURCE, KERNELS.len()), (decode::SOURCE, 1)] {
+        for architecture in ARCHITECTURES {
+            let log = nvrtc.compile(source, architecture);
+            say(&format!("{architecture}: {}", told(&log)));
+            let entries = log.matches("Compiling entry function");
+            assert_eq!(entries.count(), num_kernels, "{log}");
+            let unspilled =
+                log.matches("0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads");
+            assert_eq!(unspilled.count(), num_kernels, "{log}");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The loader's CUDA kernels (`loader/src/augment/cuda/views.cu`), compiled for the host and run thread by thread: what they compute can be tested where
+//! The loader's CUDA kernels (`views.cu` and `planes.cu`), compiled for the host and run thread by thread: what they compute can be tested where
 //! there is no card. It knows nothing of descriptors. For tests alone: it says nothing about speed.
 #![allow(unsafe_code)]
 
@@ -14,6 +14,7 @@ unsafe extern "C" {
     fn colour(views: *const c_void, scratch: *mut u8);
     fn blur_rows(views: *const c_void, scratch: *mut u8);
     fn blur_columns(views: *const c_void, scratch: *mut u8);
+    fn rgb_of_planes(images: *const c_void, unused: *mut u8);
     fn run_threads(
         kernel: Kernel,
         num_blocks: c_uint,
@@ -30,11 +31,11 @@ unsafe extern "C" {
 pub struct Launch {
     /// Name of the kernel.
     pub kernel: &'static str,
-    /// Blocks for each view.
+    /// Blocks for each view or image.
     pub num_blocks: u32,
     /// Threads in a block.
     pub num_threads: u32,
-    /// Views.
+    /// Views or images.
     pub num_views: u32,
     /// Whether the last thread runs first.
     pub backward: bool,
@@ -73,6 +74,7 @@ fn kernel(name: &str) -> Kernel {
         "colour" => colour,
         "blur_rows" => blur_rows,
         "blur_columns" => blur_columns,
+        "rgb_of_planes" => rgb_of_planes,
         _ => panic!("no kernel is called {name}"),
     }
 }
