@@ -213,3 +213,87 @@ fn leave_to_itself(mut daemon: Child) {
     // Without a thread an entry in the table of processes stays until we end.
     drop(thread::Builder::new().name("loader".into()).spawn(reap));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use loader_ipc::ErrorKind;
+
+    use super::*;
+
+    /// A packed folder, as far as can be seen from outside, and a shell script in place of the loader.
+    fn attach_to(script: &str, go_on: bool) -> AttachError {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("manifest.json"), "{}").unwrap();
+        let program = Program {
+            path: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+        };
+        let wanted = Wanted {
+            data: &[dir.path().to_owned()],
+            socket: Some(&dir.path().join("a/loader.sock")),
+            program: Some(&program),
+            log: None,
+            timeout: Duration::from_secs(10),
+        };
+        attach(&wanted, &mut || go_on).unwrap_err()
+    }
+
+    #[test]
+    fn a_loader_that_ends_at_its_start_is_told_in_its_own_words_and_kind() {
+        let error = attach_to("echo one; echo 'error[3]: rot' >&2; exit 3", true);
+        assert_eq!(error.kind(), ErrorKind::Data);
+        let told = error.to_string();
+        for words in ["ended at its start", "loader.log", "error[3]: rot"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+    }
+
+    #[test]
+    fn whoever_waits_may_give_up_and_leaves_no_process() {
+        let error = attach_to("exec sleep 600", false);
+        assert!(matches!(error, AttachError::Interrupted), "{error}");
+    }
+
+    #[test]
+    fn what_is_missing_is_told_before_anything_is_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let (bare, missing) = (dir.path().to_owned(), dir.path().join("missing"));
+        let program = Program {
+            path: missing.clone(),
+            args: Vec::new(),
+        };
+        let to = |data: &Path, program| {
+            let wanted = Wanted {
+                data: &[data.to_owned()],
+                socket: Some(&dir.path().join("loader.sock")),
+                program,
+                log: None,
+                timeout: Duration::from_secs(10),
+            };
+            attach(&wanted, &mut || true).unwrap_err()
+        };
+        let with = Some(&program);
+        assert!(matches!(to(&missing, with), AttachError::NoFolder { .. }));
+        assert!(matches!(to(&bare, with), AttachError::NotPacked { .. }));
+        let nobody = to(&bare, None);
+        assert!(
+            matches!(nobody, AttachError::Ipc(IpcError::NoDaemon { .. })),
+            "{nobody}"
+        );
+        fs::write(bare.join("manifest.json"), "{}").unwrap();
+        assert!(matches!(to(&bare, with), AttachError::NoProgram { .. }));
+        assert!(!dir.path().join("loader.sock").exists());
+    }
+
+    #[test]
+    fn of_those_with_one_log_one_starts_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/loader.log");
+        let first = Log::take(&path).unwrap();
+        assert!(first.is_some() && Log::take(&path).unwrap().is_none());
+        drop(first);
+        assert!(Log::take(&path).unwrap().is_some());
+    }
+}

@@ -3,14 +3,11 @@
 import os
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from . import _native
 from ._native import Array, ViewParams
 from .views import Recipe
-
-if TYPE_CHECKING:
-    from .loader import Loader
 
 _streams: "weakref.WeakSet[Batches]" = weakref.WeakSet()
 
@@ -21,6 +18,20 @@ class Cursor:
 
     epoch: int
     step: int
+
+
+class Shards:
+    """The folders of a data set, opened when something is first asked that the daemon does not tell."""
+
+    def __init__(self, folders: list[str]) -> None:
+        self.folders = folders
+        self._opened: _native.DataSet | None = None
+
+    def opened(self) -> _native.DataSet:
+        """The data set, read in this process."""
+        if self._opened is None:
+            self._opened = _native.DataSet(self.folders)
+        return self._opened
 
 
 class Batch:
@@ -61,7 +72,7 @@ class Batch:
     def view_params(self) -> list[list[ViewParams]]:
         """``view_params[view][sample]``: crop, flip, colours of every view. Drawn anew when asked for, which reads no pixel."""
         batches = self._batches
-        return batches._loader._data_set().draw(
+        return batches._shards.opened().draw(
             batches.split, batches.recipe.to_json(), batches.seed, self.epoch, self.ids.tolist()
         )
 
@@ -75,8 +86,9 @@ class Batch:
 class Batches:
     """An iterator over batches; also a context that closes the stream. Made by :meth:`Loader.subscribe`."""
 
-    def __init__(self, loader: "Loader", stream: _native.Stream, recipe: Recipe, split: str, seed: int, start: Cursor) -> None:
-        self._loader = loader
+    def __init__(self, shards: "Shards", stream: _native.Stream, recipe: Recipe, split: str, seed: int, start: Cursor) -> None:
+        # Not the loader, which would keep a daemon that nobody uses any more.
+        self._shards = shards
         self._stream = stream
         self._cursor = start
         self.recipe = recipe

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from . import _native
-from .batches import Batches, Cursor
+from .batches import Batches, Cursor, Shards
 from .errors import NotPackedError, PackError, UsageError
 from .views import Recipe, sslight
 
@@ -33,7 +33,7 @@ class Loader:
         self._socket = None if socket is None else str(Path(socket).absolute())
         self._may_start = start
         self._native: _native.Daemon | None = None
-        self._opened: _native.DataSet | None = None
+        self._shards = Shards(self.folders)
         self._daemon()
         _loaders.add(self)
 
@@ -95,7 +95,7 @@ class Loader:
         }
         socket = self._daemon().socket
         stream = _native.Stream(socket, json.dumps(subscription), self.folders, timeout, copy)
-        return Batches(self, stream, recipe, split, seed, start)
+        return Batches(self._shards, stream, recipe, split, seed, start)
 
     def status(self) -> dict[str, Any]:
         """What the daemon says of itself and of its subscribers: rates, waits, bad samples."""
@@ -103,12 +103,12 @@ class Loader:
 
     def image(self, id: int, split: str = "train") -> bytes:
         """The image file of a sample, as it was packed."""
-        return self._data_set().image(split, id)
+        return self._shards.opened().image(split, id)
 
     @property
     def splits(self) -> dict[str, int]:
         """Number of samples of every split."""
-        data_set = self._data_set()
+        data_set = self._shards.opened()
         return {split: data_set.num_samples(split) for split in data_set.splits()}
 
     @property
@@ -157,11 +157,6 @@ class Loader:
                 remedy = f"pack it: Loader.pack({folder!r}), or python -m sslight_loader pack {folder} --out {folder}-shards"
                 raise NotPackedError(error.what, folder, remedy) from None
         return self._native
-
-    def _data_set(self) -> _native.DataSet:
-        if self._opened is None:
-            self._opened = _native.DataSet(self.folders)
-        return self._opened
 
 
 def _rank(rank: int | None, world_size: int | None) -> tuple[int, int]:

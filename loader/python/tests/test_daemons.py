@@ -56,6 +56,12 @@ def test_all_who_start_at_once_share_one_daemon_and_the_last_ends_it(shards, use
     assert has_ended(pids.pop())
 
 
+def test_a_daemon_ends_with_the_stream_of_five_lines(shards):
+    with Loader(shards).subscribe(batch_size=4, views=SMALL) as batches:
+        assert len(list(batches)) == 15
+    assert has_ended(batches._stream.loader_pid)
+
+
 def test_a_killed_user_takes_its_daemon_along(shards, user):
     process = user(USER, shards, stdin=subprocess.PIPE)
     pid = int(process.stdout.readline())

@@ -28,7 +28,7 @@ def train():
 
 train()
 """
-GO_ON = "print(len(next(batches)), loader.pid == batches._loader.pid)"
+GO_ON = "print(len(next(batches)), loader.pid == batches._stream.loader_pid)"
 
 
 def run(notebook, folder, timeout=lambda cell: WATCHDOG_S, **options):
