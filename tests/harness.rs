@@ -57,7 +57,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
         .join(name);
     assert!(
         path.exists(),
-        "{} is missing; build it first: cargo build --release --workspace --bins",
+        "{} is missing; build it first: cargo build --release --workspace --bins --examples",
         path.display()
     );
     path

@@ -3,6 +3,7 @@
 mod bad_input;
 mod chain;
 mod circles;
+mod clients;
 mod compressed;
 mod cut_shards;
 mod edges;

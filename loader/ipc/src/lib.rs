@@ -4,6 +4,29 @@
 //! [receives](Subscriber::receive) one [`Lease`] per batch. Pixels travel as `u8`, NHWC, grouped by view size:
 //! `[num_views, batch, size, size, 3]`. Dropping the lease gives the slot back.
 //!
+//! # Five lines to start
+//!
+//! With `loader serve /data/imagenet-shards` running (as the same user, on the same machine):
+//!
+//! ```no_run
+//! use loader_ipc::{Client, IpcError, Recipe, Subscription, default_socket};
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), IpcError> {
+//! let patience = Duration::from_secs(60);
+//! let loader = Client::connect(&default_socket(&["/data/imagenet-shards"]), patience)?;
+//! let mut batches = loader.subscribe(&Subscription::new("train", Recipe::sslight(), 256))?;
+//! while let Some(batch) = batches.receive(patience)? {
+//!     let (big, small) = (batch.group(0), batch.group(1)); // u8 [2, 256, 224, 224, 3] and [6, 256, 128, 128, 3], no copy
+//!     println!("step {}: {:?}, {:?}, labels {:?}", batch.step(), big.shape(), small.shape(), batch.labels());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Other views: [`Recipe::named`], or any [`recipe::ViewSpec`]s. Other ranks, seeds, places to go on from: [`Subscription`].
+//! `examples/contact_sheet.rs` is a whole program.
+//!
 //! # Protocol
 //!
 //! 1. Both sides send 12 bytes on the socket: `b"sslight\n"` and the protocol version (`u32`, little endian).
@@ -19,8 +42,8 @@
 //!
 //! # What it deliberately does not know
 //!
-//! How images are found, decoded or augmented, and what tensors are. It starts no thread but one during a handshake, and leans
-//! on few crates, so that other projects can subscribe without building the daemon.
+//! How images are found, decoded or augmented, and what tensors are. It starts no thread but one during a daemon's handshake. It leans on few crates, so that other
+//! projects can subscribe without building the daemon, libtorch or CUDA.
 
 mod default_socket;
 mod error;
@@ -31,6 +54,7 @@ mod listener;
 mod liveness;
 mod memory;
 mod message;
+mod named_recipes;
 mod publisher;
 mod reason;
 pub mod recipe;

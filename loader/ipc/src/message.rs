@@ -41,6 +41,35 @@ pub struct Subscription {
     pub num_slots: Option<u32>,
 }
 
+impl Subscription {
+    /// One epoch of `split` for a program of one rank: shuffled with seed 0, whole batches alone, called after the program. What should be
+    /// otherwise is said by update: `Subscription { seed: 1, ..Subscription::new("train", recipe, 256) }`.
+    pub fn new(split: &str, recipe: Recipe, batch_size: u32) -> Subscription {
+        Subscription {
+            name: program_name(),
+            split: split.to_owned(),
+            subset: None,
+            recipe,
+            batch_size,
+            rank: 0,
+            world_size: 1,
+            seed: 0,
+            order: Order::Shuffled,
+            drop_last: true,
+            start_epoch: 0,
+            start_step: 0,
+            num_epochs: 1,
+            num_slots: None,
+        }
+    }
+}
+
+fn program_name() -> String {
+    let program = std::env::current_exe().unwrap_or_default();
+    let name = program.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 /// Order of the samples within an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

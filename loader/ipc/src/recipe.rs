@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The views made of each image, in order: global views first, then local ones.
+/// The views made of each image, in order: global views first, then local ones. [`Recipe::named`] has those of published methods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -113,52 +113,6 @@ impl Blur {
 }
 
 impl Recipe {
-    /// The paper's views for CNNs (SSLight, section 3.3): two global views of .3-1 at 224 pixels, six local ones of .05-.3 at 128.
-    pub fn sslight() -> Recipe {
-        let crop = |low, high| Crop::RandomResized {
-            scale: [low, high],
-            ratio: [3.0 / 4.0, 4.0 / 3.0],
-        };
-        let view = |size, crop, blur_prob, solarize_prob| ViewSpec {
-            size,
-            crop,
-            flip_prob: 0.5,
-            jitter: Jitter {
-                prob: 0.8,
-                brightness: 0.4,
-                contrast: 0.4,
-                saturation: 0.2,
-                hue: 0.1,
-            },
-            grey_prob: 0.2,
-            blur: Blur {
-                prob: blur_prob,
-                radius: [0.1, 2.0],
-            },
-            solarize_prob,
-        };
-        let mut views = vec![
-            view(224, crop(0.3, 1.0), 1.0, 0.0),
-            view(224, crop(0.3, 1.0), 0.1, 0.2),
-        ];
-        views.extend(std::iter::repeat_n(view(128, crop(0.05, 0.3), 0.5, 0.0), 6));
-        Recipe { views }
-    }
-
-    /// The evaluation recipe: one view, short side to `resize_short`, centre crop of `size` pixels, nothing random.
-    pub fn evaluation(resize_short: u32, size: u32) -> Recipe {
-        let view = ViewSpec {
-            size,
-            crop: Crop::Center { resize_short },
-            flip_prob: 0.0,
-            jitter: Jitter::NONE,
-            grey_prob: 0.0,
-            blur: Blur::NONE,
-            solarize_prob: 0.0,
-        };
-        Recipe { views: vec![view] }
-    }
-
     /// Views grouped by size, in order.
     pub fn groups(&self) -> Vec<ViewGroup> {
         let mut groups: Vec<ViewGroup> = Vec::new();
