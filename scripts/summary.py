@@ -54,7 +54,7 @@ def advice(run, before, after):
         return
     images = json.loads((run / "shards/manifest.json").read_text())["splits"]["train"]["num_samples"]
     print(f"""The accuracy has not risen: the change is within twice its sampling error ({error:.1f} points on {num} images). This quick look is
-{after["step"]} steps of small views over {images:,} images, too few to learn much from photographs. The same recipe for longer (20 epochs; ten
+{after["step"]} steps of small views over {images:,} images, too few to learn much from photographs. The same recipe for longer (60 epochs; ten
 thousand images or more are wanted, and SOLVER.TOTAL_EPOCHS 100 for fewer):
 
     target/release/trainer --cfg configs/imagenette/moco.yaml DATA.PATH_TO_DATA_DIR {run / "shards"} OUTPUT_DIR runs/longer

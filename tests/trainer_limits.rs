@@ -6,9 +6,7 @@ use std::path::Path;
 
 use rustix::process::Resource;
 
-use crate::harness::{
-    Finished, losses, packed, start, tiny_trainer, trainer_after, until,
-};
+use crate::harness::{Finished, losses, packed, start, tiny_trainer, trainer_after, until};
 
 fn assert_told(ended: &Finished, code: i32, words: &[&str]) {
     assert_eq!(ended.code, Some(code), "{}", ended.stderr);

@@ -292,13 +292,7 @@ pub(crate) fn check_recipe(recipe: &str) -> PyResult<()> {
 /// The recipe of this name as JSON, as other programs know it.
 #[pyfunction]
 pub(crate) fn named_recipe(name: &str) -> PyResult<String> {
-    let recipe = match name {
-        "val" => Recipe::evaluation(256, 224),
-        "sslight" => Recipe::sslight(),
-        _ => {
-            let what = format!("there is no recipe called `{name}`");
-            return Err(errors::RecipeError::new_err((what, "", "")));
-        }
-    };
+    let recipe = Recipe::named(name);
+    let recipe = recipe.map_err(|reason| errors::RecipeError::new_err(errors::words(reason)))?;
     Ok(serde_json::to_string(&recipe).expect("a recipe is plain data"))
 }

@@ -110,27 +110,27 @@ class Recipe:
 
 def sslight() -> Recipe:
     """SSLight's views for CNNs: two global views of .3-1 at 224 pixels, six local ones of .05-.3 at 128."""
-    return _multi_crop((0.3, 1.0), 6, 128, (0.05, 0.3))
+    return _named("sslight")
 
 
 def dino() -> Recipe:
     """The defaults of DINO's authors: two global views of .4-1 at 224 pixels, eight local ones of .05-.4 at 96."""
-    return _multi_crop((0.4, 1.0), 8, 96, (0.05, 0.4))
+    return _named("dino")
 
 
 def swav() -> Recipe:
     """SwAV's views: two of .14-1 at 224 pixels, six of .05-.14 at 96, SimCLR's colours."""
-    return Recipe((_contrastive(224, (0.14, 1.0), _STRONG),) * 2 + (_contrastive(96, (0.05, 0.14), _STRONG),) * 6)
+    return _named("swav")
 
 
 def moco() -> Recipe:
     """MoCo v2's two views of .2-1 at 224 pixels."""
-    return Recipe((_contrastive(224, (0.2, 1.0), Jitter(0.8, 0.4, 0.4, 0.4, 0.1)),) * 2)
+    return _named("moco")
 
 
 def simclr() -> Recipe:
     """SimCLR's two views of .08-1 at 224 pixels, colours at full strength."""
-    return Recipe((_contrastive(224, (0.08, 1.0), _STRONG),) * 2)
+    return _named("simclr")
 
 
 def supervised(size: int = 224) -> Recipe:
@@ -143,19 +143,9 @@ def val(resize_short: int = 256, size: int = 224) -> Recipe:
     return Recipe((View(size, CenterCrop(resize_short)),))
 
 
-_WEAK = Jitter(0.8, 0.4, 0.4, 0.2, 0.1)
-_STRONG = Jitter(0.8, 0.8, 0.8, 0.8, 0.2)
-
-
-def _contrastive(size: int, scale: tuple[float, float], jitter: Jitter, blur: float = 0.5, solarize: float = 0.0) -> View:
-    return View(size, RandomResizedCrop(scale), 0.5, jitter, 0.2, Blur(blur), solarize)
-
-
-def _multi_crop(global_scale: tuple[float, float], num_local: int, size: int, scale: tuple[float, float]) -> Recipe:
-    """DINO's: of two global views the first is always blurred, the second seldom, and solarised now and then."""
-    first = _contrastive(224, global_scale, _WEAK, blur=1.0)
-    second = _contrastive(224, global_scale, _WEAK, blur=0.1, solarize=0.2)
-    return Recipe((first, second) + (_contrastive(size, scale, _WEAK),) * num_local)
+def _named(name: str) -> Recipe:
+    """As the clients in other languages have it."""
+    return Recipe.from_json(_native.named_recipe(name))
 
 
 def _with_size(view: View, size: int) -> View:

@@ -44,7 +44,7 @@ def test_every_broken_rule_is_named_at_once():
         views.Recipe((bad,)).check()
 
 
-@pytest.mark.parametrize("name", ["sslight", "val"])
+@pytest.mark.parametrize("name", ["supervised", "val"])
 def test_a_recipe_is_that_of_the_same_name_of_other_clients(name):
     def rounded(recipe):
         return json.loads(recipe, parse_float=lambda number: round(float(number), 6))
