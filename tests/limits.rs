@@ -77,8 +77,8 @@ fn a_daemon_without_threads_refuses_subscribers_and_lives() {
         "1",
     ];
     let loader = start("loader", &args);
-    // Signals, worker, accepting, and the one that waits. Nobody has connected: the stack of a thread that ended would serve another.
-    until("all threads", || number(&loader, "Threads:") == 4);
+    // Signals, lost bytes, worker, accepting, and the one that waits. Nobody has connected: the stack of a thread that ended would serve another.
+    until("all threads", || number(&loader, "Threads:") == 5);
     // Far below what it has already: nothing more can be mapped, so there is no stack for a thread.
     let limit = (Resource::As, 1 << 20);
     assert_refused_and_outlived(&loader, &socket, limit, "cannot start a thread");
