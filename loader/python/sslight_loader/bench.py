@@ -56,7 +56,8 @@ def ready_us_per_batch(loader: Loader, num_rounds: int = 20, **subscription: obj
 def _wait_for(loader: Loader, num_published: int) -> None:
     def published() -> int:
         ours = [one for one in loader.status()["subscribers"] if (one["pid"], one["name"]) == (os.getpid(), _NAME)]
-        return ours[0]["num_published"]
+        # The daemon answers a subscriber before it lists him.
+        return ours[0]["num_published"] if ours else 0
 
     # The slots that we hold ourselves are two at most.
     while published() < num_published - 2:
