@@ -1,8 +1,8 @@
 //! `shard-tool`: turns images into packed sets, indexes shards that are there already, looks into sets, checks them, and makes
 //! synthetic ones.
 //!
-//! The way of an image: [`source`] finds it, [`packing`] plans where it goes and writes it, [`commands`] take what is asked for, and
-//! [`report`] tells what came of it. This file maps the outcome to an exit code and knows nothing else. It is a library so that packages for
+//! The way of an image: `source` finds it, `packing` plans where it goes and writes it, `commands` take what is asked for, and
+//! `report` tells what came of it. This file maps the outcome to an exit code and knows nothing else. It is a library so that packages for
 //! other languages bring the program along.
 
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
