@@ -270,7 +270,7 @@ impl Linear {
 }
 
 /// The same as a convolution of one pixel over an image of one line, since libtorch's convolutions (oneDNN) share many rows better among
-/// threads than its products of matrices (MKL): a tenth of a transformer's time on two cores of an AMD EPYC.
+/// threads than its products of matrices (MKL): some 4 % of a ViT-Ti's step on two cores of an AMD EPYC.
 fn pointwise(x_nd: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
     let [outputs, inputs] = weight.size()[..] else {
         unreachable!("a weight is a matrix");
@@ -281,4 +281,24 @@ fn pointwise(x_nd: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
     let weight = weight.view([outputs, inputs, 1, 1]);
     let y_nchw = x_nchw.conv2d(&weight, Some(bias), 1, 0, 1, 1);
     y_nchw.permute([0, 2, 3, 1]).reshape(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Machine;
+    use crate::model::parameters::Parameters;
+
+    #[test]
+    fn many_rows_come_out_as_few_do() {
+        let mut parameters = Parameters::new();
+        let machine = Machine::cpu();
+        let layer = Linear::with_default_init(5, 3, &mut parameters.scope(&machine));
+        let x = Tensor::arange(2 * MANY_ROWS * 5, (Kind::Float, Device::Cpu)).sin();
+        let x_bnd = x.view([2, MANY_ROWS, 5]);
+        let whole = layer.forward(&x_bnd);
+        assert_eq!(whole.size(), [2, MANY_ROWS, 3]);
+        let expected = x_bnd.linear(&layer.weight, Some(&layer.bias));
+        assert!(whole.allclose(&expected, 1e-5, 1e-6, false));
+    }
 }

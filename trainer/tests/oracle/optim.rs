@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tch::{Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 use trainer::machine::Machine;
 use trainer::model::parameters::Parameters;
 use trainer::optim::groups::GroupRules;
@@ -100,7 +100,42 @@ fn optimisers_agree_with_torch_over_five_steps_with_a_frozen_layer_and_a_restart
         ..config(OptimizerKind::Sgd)
     };
     check_as(&oracle, nesterov, "Nesterov", 1.0, 10.0);
+    let lars = OptimizerConfig {
+        nesterov: true,
+        ..config(OptimizerKind::Lars)
+    };
+    // `SOLVER.NESTEROV` is SGD's alone.
+    check_as(&oracle, lars, "LARS", 1.0, 1.0);
     check_clipping(&oracle);
+}
+
+/// A convolution's values after one step along themselves, as a gradient in the layout that `lay_out` gives it.
+fn moved(kind: OptimizerKind, lay_out: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    let values = Tensor::arange(2 * 3 * 4 * 4, (Kind::Float, Device::Cpu)) / 96 - 0.5;
+    let values = values.view([2, 3, 4, 4]);
+    let mut parameters = Parameters::new();
+    let machine = Machine::cpu();
+    let _ = parameters.scope(&machine).trainable("conv", values.copy());
+    let rates = Rates {
+        lr: 0.1,
+        weight_decay: 0.01,
+    };
+    let mut optimizer = Optimizer::new(config(kind), parameters.trainable());
+    optimizer.step(&[lay_out(&values)], rates, |_| false);
+    parameters.get("conv").unwrap().detach()
+}
+
+#[test]
+fn a_gradient_in_another_layout_moves_each_value_alike() {
+    let channels_last = |t: &Tensor| t.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    for kind in [
+        OptimizerKind::Lars,
+        OptimizerKind::Sgd,
+        OptimizerKind::AdamW,
+    ] {
+        let (same, other) = (moved(kind, Tensor::copy), moved(kind, channels_last));
+        assert!(same.allclose(&other, 1e-6, 1e-7, false), "{kind:?}");
+    }
 }
 
 fn check_clipping(oracle: &Oracle) {
