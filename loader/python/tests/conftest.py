@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,12 @@ def runtime_dir():
         for name in ("RANK", "WORLD_SIZE"):
             os.environ.pop(name, None)
         yield Path(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c():
+    """A shell starts what runs in the background with SIGINT ignored, and Python then leaves it so."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
