@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Finished, losses, packed, run, start, text, tiny_trainer, until};
+use crate::harness::{Finished, losses, metrics, packed, run, start, text, tiny_trainer, until};
 
 fn assert_refused(done: &Finished, code: i32, words: &[&str]) {
     assert_eq!(done.code, Some(code), "{}", done.stderr);
@@ -58,20 +58,57 @@ fn a_run_is_continued_only_as_what_it_was() {
     };
     let none = resume(&dir.path().join("none"), &[]);
     assert_refused(&none, 2, &["no checkpoint", "leave --resume out"]);
-    let other = [
-        "SSL_METHOD",
-        "SWAV",
-        "MODEL.BACKBONE_ARCH",
-        "mobilenet_v2",
-        "TRAIN.BATCH_SIZE",
-        "4",
-    ];
+    let other = ["SSL_METHOD", "SWAV", "MODEL.BACKBONE_ARCH", "mobilenet_v2"];
     let words = [
         "SSL_METHOD: saved DINO, now SWAV",
         "MODEL.BACKBONE_ARCH: saved resnet18, now mobilenet_v2",
-        "TRAIN.BATCH_SIZE: saved 8, now 4",
     ];
     assert_refused(&resume(&out, &other), 2, &words);
+}
+
+#[test]
+fn a_run_goes_on_with_another_batch_size_after_the_images_that_it_saw() {
+    let dir = tempfile::tempdir().unwrap();
+    let (shards, out) = (packed(dir.path(), 2, 4, 32), dir.path().join("run"));
+    let of_batch = |size: &str, more: &[&str]| {
+        let batch = ["TRAIN.BATCH_SIZE", size, "SOLVER.WARMUP_EPOCHS", "0"];
+        let one_epoch = ["SOLVER.TOTAL_EPOCHS", "1", "SOLVER.MIN_LR", "0"];
+        let more = [&batch[..], &one_epoch, more].concat();
+        run("trainer", &tiny_trainer(&shards, &out, &more))
+    };
+    let half = of_batch("4", &["TRAIN.MAX_STEPS", "1"]);
+    assert_eq!(half.code, Some(0), "{}", half.stderr);
+    let rest = of_batch("2", &["--resume"]);
+    assert_eq!(rest.code, Some(0), "{}", rest.stderr);
+    for words in [
+        "TRAIN.BATCH_SIZE: saved 4, now 2",
+        "the learning rate is 0.500 times what it was",
+        "the order of the images stays, 0 of this epoch are seen twice",
+    ] {
+        assert!(rest.stdout.contains(words), "`{words}` in: {}", rest.stdout);
+    }
+    let lines = metrics(&out);
+    let of = |key: &str| -> Vec<f64> {
+        lines
+            .iter()
+            .map(|line| line[key].as_f64().unwrap())
+            .collect()
+    };
+    assert_eq!(of("step"), [1.0, 2.0, 3.0]);
+    // Of half a cosine: its start for four images; its middle and three quarters for two.
+    let base = 0.4 / 256.0;
+    let cosine = |part: f64| (1.0 + (std::f64::consts::PI * part).cos()) / 2.0;
+    let wanted = [
+        4.0 * base,
+        2.0 * base * cosine(0.5),
+        2.0 * base * cosine(0.75),
+    ];
+    for (lr, wanted) in of("lr").into_iter().zip(wanted) {
+        assert!(
+            (lr / wanted - 1.0).abs() < 1e-12,
+            "{lr} instead of {wanted}"
+        );
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod batch;
+pub mod batch_change;
 pub mod batch_source;
 pub mod batch_stream;
 pub mod chart;

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use crate::batch_change::BatchChange;
+use crate::batch_source::DataFacts;
 use crate::checkpoint::{self, CheckpointError, Position, State, Tensors};
-use crate::config::RawConfig;
 use crate::config::keys::{KEYS, Key, Meaning, OnResume};
+use crate::config::{RawConfig, Settings};
 use crate::differences;
 use crate::failure::Failure;
 use crate::method::Method;
@@ -27,6 +29,9 @@ pub enum ResumeFrom {
 pub struct Resume {
     path: PathBuf,
     state: State,
+    /// Where the run goes on, in batches of now.
+    position: Position,
+    change: Option<BatchChange>,
 }
 
 impl Resume {
@@ -41,26 +46,39 @@ impl Resume {
         };
         compare_settings(&path, &state.settings, raw)?;
         show!("continuing from {}", path.display());
-        Ok(Resume { path, state })
+        let change = BatchChange::between(&state.settings, &raw.to_map());
+        let position = change.map_or(state.position, |change| {
+            let moved = change.moved(state.position, state.steps_per_epoch);
+            show!(
+                "note: with another batch size {}",
+                change.effect(state.position, moved)
+            );
+            moved
+        });
+        Ok(Resume {
+            path,
+            state,
+            position,
+            change,
+        })
     }
 
-    /// Where it was saved.
+    /// Where the run goes on.
     pub fn position(&self) -> Position {
-        self.state.position
+        self.position
     }
 
     /// Brings the state back.
     ///
     /// # Errors
     /// When the data set is another one, or the tensors are damaged or those of another model.
-    pub fn restore(&self, model: &mut dyn Method, steps_per_epoch: u64) -> Result<(), Failure> {
-        if self.state.steps_per_epoch != steps_per_epoch {
-            return Err(Failure::Usage(format!(
-                "the checkpoint counts {} steps per epoch, the data set gives {steps_per_epoch}; {}; use the data set the run began with",
-                self.state.steps_per_epoch,
-                self.path.display()
-            )));
-        }
+    pub fn restore(
+        &self,
+        model: &mut dyn Method,
+        settings: &Settings,
+        facts: &DataFacts,
+    ) -> Result<(), Failure> {
+        self.check_data(settings, facts)?;
         let tensors = checkpoint::load(&self.path)?;
         let wanted = model.state();
         let wanted = wanted.iter().map(|(name, tensor)| (name, tensor));
@@ -80,6 +98,23 @@ impl Resume {
         restored.map_err(damaged)?;
         show!("took {}", self.taken(&tensors));
         Ok(())
+    }
+
+    /// The data set must be the one of then: it gives as many steps in an epoch.
+    fn check_data(&self, settings: &Settings, facts: &DataFacts) -> Result<(), Failure> {
+        let steps_then = match self.change {
+            None => facts.steps_per_epoch,
+            Some(BatchChange { then, .. }) if settings.drop_last => facts.num_samples / then,
+            Some(BatchChange { then, .. }) => facts.num_samples.div_ceil(then),
+        };
+        if self.state.steps_per_epoch == steps_then {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "the checkpoint counts {} steps per epoch, the data set gives {steps_then}; {}; use the data set the run began with",
+            self.state.steps_per_epoch,
+            self.path.display()
+        )))
     }
 
     fn taken(&self, tensors: &Tensors) -> String {

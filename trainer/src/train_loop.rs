@@ -104,13 +104,24 @@ impl TrainLoop {
     }
 
     /// Steps in all, as far as this run goes.
-    pub fn total_steps(settings: &Settings, steps_per_epoch: u64) -> u64 {
-        let whole = settings.schedules.total_epochs * steps_per_epoch;
+    pub fn total_steps(settings: &Settings, position: &Position, steps_per_epoch: u64) -> u64 {
+        let scheduled = settings.schedules.total_epochs * steps_per_epoch;
+        let left = scheduled - position.steps_of_schedule(steps_per_epoch);
+        let whole = position.step + left;
         settings.max_steps.map_or(whole, |max| max.min(whole))
     }
 
+    fn total(&self) -> u64 {
+        let State {
+            position,
+            steps_per_epoch,
+            ..
+        } = &self.state;
+        TrainLoop::total_steps(&self.settings, position, *steps_per_epoch)
+    }
+
     fn steps(&mut self) -> Result<End, Failure> {
-        let total = TrainLoop::total_steps(&self.settings, self.state.steps_per_epoch);
+        let total = self.total();
         if self.is_validation_due(total) && self.validate()? == End::Stopped {
             return Ok(End::Stopped);
         }
@@ -152,7 +163,7 @@ impl TrainLoop {
             epoch: line.epoch,
             total_epochs: self.settings.schedules.total_epochs,
             step: line.step,
-            total_steps: TrainLoop::total_steps(&self.settings, self.state.steps_per_epoch),
+            total_steps: self.total(),
             loss: line.loss,
             lr: line.lr,
             momentum: (!self.settings.method.is_classifier()).then_some(line.momentum),
@@ -185,13 +196,15 @@ impl TrainLoop {
 
     fn rates_now(&self) -> StepRates {
         let Position { step, epoch, .. } = self.state.position;
+        let steps_per_epoch = self.state.steps_per_epoch;
+        let scheduled = self.state.position.steps_of_schedule(steps_per_epoch);
         StepRates {
             epoch,
             optimizer: Rates {
-                lr: self.rates.lr.at(step),
-                weight_decay: self.rates.weight_decay.at(step),
+                lr: self.rates.lr.at(scheduled),
+                weight_decay: self.rates.weight_decay.at(scheduled),
             },
-            momentum: self.rates.momentum.at(step),
+            momentum: self.rates.momentum.at(scheduled),
             teacher_temp: self.settings.schedules.teacher_temp.at(epoch),
             seed: (self.settings.seed ^ step.wrapping_mul(STEP_SEEDS)) as i64,
         }

@@ -46,6 +46,11 @@ pub struct Position {
 }
 
 impl Position {
+    /// Steps of the schedules that are done. It is `step`, unless the batch size changed on the way.
+    pub fn steps_of_schedule(&self, steps_per_epoch: u64) -> u64 {
+        self.epoch * steps_per_epoch + self.step_in_epoch
+    }
+
     /// Whether this is the end of a `period_epochs`-th epoch.
     fn ends_period(&self, period_epochs: u64) -> bool {
         self.step_in_epoch == 0 && self.epoch > 0 && self.epoch.is_multiple_of(period_epochs)
@@ -57,7 +62,7 @@ impl Position {
 pub struct State {
     /// Where the run stands.
     pub position: Position,
-    /// Steps in an epoch; another number means another data set or batch size.
+    /// Steps in an epoch, in batches of the last run.
     pub steps_per_epoch: u64,
     /// Classes of the joint linear probe.
     pub probe_classes: Option<i64>,

@@ -106,7 +106,7 @@ pub const KEYS: &[Key] = &[
     key("TRAIN.NUM_CLASSES", Int(0, 1_000_000), "0", Here, Told),
     key("TRAIN.FILE_NAME", Text, "train.h5", Ignored("shards are listed in the data set's manifest"), Told),
     key("TRAIN.SUBSET_FILE_PATH", Text, "", Here, Told),
-    key("TRAIN.BATCH_SIZE", Int(1, 65_536), "128", Here, Fixed),
+    key("TRAIN.BATCH_SIZE", Int(1, 65_536), "128", Here, Told),
     key("TRAIN.CHECKPOINT_PERIOD", Int(1, i64::MAX), "20", Here, Told).evaluated_with("10"),
     key("TRAIN.CHECKPOINTS_KEPT", Int(1, i64::MAX), "2", Here, Free),
     key("TRAIN.CHECKPOINT_FILE_PATH", Text, "", Ignored("a run continues from its own latest checkpoint"), Told),

@@ -72,7 +72,7 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
         normalizer: Normalizer::new(&settings.normalization, chosen.device),
         metrics: Metrics::open(dir.path(), position.step)?,
         progress: Progress::new(
-            TrainLoop::total_steps(&settings, facts.steps_per_epoch),
+            TrainLoop::total_steps(&settings, &position, facts.steps_per_epoch),
             position.step,
             settings.log_step,
         ),
@@ -202,7 +202,7 @@ fn start_or_go_on(
         for (key, _) in given.into_iter().filter(|(_, path)| path.is_some()) {
             show!("note: {key} is not read: the run goes on from its checkpoint");
         }
-        return resume.restore(model, facts.steps_per_epoch);
+        return resume.restore(model, settings, facts);
     }
     match (&settings.pre_trained, &settings.init_weights) {
         _ if settings.method.is_classifier() => start::start(settings, model),
