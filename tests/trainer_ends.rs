@@ -1,11 +1,15 @@
 //! However a trainer ends, its state is saved where it can be, and nothing of its own loader stays behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Running, losses, packed, start_with, tiny_trainer, trainer_after, until};
+use crate::harness::{
+    Finished, Running, binary, losses, packed, start, start_program, start_with, text,
+    tiny_trainer, trainer_after, until,
+};
 
 const ENDLESS: [&str; 2] = ["SOLVER.TOTAL_EPOCHS", "100000"];
 
@@ -99,6 +103,69 @@ fn a_hang_up_that_is_ignored_stays_so() {
     until("more steps", || losses(&out).len() > num_steps + 1);
     trainer.interrupt();
     assert_eq!(trainer.finish().code, Some(75));
+}
+
+/// A trainer that may not write where modes forbid it, even if this is the superuser's.
+fn trainer_that_obeys_modes(args: &[&str]) -> Finished {
+    let trainer = binary("trainer");
+    let weaker = [
+        "--inh-caps=-all",
+        "--bounding-set=-dac_override,-dac_read_search",
+        text(&trainer),
+    ];
+    let running = match rustix::process::geteuid().is_root() {
+        true => start_program("setpriv", &[&weaker[..], args].concat()),
+        false => start("trainer", args),
+    };
+    running.finish()
+}
+
+fn forbid_writing(folder: &Path, forbids: bool) {
+    let mode = if forbids { 0o555 } else { 0o755 };
+    fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_folder_that_takes_no_files_is_told_before_a_run_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 4, 8, 32);
+    let folder = dir.path().join("read-only");
+    fs::create_dir(&folder).unwrap();
+    forbid_writing(&folder, true);
+    let ended = trainer_that_obeys_modes(&tiny_trainer(&shards, &folder.join("run"), &[]));
+    assert_eq!(ended.code, Some(4), "{}", ended.stderr);
+    for words in ["making OUTPUT_DIR failed: Permission denied", text(&folder)] {
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn checkpoints_that_cannot_be_written_end_training_only_at_its_end_and_the_last_one_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 4, 8, 32);
+    let out = dir.path().join("run");
+    let checkpoints = out.join("checkpoints");
+    let until_step = |step: &'static str, more: &[&'static str]| {
+        let more = [&["TRAIN.MAX_STEPS", step], more].concat();
+        trainer_that_obeys_modes(&tiny_trainer(&shards, &out, &more))
+    };
+    let first = until_step("4", &[]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    forbid_writing(&checkpoints, true);
+    let second = until_step("12", &["--resume"]);
+    forbid_writing(&checkpoints, false);
+    assert_eq!(second.code, Some(4), "{}", second.stderr);
+    for words in [
+        "training goes on without this checkpoint",
+        "error[4]: saving failed: Permission denied",
+    ] {
+        assert!(second.stderr.contains(words), "{}", second.stderr);
+    }
+    assert_eq!(losses(&out).len(), 12, "{}", second.stderr);
+    let third = until_step("12", &["--resume"]);
+    assert_eq!(third.code, Some(0), "{}", third.stderr);
+    assert!(third.stdout.contains("of step 4,"), "{}", third.stdout);
+    assert_eq!(losses(&out).len(), 12);
 }
 
 #[test]

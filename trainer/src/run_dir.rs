@@ -8,8 +8,10 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::failure::Failure;
+use crate::output::tell;
 use crate::{checkpoint, metrics, non_finite, output};
 
 /// What to do about a run that is there already.
@@ -106,20 +108,30 @@ fn lock(dir: &Path) -> Result<File, Failure> {
     let mut file = options
         .open(&path)
         .map_err(Failure::io("opening the lock of OUTPUT_DIR", &path))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut owner = String::new();
-        let read = file.read_to_string(&mut owner);
-        read.map_err(Failure::io("reading the lock of OUTPUT_DIR", &path))?;
-        return Err(Failure::Usage(format!(
-            "another trainer writes to this folder (pid {}); {}; stop it or choose another OUTPUT_DIR",
-            owner.trim(),
-            dir.display()
-        )));
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Err(owned(&mut file, &path)),
+        Err(error) => tell!(
+            "warning: the file system locks no file ({error}); {}; see to it that no second trainer writes there",
+            path.display()
+        ),
     }
     file.set_len(0)
         .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()))
         .map_err(Failure::io("writing the lock of OUTPUT_DIR", &path))?;
     Ok(file)
+}
+
+fn owned(lock: &mut File, path: &Path) -> Failure {
+    let mut owner = String::new();
+    if let Err(error) = lock.read_to_string(&mut owner) {
+        return Failure::io("reading the lock of OUTPUT_DIR", path)(error);
+    }
+    Failure::Usage(format!(
+        "another trainer writes to this folder (pid {}); {}; stop it or choose another OUTPUT_DIR",
+        owner.trim(),
+        path.with_file_name("").display()
+    ))
 }
 
 #[cfg(test)]
