@@ -16,6 +16,7 @@ mod recipes;
 mod subsets;
 mod trainer_checkpoints;
 mod trainer_ends;
+mod trainer_library;
 mod trainer_limits;
 mod trainer_output;
 mod trainer_refusals;

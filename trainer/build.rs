@@ -14,6 +14,10 @@ fn main() {
         );
     };
     check_version(&lib);
+    let (major, minor) = MAJOR_MINOR;
+    println!("cargo:rustc-env=TRAINER_LIBTORCH_VERSION={major}.{minor}");
+    let folder = lib.parent().unwrap_or(&lib);
+    println!("cargo:rustc-env=TRAINER_LIBTORCH={}", folder.display());
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
 }
 

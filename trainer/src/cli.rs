@@ -205,15 +205,6 @@ pub struct ReportArgs {
 }
 
 impl Cli {
-    /// Whether there is arithmetic to do, so that libtorch's threads matter.
-    pub fn computes(&self) -> bool {
-        match &self.command {
-            Some(Command::Bench(_) | Command::Eval(_) | Command::Report(_)) => true,
-            Some(Command::Export(_) | Command::Import(_) | Command::Names(_)) => false,
-            None => !(self.run.keys || self.run.check || self.run.print_config),
-        }
-    }
-
     /// The flag that helps, where there is one.
     pub fn advice(failure: &Failure) -> &'static str {
         match failure {

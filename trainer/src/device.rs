@@ -4,15 +4,12 @@
 //! PyTorch's `libtorch_cuda.so` registers itself when it is loaded. The linker leaves it out of our binary because nothing
 //! refers to it, and that is wanted: the same binary starts on machines without CUDA. So it is opened here, on purpose.
 
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
 use tch::{Cuda, Device, Kind, Tensor};
 
 use crate::config::DeviceChoice;
 use crate::failure::Failure;
-use crate::output::tell;
 
 /// Values of a tensor that every thread of libtorch gets a share of.
 const POOL_SIZED: i64 = 1 << 22;
@@ -79,33 +76,6 @@ pub fn limit_threads() -> String {
     format!("threads: {num} ({why})")
 }
 
-/// Starts this program anew, in the same process, with OpenMP threads that sleep soon instead of spinning while they wait for
-/// each other; returns at once where the environment decides that already.
-///
-/// The OpenMP library reads its environment before `main`. By default a thread spins for about a millisecond at the end of
-/// every operation; as soon as anything else wants the processor (the loader, a build) that starves the very thread it waits
-/// for. MobileNetV2 on two busy cores: 4.4 s a step before, 1.1 s after.
-pub fn restart_with_short_spins() {
-    const SPIN: &str = "GOMP_SPINCOUNT";
-    let is_decided = [SPIN, "OMP_WAIT_POLICY"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some());
-    if is_decided {
-        return;
-    }
-    let mut args = std::env::args_os();
-    let name = args.next().unwrap_or_default();
-    if let Ok(program) = std::env::current_exe() {
-        let mut command = Command::new(program);
-        let command = command.arg0(name).args(args).env(SPIN, "1000");
-        // On success this does not return.
-        let error = command.exec();
-        tell!(
-            "note: starting anew with {SPIN} failed ({error}); a busy machine will slow this run"
-        );
-    }
-}
-
 /// Keeps freed memory in the process instead of giving it back to the kernel after every tensor.
 ///
 /// Every step frees and allocates gigabytes of activations of the same sizes. By default glibc maps each one afresh, and the
@@ -148,11 +118,18 @@ fn has_driver() -> bool {
 #[expect(unsafe_code, reason = "loading a library runs its initialisers")]
 fn load_cuda_half() -> Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-    // SAFETY: the library is part of the libtorch that this binary is linked with and found by the same run path; its
+    // SAFETY: the library is part of the libtorch that is loaded already, found as it was; its
     // initialisers only register kernels and are meant to run at load time. No other thread of ours exists yet.
-    let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
+    let library = unsafe { Library::open(Some(cuda_half()), RTLD_NOW | RTLD_GLOBAL) };
     let library = library.map_err(|error| format!("this libtorch has no CUDA half: {error}"))?;
     // Registered kernels are called for the rest of the process: the library must never be closed.
     std::mem::forget(library);
     Ok(())
+}
+
+/// Beside the half that is loaded: in the folder that `LIBTORCH` names, else where the linker looks for it.
+fn cuda_half() -> PathBuf {
+    const NAME: &str = "libtorch_cuda.so";
+    let named = std::env::var_os("LIBTORCH").map(PathBuf::from);
+    named.map_or(NAME.into(), |torch| torch.join("lib").join(NAME))
 }
