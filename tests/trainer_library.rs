@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::harness::{Finished, binary, start_as, start_program, text};
+use crate::harness::{Finished, binary, run, start_as, start_program, text};
 
 /// `trainer --version`, with this LIBTORCH or none.
 fn version_with(libtorch: Option<&Path>) -> Finished {
@@ -71,4 +71,30 @@ fn a_trainer_that_was_copied_without_its_other_half_says_so() {
     let done = start_program(text(&copy), &["--version"]).finish();
     assert_eq!(done.code, Some(5), "{}", done.stderr);
     assert!(done.stderr.contains("trainer-torch"), "{}", done.stderr);
+}
+
+#[test]
+fn the_doctor_tells_what_a_run_would_compute_with() {
+    let done = run("trainer", &["doctor"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let torch = std::env::var_os("LIBTORCH").expect("cargo sets it");
+    let torch = fs::canonicalize(torch).unwrap();
+    let line = |what: &str| {
+        let line = done.stdout.lines().find(|line| line.starts_with(what));
+        line.unwrap_or_else(|| panic!("`{what}` in: {}", done.stdout))
+    };
+    let loaded = line("libtorch ");
+    assert!(loaded.contains(" 2.11."), "{loaded}");
+    assert!(loaded.contains(text(&torch)), "{loaded}");
+    assert!(line("loader ").ends_with("/loader"), "{}", done.stdout);
+    // Which half of libtorch is there depends on what was installed; which is loaded, on the driver.
+    let has_cuda_half = torch.join("lib/libtorch_cuda.so").exists();
+    let has_driver =
+        fs::exists("/proc/driver/nvidia").unwrap() || fs::exists("/dev/nvidiactl").unwrap();
+    let wanted = match (has_cuda_half, has_driver) {
+        (false, _) => "for CPUs alone",
+        (true, false) => "is there and not loaded",
+        (true, true) => "is loaded",
+    };
+    assert!(line("CUDA libraries").contains(wanted), "{}", done.stdout);
 }

@@ -48,6 +48,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Write an HTML page about one or several runs: curves, recipes, nearest neighbours, attention.
     Report(ReportArgs),
+    /// Tell what a run would compute on and with: libtorch, its CUDA half, the device, the loader, the limits.
+    Doctor,
 }
 
 /// What a run is told.

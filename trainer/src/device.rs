@@ -14,6 +14,9 @@ use crate::failure::Failure;
 /// Values of a tensor that every thread of libtorch gets a share of.
 const POOL_SIZED: i64 = 1 << 22;
 
+/// What libtorch needs for a GPU.
+pub const CUDA_HALF: &str = "libtorch_cuda.so";
+
 /// Where a run computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
@@ -129,7 +132,6 @@ fn load_cuda_half() -> Result<(), String> {
 
 /// Beside the half that is loaded: in the folder that `LIBTORCH` names, else where the linker looks for it.
 fn cuda_half() -> PathBuf {
-    const NAME: &str = "libtorch_cuda.so";
     let named = std::env::var_os("LIBTORCH").map(PathBuf::from);
-    named.map_or(NAME.into(), |torch| torch.join("lib").join(NAME))
+    named.map_or(CUDA_HALF.into(), |torch| torch.join("lib").join(CUDA_HALF))
 }

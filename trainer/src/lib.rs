@@ -24,6 +24,7 @@ pub mod failure;
 pub mod init_weights;
 pub mod jobs;
 pub mod learner;
+mod libtorch;
 pub mod limits;
 pub mod loader_process;
 pub mod loss;

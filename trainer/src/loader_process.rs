@@ -57,8 +57,11 @@ fn line(attached: &Attached, data_dirs: &[PathBuf]) -> String {
     format!("{line} (warning: not DATA.PATH_TO_DATA_DIR {shown}, which is not read)")
 }
 
-/// The loader beside this executable.
-fn program() -> Result<Program, Failure> {
+/// The loader beside this executable, whether it is there or not.
+///
+/// # Errors
+/// When the system does not tell where we are.
+pub fn program() -> Result<Program, Failure> {
     let executable = std::env::current_exe();
     let executable = executable.map_err(Failure::io(
         "finding our own executable",

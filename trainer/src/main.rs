@@ -1,18 +1,16 @@
 //! The trainer's binary: looks for libtorch, then becomes `trainer-torch` beside it, which is linked with it and would end in the dynamic linker, without
 //! a word on what to do, where there is none.
 
+mod libtorch;
+
 use std::ffi::OsString;
-use std::fs;
 use std::io::{Write, stderr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// The version that tch was written for: `2.11`.
-const WANTED: &str = env!("TRAINER_LIBTORCH_VERSION");
-/// The folder of libtorch that the trainer was linked with: where it is looked for at last.
-const BUILT_WITH: &str = env!("TRAINER_LIBTORCH");
-const LIBRARY: &str = "libtorch_cpu.so";
+use libtorch::{BUILT_WITH, CPU_HALF, WANTED, is_wanted, version};
+
 const SEARCH_PATH: &str = "LD_LIBRARY_PATH";
 /// A library that does not work.
 const EXIT_LIBRARY: u8 = 5;
@@ -45,13 +43,13 @@ fn search_path() -> Result<Option<OsString>, String> {
 /// The first of these folders that has libtorch has the right one.
 fn check(folders: &[PathBuf]) -> Result<(), String> {
     let remedy = format!(
-        "set LIBTORCH to the folder of PyTorch {WANTED} (python3 -c 'import torch; print(torch.__path__[0])') or run ./scripts/setup"
+        "set LIBTORCH to the folder of PyTorch {WANTED} (python3 -c 'import torch; print(torch.__path__[0])') or run ./scripts/setup; `trainer doctor` tells what is found"
     );
-    let Some(lib) = folders.iter().find(|lib| lib.join(LIBRARY).exists()) else {
+    let Some(lib) = folders.iter().find(|lib| lib.join(CPU_HALF).exists()) else {
         let folders = folders.iter().map(|lib| lib.display().to_string());
         let sought = folders.collect::<Vec<_>>().join(", ");
         return Err(format!(
-            "libtorch {WANTED} is not there: no {LIBRARY} in {sought}; {remedy}"
+            "libtorch {WANTED} is not there: no {CPU_HALF} in {sought}; {remedy}"
         ));
     };
     match lib.parent().and_then(version) {
@@ -61,22 +59,6 @@ fn check(folders: &[PathBuf]) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
-}
-
-/// What a folder of libtorch says its version is, `2.11.0+cpu`: the one of a Python package in a module, that of an archive for C++ in a line.
-fn version(torch: &Path) -> Option<String> {
-    let module = fs::read_to_string(torch.join("version.py")).unwrap_or_default();
-    let line = module.lines().find(|line| line.starts_with("__version__"));
-    let value = line
-        .and_then(|line| line.split('\'').nth(1))
-        .map(str::to_owned);
-    let archive = || fs::read_to_string(torch.join("build-version")).ok();
-    value.or_else(|| Some(archive()?.trim().to_owned()))
-}
-
-fn is_wanted(version: &str) -> bool {
-    let rest = version.strip_prefix(WANTED);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Runs the trainer in this process; comes back only to say why it cannot.

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod configuration;
+mod doctor;
 mod eval;
 mod export;
 mod first_weights;
@@ -32,6 +33,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Some(Command::Names(args)) => names::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Report(args)) => report::run(args),
+        Some(Command::Doctor) => doctor::run(),
         None if cli.run.keys => keys::run(),
         None => configured(cli),
     }
