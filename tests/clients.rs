@@ -3,13 +3,10 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::time::Duration;
 
 use loader_ipc::{Client, Recipe, Subscription};
 
-use crate::harness::{packed, run, serve, text};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::harness::{PATIENCE, packed, run, serve, text};
 
 /// Pixels of an RGB PNG, and their width.
 fn read_png(path: &Path) -> (Vec<u8>, usize) {

@@ -98,6 +98,10 @@ fn the_trainer_builds_no_decoder_and_nobody_else_libtorch() {
             "loader-client",
             vec!["tch", "loader", "shard-format", "clap", "tracing"],
         ),
+        (
+            "loader-c",
+            vec!["tch", "loader", "image-decode", "shard-format", "clap"],
+        ),
         ("loader-python", vec!["tch", "torch-sys", "trainer"]),
         ("signals", vec!["clap", "tracing", "rustix"]),
     ];

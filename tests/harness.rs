@@ -11,6 +11,8 @@ use serde_json::Value;
 
 /// A deadline for anything that might hang; reached only by a bug.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(600);
+/// How long a loader may take for an answer or a batch.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What a finished process left.
@@ -86,7 +88,16 @@ pub(crate) fn start_as(
 
 /// Starts a program of the system.
 pub(crate) fn start_program(name: &str, args: &[&str]) -> Running {
-    spawn(Command::new(name), args, |command| command)
+    start_program_as(name, args, |command| command)
+}
+
+/// As [`start_program`], after `change` to the command.
+pub(crate) fn start_program_as(
+    name: &str,
+    args: &[&str],
+    change: impl FnOnce(&mut Command) -> &mut Command,
+) -> Running {
+    spawn(Command::new(name), args, change)
 }
 
 fn spawn(

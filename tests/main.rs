@@ -1,6 +1,7 @@
 //! Whole-system tests: the real binaries, real sockets, kill -9.
 
 mod bad_input;
+mod c_library;
 mod chain;
 mod circles;
 mod clients;

@@ -3,13 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use loader_ipc::{Client, Order, Recipe, Subscription};
 
-use crate::harness::{pack, packed, serve, status, synth};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::harness::{PATIENCE, pack, packed, serve, status, synth};
 
 fn small_sslight() -> Recipe {
     let mut recipe = Recipe::sslight();

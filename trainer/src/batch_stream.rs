@@ -78,12 +78,17 @@ impl BatchSource for BatchStream {
 fn with_whole_wait(error: IpcError, waited: Duration) -> IpcError {
     match error {
         IpcError::TimedOut {
-            pid, epoch, step, ..
+            pid,
+            epoch,
+            step,
+            is_held,
+            ..
         } => IpcError::TimedOut {
             pid,
             waited_ms: waited.as_millis(),
             epoch,
             step,
+            is_held,
         },
         other => other,
     }

@@ -191,6 +191,21 @@ impl Attached {
         self.is_wanted_data
     }
 
+    /// This, unless it serves other folders than `wanted`.
+    ///
+    /// # Errors
+    /// [`AttachError::OtherData`]
+    pub fn serving(self, wanted: &[PathBuf]) -> Result<Attached, AttachError> {
+        match self.is_wanted_data {
+            true => Ok(self),
+            false => Err(AttachError::OtherData {
+                socket: self.socket,
+                served: self.status.data,
+                wanted: wanted.to_owned(),
+            }),
+        }
+    }
+
     /// The log of the daemon, if this started it.
     pub fn log(&self) -> Option<&Path> {
         self.started.as_deref()

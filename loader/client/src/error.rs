@@ -43,6 +43,15 @@ pub enum AttachError {
     },
     /// Whoever waited wanted to wait no longer.
     Interrupted,
+    /// The loader at a socket that was named serves another data set.
+    OtherData {
+        /// The socket.
+        socket: PathBuf,
+        /// What it serves.
+        served: Vec<String>,
+        /// What was wanted.
+        wanted: Vec<PathBuf>,
+    },
     /// What answers is no use.
     Ipc(IpcError),
     /// The system refused something.
@@ -62,7 +71,8 @@ impl AttachError {
         match self {
             AttachError::NoFolder { .. }
             | AttachError::NotPacked { .. }
-            | AttachError::NoProgram { .. } => ErrorKind::Usage,
+            | AttachError::NoProgram { .. }
+            | AttachError::OtherData { .. } => ErrorKind::Usage,
             AttachError::Died { status, .. } => match status.code() {
                 Some(2) => ErrorKind::Usage,
                 Some(3) => ErrorKind::Data,
@@ -111,12 +121,26 @@ impl AttachError {
                 "read its log",
             ),
             AttachError::Interrupted => new("interrupted".to_owned(), String::new(), ""),
+            AttachError::OtherData {
+                socket,
+                served,
+                wanted,
+            } => new(
+                format!("the loader at this socket serves {}", served.join(", ")),
+                socket.display().to_string(),
+                &format!("name another socket for {}", shown(wanted)),
+            ),
             AttachError::Ipc(error) => error.reason(),
             AttachError::Io { what, path, source } => {
                 new(format!("{what}: {source}"), path.display().to_string(), "")
             }
         }
     }
+}
+
+fn shown(dirs: &[PathBuf]) -> String {
+    let dirs: Vec<_> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+    dirs.join(", ")
 }
 
 impl fmt::Display for AttachError {

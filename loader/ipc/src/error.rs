@@ -68,6 +68,13 @@ pub enum IpcError {
         epoch: u64,
         /// Step within the epoch of the batch that was waited for.
         step: u64,
+        /// Whether its slot still holds an earlier batch, which its receiver has not given back.
+        is_held: bool,
+    },
+    /// A stream is used by another process than that which subscribed.
+    Forked {
+        /// Process id of the one that subscribed.
+        pid: u32,
     },
     /// The peer wrote something into shared memory that no sound peer writes.
     Corrupt {
@@ -114,7 +121,7 @@ impl IpcError {
             IpcError::BadSocket { .. } | IpcError::Version { .. } | IpcError::NotAPeer { .. } => {
                 ErrorKind::Usage
             }
-            IpcError::BadGeometry { .. } => ErrorKind::Usage,
+            IpcError::BadGeometry { .. } | IpcError::Forked { .. } => ErrorKind::Usage,
             IpcError::SocketInUse { .. }
             | IpcError::SharedMemory { .. }
             | IpcError::NoThread { .. }
@@ -150,6 +157,9 @@ impl IpcError {
             IpcError::PeerGone { pid, .. } => format!("the loader (pid {pid}) is gone"),
             IpcError::TimedOut { pid, waited_ms, .. } => {
                 format!("no batch within {waited_ms} ms although the loader (pid {pid}) is alive")
+            }
+            IpcError::Forked { pid } => {
+                format!("this stream belongs to process {pid}, which forked this one")
             }
             IpcError::Corrupt { what } => format!("the peer broke the protocol: {what}"),
             IpcError::SharedMemory { num_slots, .. } => {
@@ -197,7 +207,11 @@ impl IpcError {
             IpcError::NotAPeer { .. } => "check the socket path",
             IpcError::HungUp { .. } => "try again, or check the socket path",
             IpcError::PeerGone { .. } => "restart it, then resume",
+            IpcError::TimedOut { is_held: true, .. } => {
+                "its slot is held by a batch that was received; give that back first"
+            }
             IpcError::TimedOut { .. } => "ask it for its status",
+            IpcError::Forked { .. } => "subscribe again here",
             IpcError::Corrupt { .. } => "report this with both versions",
             IpcError::SharedMemory { .. } => {
                 "use fewer slots, a smaller batch or smaller views, or allow more memory (in a container, raise its memory limit; /dev/shm \

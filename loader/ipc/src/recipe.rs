@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::reason::{ErrorKind, Reason};
+
 /// The views made of each image, in order: global views first, then local ones. [`Recipe::named`] has those of published methods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,6 +148,21 @@ impl Recipe {
             );
         }
         found
+    }
+
+    /// Whether it is sound.
+    ///
+    /// # Errors
+    /// With every rule that it breaks.
+    pub fn check(&self) -> Result<(), Reason> {
+        match self.violations() {
+            broken if broken.is_empty() => Ok(()),
+            broken => {
+                let what = format!("bad recipe: {}", broken.join("; "));
+                let remedy = "mend the recipe, or start from one that has a name";
+                Err(Reason::new(ErrorKind::Usage, what, "", remedy))
+            }
+        }
     }
 }
 

@@ -117,6 +117,11 @@ impl Ring {
         self.wait(turn, turn.ready(), &[turn.free, turn.earlier()], timeout)
     }
 
+    /// Subscriber: whether the slot still holds the batch before, which was received and not given back.
+    pub(crate) fn is_held(&self, turn: Turn) -> bool {
+        self.word(turn).load(Ordering::Relaxed) == turn.earlier()
+    }
+
     pub(crate) fn publish(&self, turn: Turn) {
         self.hand_over(turn, turn.ready());
     }

@@ -49,9 +49,11 @@ struct Shared {
     ring: Ring,
     views: Segment,
     layout: Layout,
+    /// The process that subscribed. A forked one sees the same memory, and no slot is its to give back.
+    pid: u32,
 }
 
-/// A batch in shared memory, ours until dropped.
+/// A batch in shared memory, ours until dropped. A lease that is dropped in a forked process gives nothing back.
 #[derive(Debug)]
 pub struct Lease {
     shared: Arc<Shared>,
@@ -125,6 +127,7 @@ impl Client {
             ring,
             views,
             layout,
+            pid: std::process::id(),
         });
         Ok(Subscriber {
             shared,
@@ -164,8 +167,12 @@ impl Subscriber {
     ///
     /// # Errors
     /// [`IpcError::TimedOut`] after `timeout`, [`IpcError::Stopped`] when the daemon ended the stream,
-    /// [`IpcError::PeerGone`] when it died.
+    /// [`IpcError::PeerGone`] when it died, [`IpcError::Forked`] in a process that another one forked after it subscribed.
     pub fn receive(&mut self, timeout: Duration) -> Result<Option<Lease>, IpcError> {
+        if !self.shared.is_ours() {
+            let pid = self.shared.pid;
+            return Err(IpcError::Forked { pid });
+        }
         if self.next == self.info.num_batches {
             return Ok(None);
         }
@@ -205,6 +212,7 @@ impl Subscriber {
                     waited_ms,
                     epoch,
                     step,
+                    is_held: self.shared.ring.is_held(turn),
                 });
             }
         }
@@ -296,7 +304,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.shared.ring.release(self.turn);
+        if self.shared.is_ours() {
+            self.shared.ring.release(self.turn);
+        }
     }
 }
 
@@ -345,6 +355,10 @@ impl GroupBytes<'_> {
 }
 
 impl Shared {
+    fn is_ours(&self) -> bool {
+        self.pid == std::process::id()
+    }
+
     fn bytes(&self, turn: Turn, offset: usize, len: usize) -> *const u8 {
         assert!(
             offset + len <= self.layout.slot_bytes,

@@ -255,6 +255,32 @@ fn waiting_for_a_silent_daemon_ends_with_a_time_out() {
 }
 
 #[test]
+fn whoever_waits_for_a_slot_that_he_holds_himself_is_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = socket(&dir);
+    let daemon = daemon(&path, |connection, info, publisher| {
+        publish(&publisher, &info, 0, 3);
+        publish(&publisher, &info, 1, 3);
+        assert!(connection.next_request().is_none())
+    });
+    let mut subscriber = Client::connect(&path, PATIENCE)
+        .unwrap()
+        .subscribe(&subscription())
+        .unwrap();
+    let mut receive = |timeout| subscriber.receive(timeout);
+    let first = receive(PATIENCE).unwrap();
+    let _second = receive(PATIENCE).unwrap();
+    let moment = Duration::from_millis(20);
+    let told = receive(moment).unwrap_err().to_string();
+    assert!(told.contains("give that back first"), "{told}");
+    drop(first);
+    let told = receive(moment).unwrap_err().to_string();
+    assert!(told.contains("ask it for its status"), "{told}");
+    drop(subscriber);
+    daemon.join().unwrap();
+}
+
+#[test]
 fn a_slot_that_is_dropped_unfinished_aborts_the_ring() {
     for num_finished in [None, Some(0), Some(2)] {
         aborts_the_ring(num_finished);

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::array::Array;
-use crate::memory::{Held, Slot};
+use crate::memory::Slot;
 
 /// One batch: views, labels and ids of its samples, and where in the epochs it is.
 #[pyclass(frozen, get_all, module = "sslight_loader")]
@@ -43,10 +43,10 @@ impl Batch {
             .map(u64::cast_signed)
             .collect();
         let ids = numbers(ids, "ids")?;
-        let held = Arc::new(Held::new(lease));
+        let held = Arc::new(lease);
         let slot = Arc::new(Slot::new(Arc::clone(&held)));
         let group = |index: usize| {
-            let shape = held.lease().group(index).shape();
+            let shape = held.group(index).shape();
             let name = format!("views of epoch {epoch}, step {step}");
             let array = Array::views(&slot, index, shape, num_valid, name);
             match is_copy {
@@ -54,9 +54,7 @@ impl Batch {
                 false => Ok(array),
             }
         };
-        let views: Vec<Array> = (0..held.lease().num_groups())
-            .map(group)
-            .collect::<PyResult<_>>()?;
+        let views: Vec<Array> = (0..held.num_groups()).map(group).collect::<PyResult<_>>()?;
         let views = PyTuple::new(py, views)?.unbind();
         let batch = Batch {
             epoch,

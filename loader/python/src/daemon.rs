@@ -55,10 +55,8 @@ impl Daemon {
         if let Some(error) = interrupted {
             return Err(error);
         }
-        let attached = found.map_err(|error| errors::attach(&error))?;
-        if !attached.is_wanted_data() {
-            return Err(other_data(&attached, &data));
-        }
+        let attached = found.and_then(|attached| attached.serving(&data));
+        let attached = attached.map_err(|error| errors::attach(&error))?;
         Ok(Daemon {
             socket: attached.socket().to_owned(),
             pid: attached.pid(),
@@ -102,15 +100,4 @@ impl Daemon {
     fn __repr__(&self) -> &str {
         &self.line
     }
-}
-
-fn other_data(attached: &Attached, wanted: &[PathBuf]) -> PyErr {
-    let what = format!(
-        "the loader at this socket serves {}",
-        attached.data().join(", ")
-    );
-    let place = attached.socket().display().to_string();
-    let wanted: Vec<_> = wanted.iter().map(|dir| dir.display().to_string()).collect();
-    let remedy = format!("name another socket for {}", wanted.join(", "));
-    errors::UsageError::new_err((what, place, remedy))
 }

@@ -43,6 +43,7 @@ pub(crate) fn ipc(error: &IpcError) -> PyErr {
     let reason = error.reason();
     match error {
         IpcError::NoDaemon { .. } => NoLoaderError::new_err(words(reason)),
+        IpcError::Forked { .. } => ForkedError::new_err(words(reason)),
         IpcError::Version { .. } => VersionError::new_err(words(reason)),
         IpcError::TimedOut { .. } => LoaderTimeoutError::new_err(words(reason)),
         _ => by_kind(reason),

@@ -3,67 +3,37 @@
 //!
 //! One of the two rooms of this crate with unsafe code.
 
-use std::mem::ManuallyDrop;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use loader_ipc::Lease;
 
-/// A batch in the ring. The slot goes back when this is dropped, unless that happens in a forked child, whose parent still reads it.
-#[derive(Debug)]
-pub(crate) struct Held {
-    lease: ManuallyDrop<Lease>,
-    pid: u32,
-}
-
 /// Who may look into a batch: nobody any more once it was taken back.
 #[derive(Debug)]
-pub(crate) struct Slot(Mutex<Option<Arc<Held>>>);
+pub(crate) struct Slot(Mutex<Option<Arc<Lease>>>);
 
 /// What an array reads.
 #[derive(Debug, Clone)]
 pub(crate) enum Memory {
     /// One group of views of a batch in the ring: read-only.
-    Ring(Arc<Held>, usize),
+    Ring(Arc<Lease>, usize),
     /// Memory of our own, which Python may write.
     Own(Arc<[AtomicU64]>),
 }
 
-impl Held {
-    pub(crate) fn new(lease: Lease) -> Held {
-        let lease = ManuallyDrop::new(lease);
-        let pid = std::process::id();
-        Held { lease, pid }
-    }
-
-    pub(crate) fn lease(&self) -> &Lease {
-        &self.lease
-    }
-}
-
-impl Drop for Held {
-    #[allow(unsafe_code)]
-    fn drop(&mut self) {
-        if self.pid == std::process::id() {
-            // SAFETY: dropped here alone, and `self` is gone afterwards.
-            unsafe { ManuallyDrop::drop(&mut self.lease) };
-        }
-    }
-}
-
 impl Slot {
-    pub(crate) fn new(held: Arc<Held>) -> Slot {
+    pub(crate) fn new(held: Arc<Lease>) -> Slot {
         Slot(Mutex::new(Some(held)))
     }
 
     /// `None` once the batch is past.
-    pub(crate) fn held(&self) -> Option<Arc<Held>> {
+    pub(crate) fn held(&self) -> Option<Arc<Lease>> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.clone()
     }
 
     /// Ends the batch; what somebody still reads stays until he is done.
-    pub(crate) fn end(&self) -> Option<Arc<Held>> {
+    pub(crate) fn end(&self) -> Option<Arc<Lease>> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.take()
     }
@@ -91,7 +61,7 @@ impl Memory {
 
     pub(crate) fn ptr(&self) -> *mut u8 {
         match self {
-            Memory::Ring(held, group) => held.lease.group(*group).as_ptr().cast_mut(),
+            Memory::Ring(held, group) => held.group(*group).as_ptr().cast_mut(),
             Memory::Own(words) => words.as_ptr().cast_mut().cast(),
         }
     }
@@ -102,7 +72,7 @@ impl Memory {
 
     fn num_bytes(&self) -> usize {
         match self {
-            Memory::Ring(held, group) => held.lease.group(*group).len(),
+            Memory::Ring(held, group) => held.group(*group).len(),
             Memory::Own(words) => 8 * words.len(),
         }
     }

@@ -19,7 +19,7 @@ use pyo3::sync::MutexExt;
 use crate::batch::Batch;
 use crate::data_set;
 use crate::errors;
-use crate::memory::{Held, Slot};
+use crate::memory::Slot;
 
 /// How long the interpreter may wait to hear of Ctrl-C.
 const SLICE: Duration = Duration::from_millis(100);
@@ -40,7 +40,7 @@ struct State {
     /// The batch that was handed out last.
     current: Option<Arc<Slot>>,
     /// What is kept of the one before it.
-    kept: Weak<Held>,
+    kept: Weak<Lease>,
 }
 
 #[pymethods]
@@ -158,12 +158,7 @@ impl Stream {
 
     fn check_open(&self) -> PyResult<()> {
         if self.pid != std::process::id() {
-            let what = format!(
-                "this stream belongs to process {}, which forked this one",
-                self.pid
-            );
-            let remedy = "subscribe again here";
-            return Err(errors::ForkedError::new_err((what, String::new(), remedy)));
+            return Err(errors::ipc(&IpcError::Forked { pid: self.pid }));
         }
         match self.is_closed.load(Ordering::Relaxed) {
             true => Err(closed()),
@@ -178,7 +173,11 @@ impl Stream {
             let left = self.timeout.saturating_sub(start.elapsed());
             match py.detach(|| subscriber.receive(left.min(SLICE))) {
                 Err(IpcError::TimedOut {
-                    pid, epoch, step, ..
+                    pid,
+                    epoch,
+                    step,
+                    is_held,
+                    ..
                 }) => {
                     py.check_signals()?;
                     self.check_open()?;
@@ -189,6 +188,7 @@ impl Stream {
                             waited_ms,
                             epoch,
                             step,
+                            is_held,
                         };
                         return Err(errors::ipc(&error));
                     }
@@ -207,7 +207,7 @@ impl State {
             py.import("gc")?.call_method0("collect")?;
         }
         if let Some(held) = self.kept.upgrade() {
-            return Err(kept(held.lease()));
+            return Err(kept(&held));
         }
         let held = self.current.take().and_then(|slot| slot.end());
         self.kept = held.as_ref().map_or_else(Weak::new, Arc::downgrade);
@@ -240,14 +240,8 @@ fn parse(subscription: &str) -> PyResult<Subscription> {
 }
 
 fn check(recipe: &Recipe) -> PyResult<()> {
-    match recipe.violations() {
-        broken if broken.is_empty() => Ok(()),
-        broken => {
-            let what = format!("bad recipe: {}", broken.join("; "));
-            let remedy = "see sslight_loader.views";
-            Err(errors::RecipeError::new_err((what, String::new(), remedy)))
-        }
-    }
+    let checked = recipe.check();
+    checked.map_err(|reason| errors::RecipeError::new_err(errors::words(reason)))
 }
 
 /// The daemon's words, in the class for what is wrong as far as the data set tells.
