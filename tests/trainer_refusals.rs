@@ -112,6 +112,40 @@ fn a_run_goes_on_with_another_batch_size_after_the_images_that_it_saw() {
 }
 
 #[test]
+fn queues_go_on_around_their_end_where_batches_grow() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 4, 8, 32);
+    for method in ["MOCO", "SWAV"] {
+        let out = dir.path().join(method);
+        let of_batch = |size: &str, more: &[&str]| {
+            let queues = ["MOCO.QUEUE_LENGTH", "16", "SWAV.QUEUE_LENGTH", "16"];
+            let sizes = [
+                "SWAV.NMB_PROTOTYPES",
+                "16",
+                "SWAV.HIDDEN_SIZE",
+                "16",
+                "TRAIN.BATCH_SIZE",
+                size,
+            ];
+            let rest = [
+                "SSL_METHOD",
+                method,
+                "SOLVER.TOTAL_EPOCHS",
+                "2",
+                "SWAV.EPOCH_QUEUE_STARTS",
+                "0",
+            ];
+            let more = [&queues[..], &sizes, &rest, more].concat();
+            run("trainer", &tiny_trainer(&shards, &out, &more))
+        };
+        let first = of_batch("4", &["TRAIN.MAX_STEPS", "3"]);
+        assert_eq!(first.code, Some(0), "{}", first.stderr);
+        let second = of_batch("8", &["--resume"]);
+        assert_eq!(second.code, Some(0), "{method}: {}", second.stderr);
+    }
+}
+
+#[test]
 fn a_folder_has_one_run_and_one_trainer() {
     let dir = tempfile::tempdir().unwrap();
     let (shards, out) = trained(dir.path());

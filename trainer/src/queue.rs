@@ -39,11 +39,21 @@ impl Queue {
         self.num_pushed.int64_value(&[]) >= self.rows_ld.size()[0]
     }
 
-    /// Puts `[b, dim]` in place of the oldest rows; `b` divides the length.
+    /// Puts `[b, dim]` in place of the oldest rows, of which there are as many or more. Where a run went on with another batch size, they may begin at the
+    /// queue's end and go on at its start.
     pub fn push(&mut self, newest_bd: &Tensor) {
         let (length, b) = (self.rows_ld.size()[0], newest_bd.size()[0]);
         let at = self.num_pushed.int64_value(&[]) % length;
-        no_grad(|| self.rows_ld.narrow(0, at, b).copy_(newest_bd));
+        let num_before_end = b.min(length - at);
+        let num_after = b - num_before_end;
+        no_grad(|| {
+            let (first, rest) = (
+                newest_bd.narrow(0, 0, num_before_end),
+                newest_bd.narrow(0, num_before_end, num_after),
+            );
+            self.rows_ld.narrow(0, at, num_before_end).copy_(&first);
+            self.rows_ld.narrow(0, 0, num_after).copy_(&rest);
+        });
         self.num_pushed += b;
     }
 
@@ -75,5 +85,7 @@ mod tests {
             queue.push(&Tensor::from_slice(&[first, first + 1.0]).unsqueeze(1));
             assert_eq!((rows(&queue), queue.is_full()), (wanted.to_vec(), is_full));
         }
+        queue.push(&Tensor::from_slice(&[7.0, 8.0, 9.0]).unsqueeze(1));
+        assert_eq!(rows(&queue), [9.0, 6.0, 7.0, 8.0], "around the end");
     }
 }
