@@ -52,17 +52,19 @@ impl Probe {
         self.linear.forward(features_nd)
     }
 
-    /// Cross-entropy and accuracy on the features `[b, width]` of one view of the batch; `None` without any label.
-    pub fn loss(&self, features_bd: &Tensor, batch: &Batch) -> Option<ProbeLoss> {
+    /// Cross-entropy and accuracy on the features `[b, width]` of one view of the batch; both 0 without any label.
+    pub fn loss(&self, features_bd: &Tensor, batch: &Batch) -> ProbeLoss {
         let num_labelled = batch.labels.iter().filter(|label| **label >= 0).count();
-        if num_labelled == 0 {
-            return None;
-        }
+        // The mean over no label is no number; the sum over none has the gradients, all 0, that every rank must have.
+        let reduction = match num_labelled {
+            0 => Reduction::Sum,
+            _ => Reduction::Mean,
+        };
         let logits = self.logits(&at_least_single(&features_bd.detach()));
         let labels = batch.labels_tensor();
-        let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -1, 0.0);
+        let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, reduction, -1, 0.0);
         let right = logits.argmax(-1, false).eq_tensor(&labels);
-        let accuracy = right.sum(Kind::Float) * (100.0 / num_labelled as f64);
-        Some(ProbeLoss { loss, accuracy })
+        let accuracy = right.sum(Kind::Float) * (100.0 / num_labelled.max(1) as f64);
+        ProbeLoss { loss, accuracy }
     }
 }

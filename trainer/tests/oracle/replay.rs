@@ -172,6 +172,20 @@ fn a_replay_needs_no_data_and_its_lines_have_every_number_in_full() {
 }
 
 #[test]
+fn the_probe_rests_in_a_step_without_any_label() {
+    let unlabelled = |(name, tensor): (String, Tensor)| match name.as_str() {
+        "step1.labels" => (name, tensor.full_like(-1)),
+        _ => (name, tensor),
+    };
+    let files = Files::with(batches().into_iter().map(unlabelled).collect());
+    files.trained("run", &[]);
+    let lines = metrics(&files.out("run"));
+    let loss_of = |step: usize| lines[step]["probe_loss"].as_f64().unwrap();
+    assert_eq!(loss_of(1), 0.0);
+    assert!(loss_of(0) > 0.0 && loss_of(2) > 0.0, "{lines:?}");
+}
+
+#[test]
 fn batches_that_do_not_fit_end_a_run_with_3_before_its_first_step() {
     let renamed = |from: &str, to: &str| {
         let mut tensors = batches();
