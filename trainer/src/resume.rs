@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use tch::Tensor;
 
 use crate::batch_change::BatchChange;
 use crate::batch_source::DataFacts;
@@ -14,6 +15,7 @@ use crate::differences;
 use crate::failure::Failure;
 use crate::method::Method;
 use crate::output::show;
+use crate::scaler::Scaler;
 
 /// Which checkpoint to continue from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,7 +84,9 @@ impl Resume {
         let tensors = checkpoint::load(&self.path)?;
         let wanted = model.state();
         let wanted = wanted.iter().map(|(name, tensor)| (name, tensor));
-        let differences = differences::between(wanted, tensors.iter());
+        let (wanted_scale, wanted): (Vec<_>, Vec<_>) = wanted.partition(is_of_scale);
+        let (found_scale, found): (Vec<_>, Vec<_>) = tensors.iter().partition(is_of_scale);
+        let differences = differences::between(wanted.into_iter(), found.into_iter());
         if !differences.is_empty() {
             return Err(Failure::Usage(format!(
                 "the checkpoint is of another model; {}; set back what was changed or choose another OUTPUT_DIR:{}",
@@ -97,6 +101,11 @@ impl Resume {
         };
         restored.map_err(damaged)?;
         show!("took {}", self.taken(&tensors));
+        if wanted_scale.len() > found_scale.len() {
+            show!(
+                "note: the checkpoint is of another precision: the scale of the loss starts anew"
+            );
+        }
         Ok(())
     }
 
@@ -128,6 +137,12 @@ impl Resume {
             epoch + 1
         )
     }
+}
+
+/// What a run in half precision has more than others; a change of the precision is no other run.
+fn is_of_scale((name, _): &(&String, &Tensor)) -> bool {
+    name.strip_prefix("optimizer.")
+        .is_some_and(Scaler::is_its_own)
 }
 
 /// The latest whole checkpoint; those that are passed over are told.

@@ -73,6 +73,11 @@ impl Scaler {
         ]
     }
 
+    /// Whether a tensor of a checkpoint is of its state.
+    pub fn is_its_own(name: &str) -> bool {
+        [SCALE, NUM_FINITE].contains(&name)
+    }
+
     /// Takes the state back. A checkpoint of another precision has none: the scale then starts anew.
     pub fn restore(&mut self, find: impl Fn(&str, &[i64]) -> Result<Tensor, String>) {
         if let (Ok(scale), Ok(num_finite)) = (find(SCALE, &[]), find(NUM_FINITE, &[])) {
