@@ -82,7 +82,7 @@ impl Learner {
     /// One update from a method's loss and the probe's.
     pub fn learn(&mut self, lesson: Lesson) -> StepStats {
         let probe = self.probe.as_ref();
-        let probed = probe.and_then(|probe| probe.loss(lesson.features_bd, lesson.batch));
+        let probed = probe.map(|probe| probe.loss(lesson.features_bd, lesson.batch));
         let loss = lesson.losses.with_probe(probed.as_ref());
         let mut stats = StepStats::new(&lesson.losses, probed, Rc::clone(&self.world));
         self.descend(&loss, lesson.rates, lesson.frozen, &mut stats);
@@ -137,12 +137,16 @@ impl Learner {
         gradients
     }
 
-    /// Whether there is an update to make. Waits for the device where it depends on the numbers.
+    /// Whether there is an update to make, on all ranks alike. Waits for the device where it depends on the numbers.
     fn may_update(&self, loss: &Tensor, norm: &Tensor, gradients: &[Tensor]) -> bool {
-        if self.scaler.is_some() {
-            return no_grad(|| is_finite(loss, &self.norms(gradients, |_| true).norm()));
+        if self.scaler.is_none() && !self.is_guarded {
+            return true;
         }
-        !self.is_guarded || is_finite(loss, norm)
+        let loss = self.world.mean(loss.detach());
+        match self.scaler {
+            Some(_) => no_grad(|| is_finite(&loss, &self.norms(gradients, |_| true).norm())),
+            None => is_finite(&loss, norm),
+        }
     }
 
     /// The joint linear probe, if there is one.
@@ -217,7 +221,7 @@ impl Learner {
 
 /// Waits for the device.
 fn is_finite(loss: &Tensor, norm: &Tensor) -> bool {
-    let sum = loss.detach().to_kind(Kind::Double) + norm;
+    let sum = loss.to_kind(Kind::Double) + norm;
     sum.double_value(&[]).is_finite()
 }
 
