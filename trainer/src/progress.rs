@@ -32,7 +32,7 @@ pub struct Shown {
     pub loss: f64,
     /// Learning rate.
     pub lr: f64,
-    /// Teacher momentum; a classifier has none.
+    /// Momentum of the average that follows the network, where there is one.
     pub momentum: Option<f64>,
     /// Images per second of this step.
     pub images_per_s: f64,

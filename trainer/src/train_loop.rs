@@ -166,7 +166,7 @@ impl TrainLoop {
             total_steps: self.total(),
             loss: line.loss,
             lr: line.lr,
-            momentum: (!self.settings.method.is_classifier()).then_some(line.momentum),
+            momentum: self.settings.method.has_average().then_some(line.momentum),
             images_per_s: line.images_per_s,
             data_wait: waited,
         });

@@ -6,8 +6,8 @@ use super::keys::{Key, Meaning};
 use super::raw::RawConfig;
 
 impl RawConfig {
-    /// Lines about keys that were set and do nothing (those of other methods or jobs, those without a meaning here), and about where MoCo's two
-    /// views come from.
+    /// Lines about keys that were set and do nothing (those of other methods or jobs, those without a meaning here), about where MoCo's two
+    /// views come from, and about what SwAV's queue really holds.
     pub fn notes(&self) -> Vec<String> {
         let idle = self.changed().filter_map(|(key, _)| {
             let why = self.idle(key)?;
@@ -16,27 +16,44 @@ impl RawConfig {
         let section = self.views_section();
         let two_views = format!("MOCO.GLOBAL_ONLY: the two views are the global ones of {section}");
         let two_views = self.is_moco_global_only().then_some(two_views);
-        idle.chain(two_views).collect()
+        idle.chain(two_views).chain(self.cut_queue()).collect()
+    }
+
+    /// SwAV's queue takes whole batches.
+    fn cut_queue(&self) -> Option<String> {
+        let batch = self.int("TRAIN.BATCH_SIZE");
+        let length = self.int("SWAV.QUEUE_LENGTH");
+        let is_cut =
+            self.job() == Job::Pretraining && self.method() == "SWAV" && length % batch != 0;
+        is_cut.then(|| {
+            format!(
+                "SWAV.QUEUE_LENGTH {length} holds {}: whole batches of {batch}",
+                length - length % batch
+            )
+        })
     }
 
     /// Why this run does not read a key, if so.
     pub fn idle(&self, key: &Key) -> Option<String> {
         let (job, method) = (self.job(), self.method());
         let evaluation = || format!("EVAL_METHOD is {}", self.evaluation());
-        let other_method = |wanted| {
-            let is_other = method != wanted;
+        let other_method = |wanted: &[&str]| {
+            let is_other = !wanted.contains(&method);
             is_other.then(|| format!("SSL_METHOD is {method}"))
         };
         let pretraining = || "without EVAL_METHOD this is a pre-training".to_owned();
         match (key.meaning, job) {
             (Meaning::Ignored(why), _) => Some(why.to_owned()),
+            (Meaning::Transformer, Job::Pretraining) => self.unless("MODEL.BACKBONE_ARCH", "vit_"),
+            (Meaning::Schedule(wanted), _) => self.unless("SOLVER.SCHEDULER", wanted),
             (Meaning::Here | Meaning::Pretraining, Job::Pretraining) => self.of_other_views(key),
-            (Meaning::Method(wanted), Job::Pretraining) => other_method(wanted),
-            (Meaning::DinoHead, Job::Pretraining) => other_method("DINO"),
+            (Meaning::Methods(wanted), Job::Pretraining) => other_method(wanted),
+            (Meaning::DinoHead, Job::Pretraining) => other_method(&["DINO"]),
             (Meaning::Evaluation | Meaning::LastBlocks, Job::Pretraining) => Some(pretraining()),
-            (Meaning::Method(_) | Meaning::Pretraining, Job::Linear | Job::SemiSupervised) => {
-                Some(evaluation())
-            }
+            (
+                Meaning::Methods(_) | Meaning::Pretraining | Meaning::Transformer,
+                Job::Linear | Job::SemiSupervised,
+            ) => Some(evaluation()),
             (Meaning::DinoHead, Job::Linear) | (Meaning::LastBlocks, Job::SemiSupervised) => {
                 Some(evaluation())
             }
@@ -118,6 +135,30 @@ mod tests {
             config.notes(),
             ["SOLVER.LR_FACTOR has no effect: without EVAL_METHOD this is a pre-training"]
         );
+    }
+
+    #[test]
+    fn what_another_method_network_or_schedule_reads_is_told_and_what_a_queue_cannot_hold() {
+        let text = "SSL_METHOD: SWAV\nTRAIN:\n  BATCH_SIZE: 100\nSWAV:\n  QUEUE_LENGTH: 3840\nMODEL:\n  BACKBONE_ARCH: resnet18\n  MODEL_MOMENTUM: 0.5\n\
+                    VIT:\n  DROP_PATH_RATE: 0.2\nSOLVER:\n  CLIP_GRAD: 3.0\n  FREEZE_LAST_LAYER: 1\n  MILESTONES: [1, 2]\n";
+        let mut found = notes(text);
+        assert_eq!(
+            found.pop().unwrap(),
+            "SWAV.QUEUE_LENGTH 3840 holds 3800: whole batches of 100"
+        );
+        let of_swav = [
+            "MODEL.MODEL_MOMENTUM",
+            "SOLVER.CLIP_GRAD",
+            "SOLVER.FREEZE_LAST_LAYER",
+        ];
+        let mut wanted = of_swav
+            .map(|key| format!("{key} has no effect: SSL_METHOD is SWAV"))
+            .to_vec();
+        wanted.push("VIT.DROP_PATH_RATE has no effect: MODEL.BACKBONE_ARCH is resnet18".to_owned());
+        wanted.push("SOLVER.MILESTONES has no effect: SOLVER.SCHEDULER is cos".to_owned());
+        wanted.sort();
+        found.sort();
+        assert_eq!(found, wanted);
     }
 
     #[test]

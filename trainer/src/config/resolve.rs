@@ -312,7 +312,6 @@ fn moco(raw: &RawConfig) -> MocoConfig {
         },
         global_only: raw.bool("MOCO.GLOBAL_ONLY"),
         queue_length: raw.int("MOCO.QUEUE_LENGTH"),
-        momentum: raw.float("MOCO.MOMENTUM"),
         optimizer: optimizer(raw),
         clip_grad: raw.float("SOLVER.CLIP_GRAD"),
     }
@@ -360,7 +359,10 @@ fn schedules(raw: &RawConfig) -> Schedules {
             shape,
             changes_by_epoch: !is_pretraining,
             weight_decay: pair("SOLVER.WEIGHT_DECAY", last_decay),
-            momentum: pair("MODEL.MODEL_MOMENTUM", "MODEL.MODEL_MOMENTUM_END"),
+            momentum: match raw.method() {
+                "MOCO" => pair("MOCO.MOMENTUM", "MOCO.MOMENTUM"),
+                _ => pair("MODEL.MODEL_MOMENTUM", "MODEL.MODEL_MOMENTUM_END"),
+            },
         },
         teacher_temp: TeacherTemperature {
             start: raw.float("DINO.WARMUP_TEACHER_TEMP"),

@@ -28,6 +28,11 @@ impl MethodConfig {
         matches!(self, MethodConfig::Classifier(_))
     }
 
+    /// Whether an average follows the network: DINO's teacher, MoCo's key encoder.
+    pub fn has_average(&self) -> bool {
+        matches!(self, MethodConfig::Dino(_) | MethodConfig::Moco(_))
+    }
+
     /// The method with fresh weights; `classes` are those of the joint linear probe, or of a classifier, which cannot do without. The
     /// global random state decides the weights.
     pub fn build(&self, classes: Option<i64>, machine: &Machine) -> Box<dyn Method> {

@@ -39,8 +39,6 @@ pub struct MocoConfig {
     pub global_only: bool,
     /// Keys in the queue, a multiple of the global batch.
     pub queue_length: i64,
-    /// Share of the key encoder that stays at each step.
-    pub momentum: f64,
     /// The optimiser.
     pub optimizer: OptimizerConfig,
     /// Largest norm of one parameter's gradient; 0 is no limit.
@@ -97,8 +95,8 @@ impl Moco {
     }
 
     /// Keys `[b, d]` of view 0, by an encoder that has just moved towards the query encoder.
-    fn keys(&mut self, batch: &Batch) -> Tensor {
-        self.average.update(self.config.momentum);
+    fn keys(&mut self, batch: &Batch, momentum: f64) -> Tensor {
+        self.average.update(momentum);
         let view = batch.views_nchw[0].narrow(0, 0, batch.batch_size());
         self.shuffled(&view, |view| {
             let features = self.key_encoder.features(&[view], true);
@@ -128,7 +126,7 @@ impl Method for Moco {
         tch::manual_seed(self.world.seed(rates.seed));
         let features = self.query_encoder.features(&self.query_groups(batch), true);
         let queries = self.query_encoder.head.forward(&features, true);
-        let keys = no_grad(|| self.keys(batch));
+        let keys = no_grad(|| self.keys(batch, rates.momentum));
         let earlier = self.queue.rows().transpose(0, 1);
         let losses = self.config.loss.forward(&queries, &keys, &earlier);
         let stats = self.learner.learn(Lesson {

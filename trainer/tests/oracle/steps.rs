@@ -125,7 +125,6 @@ fn moco(arch: Arch) -> MocoConfig {
         },
         global_only: false,
         queue_length: 2 * BATCH,
-        momentum: 0.9,
         optimizer: optimizer(arch),
         clip_grad: 0.3,
     }
