@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::harness::{Finished, losses, packed, run, text, tiny_trainer};
 
 const SWAV: [&str; 8] = [
@@ -149,4 +151,39 @@ fn pre_training_starts_from_a_run_an_export_or_an_import() {
     assert_eq!(done.code, Some(2), "{}", done.stderr);
     let row = "backbone.features.0.0.weight is not expected";
     assert!(done.stderr.contains(row), "{}", done.stderr);
+}
+
+/// Makes the first value of a tensor in a file of safetensors no number.
+fn spoil(file: &Path, name: &str) {
+    let mut bytes = fs::read(file).unwrap();
+    let header_bytes = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + header_bytes]).unwrap();
+    let start = header[name]["data_offsets"][0].as_u64().unwrap() as usize;
+    let at = 8 + header_bytes + start;
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn weights_whose_features_are_no_numbers_are_not_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, student) = a_run(dir.path());
+    sound(&written("export", &first, &student, &[]));
+    spoil(&student, "features.0.0.weight");
+    let shards = dir.path().join("shards");
+    let done = run(
+        "trainer",
+        &[
+            "eval",
+            text(&student),
+            "--data",
+            text(&shards),
+            "--size",
+            "32",
+        ],
+    );
+    assert_eq!(done.code, Some(3), "{}", done.stderr);
+    for words in ["are no numbers", text(&student)] {
+        assert!(done.stderr.contains(words), "{}", done.stderr);
+    }
 }

@@ -107,6 +107,7 @@ pub fn report(
         "labels": batch.labels,
         "views": settings.views,
         "show_views": preview_command(settings, batch, &folder),
+        "replayed": settings.replay.as_ref().map(|replay| &replay.path),
         "gradient_norms": numbers(model.learner().gradient_norms()),
         "parameter_norms": numbers(parameter_norms(model)),
     });
@@ -119,8 +120,11 @@ pub fn report(
 
 /// The views are a function of seed, epoch, sample and recipe: the loader draws them again.
 ///
-/// It shows one folder of shards; where several are one data set there is no command.
+/// It shows one folder of shards; where several are one data set, or the views lie in a file of batches, there is no command.
 fn preview_command(settings: &Settings, batch: &Batch, folder: &Path) -> Option<String> {
+    if settings.replay.is_some() {
+        return None;
+    }
     let [data_dir] = &settings.data_dirs[..] else {
         return None;
     };

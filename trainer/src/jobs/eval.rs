@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use loader_ipc::{Order, Recipe, Subscription};
 use serde::Serialize;
-use tch::{Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use super::result;
 use crate::batch::{Normalization, Normalizer};
@@ -179,6 +179,7 @@ impl Measure<'_> {
             }
         }
         let (features, labels) = bank.gather(self.machine.world.as_ref());
+        self.check_finite(split, &features)?;
         let left_out = match batches.info().num_unlabelled {
             0 => String::new(),
             num => format!("; {num} without a label are left out"),
@@ -186,6 +187,19 @@ impl Measure<'_> {
         let num = labels.numel();
         tell!("{split}: features of {num} labelled images{left_out}");
         Ok((features, labels))
+    }
+
+    /// What is no number has no neighbours.
+    fn check_finite(&self, split: &str, features_nd: &Tensor) -> Result<(), Failure> {
+        let is_finite = features_nd.isfinite().all_dim(1, false);
+        let num_bad = is_finite.logical_not().sum(Kind::Int64).int64_value(&[]);
+        if num_bad == 0 {
+            return Ok(());
+        }
+        Err(Failure::Data(format!(
+            "the features of {num_bad} images of {split} are no numbers; {}; the weights are of a run that diverged: take an earlier checkpoint",
+            self.args.weights.display()
+        )))
     }
 }
 
