@@ -38,7 +38,7 @@ def detectron2_names(arch):
             if block == 0 and (stage > 0 or bottleneck):
                 convolutions.append(f"{place}.shortcut")
     norm = ["weight", "bias", "running_mean", "running_var"]
-    return {name for conv in convolutions for name in [f"{conv}.weight"] + [f"{conv}.norm.{part}" for part in norm]}
+    return [name for conv in convolutions for name in [f"{conv}.weight"] + [f"{conv}.norm.{part}" for part in norm]]
 
 
 torch.set_num_threads(1)
@@ -51,7 +51,11 @@ for path in sorted(folder.glob("*.safetensors")):
     state = load_file(path)
     if "detectron2" in path.name:
         names = detectron2_names(arch)
-        assert set(state) == names, set(state) ^ names
+        assert set(state) == set(names), set(state) ^ set(names)
+        # Both list a block's convolutions in order, each with its normalisation, and the shortcut last.
+        own = load_file(folder / f"{arch}.safetensors")
+        own = [own[name] for name in model(arch).state_dict() if not name.endswith("num_batches_tracked")]
+        assert len(own) == len(names) and all(torch.equal(state[name], value) for name, value in zip(names, own)), arch
         continue
     network = model(arch).eval()
     network.load_state_dict(state, strict=True)
