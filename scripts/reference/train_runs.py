@@ -3,9 +3,9 @@
 queues, teacher average and probe, in double precision.
 
 Written apart from the trainer, from the papers' formulas: torch's autograd, loops over views, pairs and parameters.
-usage: train_runs.py OUT METHOD ARCH LOCAL_PX      METHOD: dino swav moco; ARCH: mobilenet_v2 resnet18 vit_tiny; OUT: a folder
+usage: train_runs.py OUT METHOD ARCH LOCAL_PX [global_only]      METHOD: dino swav moco; ARCH: mobilenet_v2 resnet18 vit_tiny; OUT: a folder
 Writes run.yaml, start.safetensors and batches.safetensors, which the trainer reads, and what came of them: expected.npz with losses (loss, global,
-local, probe), grad_norms, start/<name> and end/<name> of the whole state.
+local, probe), grad_norms, start/<name> and end/<name> of the whole state. With global_only (DINO, MoCo) there is no local loss: it is no number there.
 
 How the inputs are chosen, so that a difference tells a mistake and not the order of sums:
 - Batch normalisations start with weight .5 and biases of 2 and -2 (and 8, where 6 is the most that a unit gives), by whole channels: every unit is
@@ -31,6 +31,7 @@ from safetensors.torch import save_file
 
 OUT, METHOD, ARCH, LOCAL_PX = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 IS_VIT = ARCH == "vit_tiny"
+GLOBAL_ONLY = sys.argv[5:] == ["global_only"]
 WIDTH = {"mobilenet_v2": 1280, "resnet18": 512, "vit_tiny": 192}[ARCH]
 GLOBAL_PX = {128: 224, 96: 224, 32: 48, 16: 32}[LOCAL_PX]
 CELL = 2 if ARCH == "mobilenet_v2" else 8
@@ -57,12 +58,12 @@ SETTINGS = {
     "SOLVER": {"OPTIMIZING_METHOD": "AdamW" if IS_VIT else "LARS", "BASE_LR": PEAK * 256 / BATCH, "MIN_LR": LAST, "START_WARMUP": FIRST,
                "TOTAL_EPOCHS": EPOCHS, "WARMUP_EPOCHS": 1, "WEIGHT_DECAY": DECAY, "WEIGHT_DECAY_END": DECAY_END, "CLIP_GRAD": CLIP,
                "FREEZE_LAST_LAYER": 1 if METHOD == "dino" else 0},
-    **{"dino": {"DINO": {"WARMUP_TEACHER_TEMP": 0.04, "TEACHER_TEMP": 0.07, "WARMUP_TEACHER_TEMP_EPOCHS": 2},
+    **{"dino": {"DINO": {"WARMUP_TEACHER_TEMP": 0.04, "TEACHER_TEMP": 0.07, "WARMUP_TEACHER_TEMP_EPOCHS": 2, "GLOBAL_ONLY": GLOBAL_ONLY},
                 "DINOHead": {"OUTPUT_DIM": K, "HIDDEN_SIZE": HIDDEN, "BOTTLENECK_DIM": DIM, "USE_BN_IN_HEAD": not IS_VIT,
                              "NORM_LAST_YEAR": not IS_VIT}},
        "swav": {"SWAV": {"NMB_PROTOTYPES": K, "HIDDEN_SIZE": HIDDEN, "OUTPUT_DIM": DIM, "QUEUE_LENGTH": QUEUE, "EPOCH_QUEUE_STARTS": 1,
                          "FREEZE_PROTOTYPES_EPOCHS": 1}},
-       "moco": {"MOCO": {"QUEUE_LENGTH": QUEUE, "MOMENTUM": KEEP_KEY, "HIDDEN_SIZE": HIDDEN, "OUTPUT_DIM": DIM}}}[METHOD],
+       "moco": {"MOCO": {"QUEUE_LENGTH": QUEUE, "MOMENTUM": KEEP_KEY, "HIDDEN_SIZE": HIDDEN, "OUTPUT_DIM": DIM, "GLOBAL_ONLY": GLOBAL_ONLY}}}[METHOD],
 }
 
 
@@ -224,6 +225,8 @@ class Run:
         self.center = 0.9 * self.center + 0.1 * teacher_out.mean(0, keepdim=True)
         pair = lambda i, j: -(t[i] * F.log_softmax(s[j], -1)).sum(-1).mean()
         near = (pair(0, 1) + pair(1, 0)) / 2
+        if GLOBAL_ONLY:
+            return features[:BATCH], near, None
         far = sum(pair(i, 2 + j) for i in range(2) for j in range(LOCAL)) / (2 * LOCAL)
         return features[:BATCH], near, far
 
@@ -250,18 +253,18 @@ class Run:
         return features[:BATCH], sum(near) / len(near), sum(far) / len(far)
 
     def moco(self, views, _epoch):
-        features, queries = self.student([views[0][BATCH:], views[1]])
+        features, queries = self.student([views[0][BATCH:]] if GLOBAL_ONLY else [views[0][BATCH:], views[1]])
         with torch.no_grad():
             follow(self.teacher, self.student, KEEP_KEY)
             _, key = self.teacher([views[0][:BATCH]])
         losses = []
-        for query in queries.chunk(1 + LOCAL):
+        for query in queries.split(BATCH):
             logits = torch.cat([(query * key).sum(1, keepdim=True), query @ self.keys.clone().t()], 1) / 0.2
             losses.append(F.cross_entropy(logits, torch.zeros(BATCH, dtype=torch.long)))
         at = self.num_pushed % QUEUE
         self.keys[at : at + BATCH] = key
         self.num_pushed += BATCH
-        return features[:BATCH], losses[0], sum(losses[1:]) / LOCAL
+        return features[:BATCH], losses[0], None if GLOBAL_ONLY else sum(losses[1:]) / LOCAL
 
     def update(self, name, value, gradient, rate, weight_decay):
         is_decayed = value.dim() > 1 and not (value.dim() == 4 and value.shape[1] == 1)
@@ -282,7 +285,7 @@ class Run:
     def step(self, step, views, labels):
         epoch = step // EPOCH_STEPS
         features, near, far = getattr(self, METHOD)(views, epoch)
-        loss = 0.4 * near + 0.6 * far
+        loss = near if far is None else 0.4 * near + 0.6 * far
         probe_loss = F.cross_entropy(self.probe(features.detach()), labels, ignore_index=-1)
         named = self.learnt()
         gradients = torch.autograd.grad(loss + probe_loss, [value for _, value in named])
@@ -296,7 +299,7 @@ class Run:
                     self.update(name, value, gradient, rate_at(step), cosine(DECAY, DECAY_END, step, STEPS))
             if METHOD == "dino":
                 follow(self.teacher, self.student, cosine(KEEP, KEEP_END, step, STEPS))
-        return [loss.item(), near.item(), far.item(), probe_loss.item()], norm.item()
+        return [np.nan if part is None else part.item() for part in (loss, near, far, probe_loss)], norm.item()
 
 
 def sinkhorn(scores):
