@@ -170,6 +170,34 @@ fn neither_right_nor_wrong_calls_harm_or_lose_memory_says_valgrind() {
 }
 
 #[test]
+fn the_header_is_c99_and_c_plus_plus() {
+    for language in ["c -std=c99", "c++ -std=c++11"] {
+        let line = format!(
+            "cc -fsyntax-only -Wall -Wextra -pedantic -Werror -x {language} loader/c/sslight_loader.h"
+        );
+        let done = shell(&line);
+        assert_eq!(done.code, Some(0), "{line}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn the_shared_library_stays_once_it_is_loaded_and_shows_its_functions_alone() {
+    let library = library_dir().join("libsslight_loader.so");
+    let library = text(&library);
+    let flags = shell(&format!("readelf --dynamic {library}")).stdout;
+    assert!(flags.contains("NODELETE"), "{flags}");
+    let shown = shell(&format!(
+        "nm --dynamic --defined-only --format=just-symbols {library}"
+    ))
+    .stdout;
+    let header = fs::read_to_string(root().join("loader/c/sslight_loader.h")).unwrap();
+    assert!(shown.lines().count() >= 6, "{shown}");
+    for name in shown.lines() {
+        assert!(header.contains(&format!(" {name}(")), "{name}");
+    }
+}
+
+#[test]
 fn python_reads_the_same_batches_through_ctypes_alone() {
     let dir = tempfile::tempdir().unwrap();
     let shards = packed(dir.path(), 2, 15, 40);

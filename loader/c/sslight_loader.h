@@ -10,11 +10,8 @@
 #ifndef SSLIGHT_LOADER_H
 #define SSLIGHT_LOADER_H
 
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 // Version of these functions and structures; `sslight_connect` compares it with that of the library.
 #define SSLIGHT_ABI_VERSION 1

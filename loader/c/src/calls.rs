@@ -256,3 +256,34 @@ unsafe fn paths(pointers: *const *const c_char, num: usize) -> Result<Vec<PathBu
     };
     (0..num).map(folder).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_status_and_words_and_long_words_are_cut_between_characters() {
+        let mut error = SslightError {
+            text: [1; SSLIGHT_ERROR_BYTES],
+        };
+        let told = |error: &SslightError| {
+            let bytes = error.text.map(c_char::cast_unsigned);
+            let text = CStr::from_bytes_until_nul(&bytes).unwrap().to_str();
+            text.unwrap().to_owned()
+        };
+        // SAFETY: `error` is one.
+        let status = unsafe { answer(&mut error, || panic!("by design")) };
+        assert_eq!(status, SslightStatus::Library);
+        let words = "a bug of this library: by design; report it";
+        assert_eq!(told(&error), words);
+        // Two bytes each, and an odd number of bytes is free.
+        let long = || Err(Failure::usage("ä".repeat(SSLIGHT_ERROR_BYTES)));
+        // SAFETY: as above.
+        let status = unsafe { answer(&mut error, long) };
+        assert_eq!(status, SslightStatus::Usage);
+        assert_eq!(told(&error), "ä".repeat((SSLIGHT_ERROR_BYTES - 1) / 2));
+        // SAFETY: as above.
+        let status = unsafe { answer(&mut error, || Ok(SslightStatus::End)) };
+        assert_eq!((status, told(&error)), (SslightStatus::End, String::new()));
+    }
+}

@@ -9,10 +9,12 @@ import struct
 import subprocess
 import threading
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, has_ended
+from conftest import SMALL, WATCHDOG_S, has_ended
+from PIL import Image
 
 from sslight_loader import (
     BatchSizeError,
@@ -54,6 +56,25 @@ def test_all_who_start_at_once_share_one_daemon_and_the_last_ends_it(shards, use
             users[3].kill()
             assert len(list(batches)) == 15
     assert has_ended(pids.pop())
+
+
+def test_a_program_in_rust_and_one_in_python_read_the_same_views_from_one_daemon_at_once(shards, tmp_path):
+    example, sheet = Path(os.environ["SSLIGHT_EXAMPLES"], "contact_sheet"), tmp_path / "sheet.png"
+    # The Rust one names the daemon's socket and starts none.
+    with Loader(shards) as loader, loader.subscribe(batch_size=32, views=views.simclr(), drop_last=False, epochs=1000) as batches:
+        first = np.array(next(batches).views[0])
+        rust = subprocess.Popen([example, shards, "train", "simclr", sheet, loader.socket], stdout=subprocess.PIPE, text=True)
+        while rust.poll() is None:
+            next(batches)
+        told, _ = rust.communicate(timeout=WATCHDOG_S)
+        assert rust.returncode == 0
+        next(batches)
+    *classes, total = told.splitlines()
+    assert "60 images of" in total and [line.split()[0] for line in classes] == ["20"] * 3
+    drawn, gap, side = np.asarray(Image.open(sheet)), 4, 224
+    for view, row in ((0, 0), (1, 0), (0, 7), (1, 7)):
+        left, top = gap + view * (side + gap), gap + row * (side + gap)
+        assert np.array_equal(drawn[top : top + side, left : left + side], first[view, row])
 
 
 def test_a_daemon_ends_with_the_stream_of_five_lines(shards):
@@ -161,10 +182,12 @@ def test_a_forked_child_is_refused_the_stream_and_may_subscribe_anew(loader):
 def test_a_child_does_not_keep_its_parents_daemon(shards, user):
     forking = USER.replace("    print(loader.pid)", "    import os\n    print(loader.pid, os.fork() or '')")
     process = user(forking, shards, stdin=subprocess.PIPE)
-    daemon, child = (int(number) for number in sorted((process.stdout.readline() + process.stdout.readline()).split(), key=int)[-2:])
+    told = (process.stdout.readline() + process.stdout.readline()).split()
+    # Both tell the daemon's process id, the parent alone that of the child.
+    daemon, child = sorted({int(number) for number in told}, key=lambda number: told.count(str(number)), reverse=True)
     process.kill()
-    ended = has_ended(min(daemon, child))
-    os.kill(max(daemon, child), signal.SIGKILL)
+    ended = has_ended(daemon)
+    os.kill(child, signal.SIGKILL)
     assert ended
 
 
