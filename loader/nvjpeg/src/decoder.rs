@@ -299,7 +299,8 @@ impl Lane {
         let begun = unsafe { self.hybrid.begin(tools, handle, jobs, stream) };
         for (nth, job) in jobs.iter().enumerate() {
             // SAFETY: the caller's promise; the batch is begun, and each image has the desk of its number.
-            let decoded = begun.and_then(|()| unsafe { self.hybrid.decode(tools, nth, job, stream) });
+            let decoded =
+                begun.and_then(|()| unsafe { self.hybrid.decode(tools, nth, job, stream) });
             answers[job.at] = decoded.map(|()| Route::Hybrid).map_err(Error::from);
         }
     }

@@ -82,8 +82,9 @@ impl Library {
         };
         // SAFETY: NVIDIA's library does nothing when it is loaded, and nothing of it is called once it is unloaded, which the last owner of the table does.
         let library = unsafe { libloading::Library::new(path) };
-        let library = library.map_err(|error| unusable(error.to_string()))?;
-        let functions = Functions::find(&library).map_err(|error| unusable(error.to_string()))?;
+        let library = library.map_err(|error| unusable(system_says(&error)))?;
+        let functions = Functions::find(&library);
+        let functions = functions.map_err(|error| unusable(system_says(&error)))?;
         let version = |function, name| {
             version(function, name).map_err(|failure| unusable(failure.to_string()))
         };
@@ -177,6 +178,34 @@ fn wheels(environment: &Path) -> Vec<PathBuf> {
     libraries.filter(|folder| folder.is_dir()).collect()
 }
 
+/// The loader's own words, which libloading keeps as the cause.
+fn system_says(error: &libloading::Error) -> String {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    cause.unwrap_or_else(|| error.to_string())
+}
+
 fn listed(sought: &[String]) -> String {
     sought.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_not_there_is_told_with_where_it_was_sought_and_what_to_do() {
+        let missing = Missing::NotFound {
+            sought: vec!["/a".to_owned(), "the system's folders".to_owned()],
+        };
+        assert_eq!(
+            missing.to_string(),
+            "there is no nvJPEG; libnvjpeg.so.13 was sought in /a, the system's folders; install it (pip install nvidia-nvjpeg) or add its folder to \
+             LD_LIBRARY_PATH"
+        );
+        let Err(Missing::Unusable { reason, .. }) = Library::open(Path::new("/no/such/file"))
+        else {
+            panic!("there is no such file");
+        };
+        assert!(reason.contains("No such file"), "{reason}");
+    }
 }

@@ -55,7 +55,7 @@ pub enum Refusal {
 /// Most scans of a file, as in `image-decode`.
 const MOST_SCANS: usize = 500;
 
-/// Most blocks in a unit of an interleaved scan.
+/// Most blocks in a unit of a scan; nvJPEG asks it of scans of one component, too.
 const MOST_BLOCKS: u32 = 10;
 
 /// Columns and rows that share a chroma value: 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1, 4:1:0 lying and standing.
@@ -179,6 +179,14 @@ fn sampling(header: &Header) -> Result<(u32, u32), Refusal> {
     {
         return Err(Refusal::Damaged("a sampling factor is not 1 to 4"));
     }
+    let blocks = |component: &header::Component| u32::from(component.across * component.down);
+    let num_blocks: u32 = match header.num_in_scan {
+        1 => stored.iter().map(blocks).max().unwrap_or(0),
+        _ => stored.iter().map(blocks).sum(),
+    };
+    if num_blocks > MOST_BLOCKS {
+        return Err(Refusal::Sampling);
+    }
     let [luma, blue, red] = stored else {
         return Ok((1, 1));
     };
@@ -186,12 +194,11 @@ fn sampling(header: &Header) -> Result<(u32, u32), Refusal> {
     if (blue.across, blue.down) != (red.across, red.down) || !is_whole {
         return Err(Refusal::Sampling);
     }
-    let blocks = |component: &header::Component| u32::from(component.across * component.down);
     let shared = (
         u32::from(luma.across / blue.across),
         u32::from(luma.down / blue.down),
     );
-    if !SAMPLINGS.contains(&shared) || blocks(luma) + 2 * blocks(blue) > MOST_BLOCKS {
+    if !SAMPLINGS.contains(&shared) {
         return Err(Refusal::Sampling);
     }
     Ok(shared)
@@ -209,3 +216,6 @@ fn check_scans(header: &Header, jpeg: &[u8]) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
