@@ -1,7 +1,7 @@
 //! Headers, as NVIDIA's own library reads them: the wheel `nvidia-nvjpeg`, without driver and card.
 //!
 //! A handle cannot be had without a driver, but the functions that read headers look only whether there is one: they are given a block of zeros. That is
-//! so for nvJPEG 13.0 to 13.3. Skips, with a line, where the wheel is not there.
+//! so for nvJPEG 13.0 and 13.3. Skips, with a line, where the wheel is not there.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
@@ -297,7 +297,11 @@ fn files_of_libjpeg_turbo_and_mutated_headers_have_the_planes_that_nvidias_parse
         compare(&nvidia, file).unwrap();
     }
     let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4);
-    let mut runner = TestRunner::new(Config::with_cases(4000));
+    let mut runner = TestRunner::new(Config {
+        cases: 4000,
+        failure_persistence: None,
+        ..Config::default()
+    });
     let strategy = (prop::sample::select(files.to_vec()), changes);
     runner
         .run(&strategy, |(mut file, changes)| {
