@@ -45,7 +45,7 @@ impl Error {
 /// What a decoder is made for. Sizes are those expected (the index of the shards knows them); larger ones take more memory when they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Calls of [`Decoder::decode`] whose work may be under way at once.
+    /// Calls of [`Decoder::decode`] whose work may be under way at once. Who has lanes that come free in any order makes a decoder for each, of one.
     pub num_in_flight: usize,
     /// Images of a call.
     pub batch: u32,

@@ -5,7 +5,7 @@
 
 mod parity;
 
-pub use parity::Parity;
+pub use parity::{MOST_BY_DCT, Parity};
 
 /// The kernel, for NVRTC, with the options of [`augment::cuda`](crate::augment::cuda::OPTIONS).
 pub const SOURCE: &str = include_str!("planes.cu");

@@ -107,7 +107,7 @@ pub(crate) fn standin_path() -> PathBuf {
 pub(crate) struct Work {
     pub(crate) jpeg: Vec<u8>,
     pub(crate) picture: Option<Picture>,
-    planes: [Vec<u8>; 3],
+    pub(crate) planes: [Vec<u8>; 3],
 }
 
 /// Rows are farther apart than they need be.
@@ -132,7 +132,7 @@ impl Work {
         }
     }
 
-    fn planes(&self) -> Planes {
+    pub(crate) fn planes(&self) -> Planes {
         let pitch = |component: usize| {
             let size = self.picture.map(|picture| picture.plane(component));
             size.map_or(0, |(width, _)| width + PADDING)
