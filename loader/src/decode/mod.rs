@@ -3,6 +3,10 @@
 //! The kernel does what libjpeg-turbo does, to the bit, so that only the inverse DCT can differ between a card and the CPU. Nothing here talks to a
 //! driver or a decoder.
 
+mod parity;
+
+pub use parity::{MOST_BY_DCT, Parity};
+
 /// The kernel, for NVRTC, with the options of [`augment::cuda`](crate::augment::cuda::OPTIONS).
 pub const SOURCE: &str = include_str!("planes.cu");
 

@@ -1,0 +1,76 @@
+//! Which call is to fail, and how often each was made.
+//!
+//! `STANDIN_FAIL=name:n[:status]` makes the `n`-th call of an entry point fail, once, with status 6 unless another is given. A test may change the plan
+//! with `nvjpeg_standin_fail`, which counts anew.
+
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use crate::status::EXECUTION_FAILED;
+
+struct Plan {
+    fault: Option<Fault>,
+    calls: BTreeMap<&'static str, u64>,
+}
+
+struct Fault {
+    name: String,
+    nth: u64,
+    status: u32,
+}
+
+static PLAN: LazyLock<Mutex<Plan>> = LazyLock::new(|| {
+    let named = std::env::var("STANDIN_FAIL").unwrap_or_default();
+    Mutex::new(Plan::of(&named))
+});
+
+impl Plan {
+    fn of(named: &str) -> Self {
+        Self {
+            fault: Fault::parse(named),
+            calls: BTreeMap::new(),
+        }
+    }
+}
+
+impl Fault {
+    /// A fault of another stand-in is none of this one.
+    fn parse(named: &str) -> Option<Self> {
+        let mut parts = named.split(':');
+        let name = parts.next()?.to_owned();
+        let nth = parts.next()?.parse().ok()?;
+        let status = parts
+            .next()
+            .map_or(Some(EXECUTION_FAILED), |code| code.parse().ok())?;
+        Some(Self { name, nth, status })
+    }
+}
+
+fn plan() -> MutexGuard<'static, Plan> {
+    PLAN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts a call.
+///
+/// # Errors
+/// The status with which it is to fail.
+pub(crate) fn enter(name: &'static str) -> Result<(), u32> {
+    let mut plan = plan();
+    let calls = plan.calls.entry(name).or_default();
+    *calls += 1;
+    let nth = *calls;
+    match &plan.fault {
+        Some(fault) if fault.name == name && fault.nth == nth => Err(fault.status),
+        _ => Ok(()),
+    }
+}
+
+/// Takes another plan, and counts anew.
+pub(crate) fn replace(named: &str) {
+    *plan() = Plan::of(named);
+}
+
+/// Calls of an entry point since the plan was made.
+pub(crate) fn num_calls(name: &str) -> u64 {
+    plan().calls.get(name).copied().unwrap_or(0)
+}

@@ -1,0 +1,17 @@
+//! Takes the place of `libnvjpeg.so.13` in tests: the entry points that the loader calls, decoding by libjpeg-turbo. Device memory is memory of the host.
+//!
+//! It is adversarial. Work is done when the stream comes to it (`cuLaunchHostFunc` of whatever driver is loaded), and only then are the caller's bytes,
+//! pinned buffers and planes looked at, and buffers written over with rubbish: what is freed or used again too early is seen as wrong pixels. A state that
+//! is used while its work is under way fails. The engines refuse what NVIDIA's header says real ones refuse; a handle that is not alive is refused, and
+//! those alive are counted. Any call can be made to fail: `STANDIN_FAIL=name:n[:status]`. Nothing here says anything about speed.
+//!
+//! A test loads the library (`libnvjpeg_standin.so`) under nvJPEG's name. Functions of its own begin with `nvjpeg_standin_`.
+
+#![allow(unsafe_code)]
+
+mod entry;
+mod faults;
+mod jpeg;
+mod objects;
+mod status;
+mod stream;

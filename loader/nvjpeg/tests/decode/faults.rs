@@ -1,0 +1,186 @@
+//! Every call of every entry point fails once: the right images have errors, and the next batch is whole.
+
+use nvjpeg::{Decoder, Error, Route};
+use turbojpeg::Subsamp;
+
+use crate::files::{jpeg, progressive};
+use crate::harness::{OPTIONS, Standin, Work, decode};
+
+/// Calls that make the decoder; a failure is the decoder's.
+const AT_THE_START: [&str; 9] = [
+    "nvjpegCreateEx",
+    "nvjpegGetHardwareDecoderInfo",
+    "nvjpegJpegStateCreate",
+    "nvjpegJpegStreamCreate",
+    "nvjpegDecodeBatchedPreAllocate",
+    "nvjpegBufferDeviceCreate",
+    "nvjpegDecodeParamsCreate",
+    "nvjpegDecodeParamsSetOutputFormat",
+    "nvjpegDecoderCreate",
+];
+
+/// Calls for a batch on the engines: its images go by the hybrid back end.
+const OF_THE_ENGINES: [&str; 4] = [
+    "nvjpegDecodeBatchedInitialize",
+    "nvjpegDecodeBatchedSupported",
+    "nvjpegJpegStreamParseHeader",
+    "nvjpegDecodeBatched",
+];
+
+/// Calls that ready a batch of the hybrid back end: all its images fail.
+const OF_A_HYBRID_BATCH: [&str; 6] = [
+    "nvjpegBufferDeviceResize",
+    "nvjpegDecoderStateCreate",
+    "nvjpegBufferPinnedCreate",
+    "nvjpegStateAttachPinnedBuffer",
+    "nvjpegStateAttachDeviceBuffer",
+    "nvjpegJpegStreamCreate",
+];
+
+/// Calls for one image of the hybrid back end: it alone fails.
+const OF_A_HYBRID_IMAGE: [&str; 6] = [
+    "nvjpegJpegStreamParse",
+    "nvjpegDecoderJpegSupported",
+    "nvjpegBufferPinnedResize",
+    "nvjpegDecodeJpegHost",
+    "nvjpegDecodeJpegTransferToDevice",
+    "nvjpegDecodeJpegDevice",
+];
+
+/// Two images for the engines, two for the hybrid back end.
+fn mixed(seed: u32) -> Vec<Work> {
+    let file = |nth: u32| {
+        let file = jpeg(40, 30 + seed, Subsamp::Sub2x2, seed * 10 + nth);
+        Work::new(if nth.is_multiple_of(2) {
+            file
+        } else {
+            progressive(&file)
+        })
+    };
+    (0..4).map(file).collect()
+}
+
+fn is_for_hybrid(nth: usize) -> bool {
+    nth % 2 == 1
+}
+
+/// Those that failed; the others have their pixels.
+fn failed(works: &[Work], answers: &[Result<Route, Error>], name: &str) -> Vec<usize> {
+    let mut failed = Vec::new();
+    for (nth, answer) in answers.iter().enumerate() {
+        match answer {
+            Ok(_) => works[nth].assert_decoded(name),
+            Err(Error::Failed(failure)) => {
+                assert_eq!(failure.function, name);
+                failed.push(nth);
+            }
+            Err(Error::Refused(refusal)) => panic!("{name}: {refusal}"),
+        }
+    }
+    failed
+}
+
+fn assert_next_is_whole(decoder: &mut Decoder, name: &str) {
+    for seed in 1..3 {
+        let works = mixed(seed);
+        let answers = decode(decoder, &works);
+        assert!(
+            failed(&works, &answers, name).is_empty(),
+            "{name}: {answers:?}"
+        );
+    }
+}
+
+#[test]
+fn a_call_that_fails_at_the_start_is_the_decoders_failure_and_another_can_be_made() {
+    let standin = Standin::new();
+    for name in AT_THE_START {
+        standin.fail(&format!("{name}:1"));
+        let failure = standin.decoder(OPTIONS).unwrap_err();
+        assert_eq!(failure.function, name);
+        assert_eq!(standin.num_live_handles(), 0, "{name}");
+        assert_next_is_whole(&mut standin.decoder(OPTIONS).unwrap(), name);
+    }
+}
+
+#[test]
+fn a_call_of_the_engines_that_fails_sends_their_images_the_other_way() {
+    let standin = Standin::new();
+    for name in OF_THE_ENGINES {
+        let mut decoder = standin.decoder(OPTIONS).unwrap();
+        standin.fail(&format!("{name}:1"));
+        let works = mixed(0);
+        let answers = decode(&mut decoder, &works);
+        assert!(
+            failed(&works, &answers, name).is_empty(),
+            "{name}: {answers:?}"
+        );
+        let hybrid = answers
+            .iter()
+            .filter(|answer| **answer == Ok(Route::Hybrid));
+        assert!(hybrid.count() > 2, "{name}: {answers:?}");
+        assert_next_is_whole(&mut decoder, name);
+    }
+}
+
+#[test]
+fn a_call_for_a_hybrid_batch_that_fails_costs_the_images_of_that_way() {
+    let standin = Standin::new();
+    for name in OF_A_HYBRID_BATCH {
+        let mut decoder = standin.decoder(OPTIONS).unwrap();
+        standin.fail(&format!("{name}:1"));
+        let works = mixed(0);
+        let answers = decode(&mut decoder, &works);
+        assert_eq!(failed(&works, &answers, name), [1, 3], "{name}");
+        assert_next_is_whole(&mut decoder, name);
+    }
+}
+
+#[test]
+fn a_call_for_a_hybrid_image_that_fails_costs_that_image_alone() {
+    let standin = Standin::new();
+    for name in OF_A_HYBRID_IMAGE {
+        for nth in 1..=2 {
+            let mut decoder = standin.decoder(OPTIONS).unwrap();
+            standin.fail(&format!("{name}:{nth}"));
+            let works = mixed(0);
+            let answers = decode(&mut decoder, &works);
+            let expected = (0..4).filter(|at| is_for_hybrid(*at)).nth(nth - 1).unwrap();
+            assert_eq!(failed(&works, &answers, name), [expected], "{name}");
+            assert_next_is_whole(&mut decoder, name);
+        }
+    }
+}
+
+#[test]
+fn a_card_that_has_no_memory_is_told_from_an_image_that_is_bad() {
+    let standin = Standin::new();
+    let mut decoder = standin.decoder(OPTIONS).unwrap();
+    for (status, of_the_image, out_of_memory) in
+        [(3, true, false), (5, false, true), (6, false, false)]
+    {
+        standin.fail(&format!("nvjpegDecodeJpegHost:1:{status}"));
+        let works = [Work::new(progressive(&jpeg(20, 20, Subsamp::None, 1)))];
+        let Err(error) = decode(&mut decoder, &works)[0] else {
+            panic!("status {status}")
+        };
+        assert_eq!(error.is_of_the_image(), of_the_image);
+        let Error::Failed(failure) = error else {
+            panic!("{error}")
+        };
+        assert_eq!(failure.is_out_of_memory(), out_of_memory);
+    }
+}
+
+#[test]
+fn a_handle_that_cannot_be_given_back_harms_nobody() {
+    let standin = Standin::new();
+    for name in ["nvjpegJpegStateDestroy", "nvjpegDecoderDestroy"] {
+        let mut decoder = standin.decoder(OPTIONS).unwrap();
+        decode(&mut decoder, &mixed(0));
+        standin.fail(&format!("{name}:1"));
+        drop(decoder);
+        assert_next_is_whole(&mut standin.decoder(OPTIONS).unwrap(), name);
+    }
+    assert_eq!(standin.num_live_handles(), 2);
+}

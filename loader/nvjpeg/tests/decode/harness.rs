@@ -1,0 +1,252 @@
+//! The stand-in, device memory that is the host's, and what the pixels should be.
+
+use std::ffi::{CString, c_char};
+use std::path::PathBuf;
+use std::ptr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use host_kernels::Launch;
+use image_decode::{DEFAULT_PIXEL_LIMIT, RgbImage};
+use nvjpeg::{Decoder, Error, Failure, Library, Options, Picture, Planes, Route};
+
+/// What most tests ask for.
+pub(crate) const OPTIONS: Options = Options {
+    num_in_flight: 1,
+    batch: 8,
+    width: 64,
+    height: 64,
+    use_engines: true,
+};
+
+/// The stand-in, for one test at a time: its faults, counts and held work are those of the process.
+pub(crate) struct Standin {
+    pub(crate) library: Arc<Library>,
+    controls: libloading::Library,
+    /// Handles that an earlier test was not allowed to give back.
+    num_lost: usize,
+    _alone: MutexGuard<'static, ()>,
+}
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+impl Standin {
+    pub(crate) fn new() -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = standin_path();
+        // SAFETY: the stand-in does nothing when it is loaded.
+        let controls = unsafe { libloading::Library::new(&path) }.unwrap();
+        let mut standin = Self {
+            num_lost: 0,
+            library: Library::open(&path).unwrap(),
+            controls,
+            _alone: alone,
+        };
+        standin.release();
+        standin.fail("");
+        standin.num_lost = standin.num_live_handles();
+        standin
+    }
+
+    pub(crate) fn decoder(&self, options: Options) -> Result<Decoder, Failure> {
+        Decoder::new(&self.library, options)
+    }
+
+    /// Makes a call fail (`name:n[:status]`), and counts calls anew.
+    pub(crate) fn fail(&self, plan: &str) {
+        let plan = CString::new(plan).unwrap();
+        // SAFETY: the stand-in's signature.
+        unsafe {
+            self.control::<unsafe extern "C" fn(*const c_char)>("nvjpeg_standin_fail")(
+                plan.as_ptr(),
+            );
+        }
+    }
+
+    pub(crate) fn num_calls(&self, name: &str) -> u64 {
+        let name = CString::new(name).unwrap();
+        // SAFETY: likewise.
+        unsafe {
+            self.control::<unsafe extern "C" fn(*const c_char) -> u64>("nvjpeg_standin_num_calls")(
+                name.as_ptr(),
+            )
+        }
+    }
+
+    pub(crate) fn num_live_handles(&self) -> usize {
+        // SAFETY: likewise.
+        let num =
+            unsafe { self.control::<extern "C" fn() -> usize>("nvjpeg_standin_live_handles")() };
+        num - self.num_lost
+    }
+
+    /// Holds the streams' work back.
+    pub(crate) fn hold(&self) {
+        // SAFETY: likewise.
+        unsafe { self.control::<extern "C" fn()>("nvjpeg_standin_hold")() }
+    }
+
+    /// Lets the streams do their work, the last stream first.
+    pub(crate) fn release(&self) {
+        // SAFETY: likewise.
+        unsafe { self.control::<extern "C" fn()>("nvjpeg_standin_release")() }
+    }
+
+    unsafe fn control<T: Copy>(&self, name: &str) -> T {
+        // SAFETY: the caller knows the signature.
+        *unsafe { self.controls.get::<T>(name.as_bytes()) }.unwrap()
+    }
+}
+
+/// Cargo builds the stand-in beside the tests that depend on it.
+pub(crate) fn standin_path() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    program.with_file_name("libnvjpeg_standin.so")
+}
+
+/// A file and memory for its planes, which the kernels and the stand-in take for the device's.
+pub(crate) struct Work {
+    pub(crate) jpeg: Vec<u8>,
+    pub(crate) picture: Option<Picture>,
+    pub(crate) planes: [Vec<u8>; 3],
+}
+
+/// Rows are farther apart than they need be.
+const PADDING: u32 = 5;
+
+/// What the planes hold before.
+const UNTOUCHED: u8 = 0xa5;
+
+impl Work {
+    pub(crate) fn new(jpeg: Vec<u8>) -> Self {
+        let picture = Decoder::picture(&jpeg).ok();
+        let plane = |component: usize| {
+            let picture = picture.filter(|picture| component < picture.num_components.into());
+            let size = picture.map(|picture| picture.plane(component));
+            let num = size.map_or(0, |(width, height)| (width + PADDING) * height);
+            vec![UNTOUCHED; num as usize]
+        };
+        Self {
+            planes: [0, 1, 2].map(plane),
+            jpeg,
+            picture,
+        }
+    }
+
+    pub(crate) fn planes(&self) -> Planes {
+        let pitch = |component: usize| {
+            let size = self.picture.map(|picture| picture.plane(component));
+            size.map_or(0, |(width, _)| width + PADDING)
+        };
+        Planes {
+            address: [0, 1, 2].map(|component| self.planes[component].as_ptr().addr() as u64),
+            pitch: [0, 1, 2].map(pitch),
+        }
+    }
+
+    /// A component's plane without the padding, which must be untouched.
+    pub(crate) fn plane(&self, component: usize) -> Vec<u8> {
+        let (width, _) = self.picture.unwrap().plane(component);
+        let rows = self.planes[component].chunks_exact((width + PADDING) as usize);
+        rows.flat_map(|row| {
+            let (used, padding) = row.split_at(width as usize);
+            assert!(
+                padding.iter().all(|byte| *byte == UNTOUCHED),
+                "written beside the plane"
+            );
+            used.to_vec()
+        })
+        .collect()
+    }
+
+    /// Pixels that the loader's kernel makes of the planes.
+    pub(crate) fn rgb(&self) -> Vec<u8> {
+        let picture = self.picture.unwrap();
+        let (planes, is_grey) = (self.planes(), picture.num_components == 1);
+        let mut out = vec![0; (picture.width * picture.height * 3) as usize];
+        let descriptor = Descriptor {
+            luma: planes.address[0],
+            blue: if is_grey { 0 } else { planes.address[1] },
+            red: planes.address[2],
+            out: out.as_mut_ptr().addr() as u64,
+            luma_stride: planes.pitch[0],
+            chroma_stride: planes.pitch[1],
+            width: picture.width,
+            height: picture.height,
+            across: picture.across,
+            down: picture.down,
+        };
+        let launch = Launch {
+            kernel: "rgb_of_planes",
+            num_blocks: (picture.width * picture.height).div_ceil(128),
+            num_threads: 128,
+            num_views: 1,
+            backward: false,
+        };
+        // SAFETY: one descriptor, whose planes and pixels are as large as it says.
+        unsafe { host_kernels::run(launch, (&raw const descriptor).cast(), ptr::null_mut()) };
+        out
+    }
+
+    /// The pixels of the CPU's decoder.
+    pub(crate) fn expected(&self) -> Vec<u8> {
+        let mut image = RgbImage::new();
+        let mut decoder = image_decode::Decoder::new(DEFAULT_PIXEL_LIMIT);
+        decoder.decode(&self.jpeg, &mut image).unwrap();
+        image.into_pixels()
+    }
+
+    pub(crate) fn assert_decoded(&self, what: &str) {
+        let (made, expected) = (self.rgb(), self.expected());
+        assert_eq!(made.len(), expected.len(), "{what}");
+        let differing = made.iter().zip(&expected).filter(|(a, b)| a != b).count();
+        assert_eq!(differing, 0, "bytes of {what}, {:?}", self.picture);
+    }
+}
+
+/// `struct Planes` of `loader/src/decode/planes.cu`.
+#[repr(C)]
+struct Descriptor {
+    luma: u64,
+    blue: u64,
+    red: u64,
+    out: u64,
+    luma_stride: u32,
+    chroma_stride: u32,
+    width: u32,
+    height: u32,
+    across: u32,
+    down: u32,
+}
+
+/// A stream: any address does.
+pub(crate) fn stream(number: usize) -> *mut std::ffi::c_void {
+    ptr::without_provenance_mut(number * 8)
+}
+
+/// Decodes files into memory of theirs.
+pub(crate) fn decode(decoder: &mut Decoder, works: &[Work]) -> Vec<Result<Route, Error>> {
+    decode_on(decoder, works, 1)
+}
+
+pub(crate) fn decode_on(
+    decoder: &mut Decoder,
+    works: &[Work],
+    number: usize,
+) -> Vec<Result<Route, Error>> {
+    let images: Vec<_> = works
+        .iter()
+        .map(|work| (&work.jpeg[..], work.planes()))
+        .collect();
+    // SAFETY: planes of the header's size; tests that hold work back keep the files and planes, or do not on purpose (memory stays theirs).
+    unsafe { decoder.decode(&images, stream(number)) }
+}
+
+/// As [`decode`], by the hybrid back end alone.
+pub(crate) fn decode_hybrid(decoder: &mut Decoder, works: &[Work]) -> Vec<Result<Route, Error>> {
+    let images: Vec<_> = works
+        .iter()
+        .map(|work| (&work.jpeg[..], work.planes()))
+        .collect();
+    // SAFETY: as above.
+    unsafe { decoder.decode_hybrid(&images, stream(1)) }
+}

@@ -1,0 +1,8 @@
+//! The decoder on a stand-in of nvJPEG: planes, routes, faults, what is in flight.
+#![allow(unsafe_code)]
+
+mod faults;
+mod files;
+mod flight;
+mod harness;
+mod planes;
