@@ -180,7 +180,8 @@ def test_a_forked_child_is_refused_the_stream_and_may_subscribe_anew(loader):
 
 
 def test_a_child_does_not_keep_its_parents_daemon(shards, user):
-    forking = USER.replace("    print(loader.pid)", "    import os\n    print(loader.pid, os.fork() or '')")
+    # In one piece: without a buffer, `print` writes each of its arguments alone, and two processes do so at once.
+    forking = USER.replace("    print(loader.pid)", "    import os\n    print(f'{loader.pid} {os.fork() or str()}\\n', end='')")
     process = user(forking, shards, stdin=subprocess.PIPE)
     told = (process.stdout.readline() + process.stdout.readline()).split()
     # Both tell the daemon's process id, the parent alone that of the child.
