@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """How fast others make SSLight's views on the CPU: what our loader is held against.
 
-usage: views_speed.py PEER FOLDER SECONDS    PEER: pillow, torchvision or dali; FOLDER holds *.JPEG files at any depth
+usage: views_speed.py PEER FOLDER SECONDS    PEER: pillow, torchvision, torchvision-card or dali; FOLDER holds *.JPEG files at any depth
 Prints source images per second. Work: decode, two views of 224 px (crops of .3-1) and six of 128 (.05-.3), bicubic and antialiased, flip, colour jitter,
-grey, blur, solarise, uint8 in main memory. The files are read once before: no disk is measured. DALI needs nvidia-dali-cuda130.
+grey, blur, solarise, uint8 in main memory; torchvision-card decodes batches of 64 by nvJPEG, and its views stay on the card. The files are read once
+before: no disk is measured. DALI needs nvidia-dali-cuda130.
 """
 import io
 import os
@@ -52,19 +53,40 @@ def by_pillow():
     return make
 
 
-def by_torchvision():
-    """Tensors all the way, with torchvision's own decoder."""
-    from torchvision.io import ImageReadMode, decode_jpeg
+def views_of_tensors():
+    """From a decoded image to its views, by torchvision on whatever device the image is."""
     from torchvision.transforms import v2
 
     ends = [v2.Compose([v2.RandomApply([v2.GaussianBlur(9, SIGMA)], blur), v2.RandomSolarize(128, solarise)]) for _, _, blur, solarise in VIEWS]
     makers = list(zip(crops_and_colours(v2, antialias=True), ends))
+    return lambda image: [end(maker(image)) for maker, end in makers]
 
-    def make(data):
-        image = decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
-        return [end(maker(image)) for maker, end in makers]
 
-    return make
+def by_torchvision():
+    """Tensors all the way, with torchvision's own decoder."""
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    views = views_of_tensors()
+    return lambda data: views(decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB))
+
+
+def on_the_card(files):
+    """A batch is decoded in one call, since that is what nvJPEG's engines want."""
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    batch, views = 64, views_of_tensors()
+    tensors = [torch.frombuffer(bytearray(data), dtype=torch.uint8) for data in files]
+
+    def batches():
+        position = 0
+        while True:
+            chosen = [tensors[(position + nth) % len(tensors)] for nth in range(batch)]
+            position += batch
+            made = [views(image) for image in decode_jpeg(chosen, mode=ImageReadMode.RGB, device="cuda")]
+            torch.cuda.synchronize()
+            yield made
+
+    return batch, batches()
 
 
 class Endless(torch.utils.data.Dataset):
@@ -125,7 +147,7 @@ def dali(files):
 
 def main(peer, folder, seconds):
     files = [path.read_bytes() for path in sorted(pathlib.Path(folder).rglob("*.JPEG"))]
-    peers = {"pillow": lambda: data_loader(files, by_pillow), "torchvision": lambda: data_loader(files, by_torchvision), "dali": lambda: dali(files)}
+    peers = {"pillow": lambda: data_loader(files, by_pillow), "torchvision": lambda: data_loader(files, by_torchvision), "torchvision-card": lambda: on_the_card(files), "dali": lambda: dali(files)}
     batch, batches = peers[peer]()
     for _ in range(4):
         next(batches)
