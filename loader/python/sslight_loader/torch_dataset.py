@@ -27,6 +27,7 @@ class LoaderDataset(IterableDataset[Item]):
         with self._subscribe(Cursor(0, 0)) as batches:
             self._len = batches.steps_per_epoch
             self.classes = batches.classes
+            self.num_samples = batches.num_samples
 
     def __len__(self) -> int:
         """Batches of an epoch, for this rank."""

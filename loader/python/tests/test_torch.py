@@ -22,7 +22,7 @@ def epoch_of(dataset):
 
 
 def test_every_iter_is_the_next_epoch_and_set_epoch_chooses(dataset):
-    assert len(dataset) == 7 and len(dataset.classes) == 3
+    assert len(dataset) == 7 and len(dataset.classes) == 3 and dataset.num_samples == 60
     first, second = epoch_of(dataset), epoch_of(dataset)
     assert first != second and len(first) == len(second) == 7
     dataset.set_epoch(0)
