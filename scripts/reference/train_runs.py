@@ -331,7 +331,8 @@ def main():
     for _, _, labels in batches:
         labels[0] = -1
     student, probe = Net(), torch.nn.Linear(WIDTH, CLASSES)
-    start_away_from_kinks(student, [normalized(views) for views in batches[0][:2]])
+    seen = [normalized(views) for views in batches[0][:2]]
+    start_away_from_kinks(student, [seen[0][BATCH:]] if GLOBAL_ONLY and METHOD == "moco" else seen)
     keys = F.normalize(torch.randn(QUEUE, DIM), dim=1)
     start = {"student": student.state_dict(), "probe": probe.state_dict(), "keys": keys}
     write(start, batches)

@@ -255,5 +255,5 @@ follows! {
     ten_steps_of_swav_on_a_transformer_follow_pytorch: "swav" "vit_tiny" "32",
     ten_steps_of_moco_on_a_transformer_follow_pytorch: "moco" "vit_tiny" "32",
     ten_steps_of_dino_with_a_loss_of_global_views_alone_follow_pytorch: "dino" "resnet18" "32" "global_only",
-    ten_steps_of_moco_with_two_views_follow_pytorch: "moco" "resnet18" "32" "global_only",
+    ten_steps_of_moco_with_two_views_follow_pytorch: "moco" "mobilenet_v2" "32" "global_only",
 }
