@@ -31,6 +31,18 @@ def test_every_iter_is_the_next_epoch_and_set_epoch_chooses(dataset):
     assert epoch_of(dataset) == second
 
 
+def test_an_epoch_that_was_left_is_followed_by_a_whole_one(dataset):
+    first, second = epoch_of(dataset), epoch_of(dataset)
+    dataset.set_epoch(0)
+    _, _, ids = next(iter(dataset))
+    assert ids.tolist() == first[0]
+    assert dataset.state_dict() == {"epoch": 0, "step": 1}
+    assert epoch_of(dataset) == second
+    next(iter(dataset))
+    dataset.set_epoch(0)
+    assert epoch_of(dataset) == first
+
+
 def test_a_state_goes_on_in_the_midst_of_an_epoch(dataset, shards):
     whole = epoch_of(dataset)
     dataset.set_epoch(0)
