@@ -1,7 +1,7 @@
 //! Which call is to fail, and how often each was made.
 //!
-//! `STANDIN_FAIL=name:n[:status]` makes the `n`-th call of an entry point fail, once, with status 6 unless another is given. A test may change the plan
-//! with `nvjpeg_standin_fail`, which counts anew.
+//! `STANDIN_FAIL=name:n[:status]` makes the `n`-th call of an entry point fail, once, with status 6 unless another is given; `name:n+[:status]` that and all
+//! later ones. A test may change the plan with `nvjpeg_standin_fail`, which counts anew.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ struct Plan {
 struct Fault {
     name: String,
     nth: u64,
+    and_later: bool,
     status: u32,
 }
 
@@ -34,15 +35,25 @@ impl Plan {
 }
 
 impl Fault {
+    fn is_at(&self, nth: u64) -> bool {
+        nth == self.nth || self.and_later && nth > self.nth
+    }
+
     /// A fault of another stand-in is none of this one.
     fn parse(named: &str) -> Option<Self> {
         let mut parts = named.split(':');
         let name = parts.next()?.to_owned();
-        let nth = parts.next()?.parse().ok()?;
+        let number = parts.next()?;
+        let nth = number.trim_end_matches('+').parse().ok()?;
         let status = parts
             .next()
             .map_or(Some(EXECUTION_FAILED), |code| code.parse().ok())?;
-        Some(Self { name, nth, status })
+        Some(Self {
+            name,
+            nth,
+            and_later: number.ends_with('+'),
+            status,
+        })
     }
 }
 
@@ -60,7 +71,7 @@ pub(crate) fn enter(name: &'static str) -> Result<(), u32> {
     *calls += 1;
     let nth = *calls;
     match &plan.fault {
-        Some(fault) if fault.name == name && fault.nth == nth => Err(fault.status),
+        Some(fault) if fault.name == name && fault.is_at(nth) => Err(fault.status),
         _ => Ok(()),
     }
 }

@@ -83,10 +83,10 @@ impl Card {
         assert_eq!(call(unsafe { self.function(name) }), 0, "{name}");
     }
 
-    /// Memory of the card that holds `bytes`.
+    /// Memory of the card that will hold `bytes`.
     fn upload(&self, bytes: &[u8]) -> u64 {
-        let mut address = 0;
-        // SAFETY: signatures of cuda.h, memory of that size on both sides.
+        let (mut address, from, stream) = (0, bytes.as_ptr(), self.stream);
+        // SAFETY: signatures of cuda.h, memory of that size on both sides, which `decode` keeps until it has waited.
         unsafe {
             self.call(
                 "cuMemAlloc_v2",
@@ -94,29 +94,36 @@ impl Card {
                     f(&raw mut address, bytes.len().max(1))
                 },
             );
-            self.call(
-                "cuMemcpyHtoD_v2",
-                |f: unsafe extern "C" fn(u64, *const u8, usize) -> c_int| {
-                    f(address, bytes.as_ptr(), bytes.len())
-                },
-            );
+            type Up = unsafe extern "C" fn(u64, *const u8, usize, Stream) -> c_int;
+            if !bytes.is_empty() {
+                self.call("cuMemcpyHtoDAsync_v2", |f: Up| {
+                    f(address, from, bytes.len(), stream)
+                });
+            }
         }
         address
     }
 
-    /// Fills `bytes` from memory of the card, and gives that back.
+    /// Fills `bytes` from memory of the card, when the stream comes to it.
     fn download(&self, address: u64, bytes: &mut [u8]) {
-        // SAFETY: made by `upload` for as many bytes, and freed once.
+        let (to, stream) = (bytes.as_mut_ptr(), self.stream);
+        type Down = unsafe extern "C" fn(*mut u8, u64, usize, Stream) -> c_int;
+        if !bytes.is_empty() {
+            // SAFETY: made by `upload` for as many bytes; `decode` waits before anybody looks.
+            unsafe {
+                self.call("cuMemcpyDtoHAsync_v2", |f: Down| {
+                    f(to, address, bytes.len(), stream)
+                })
+            }
+        }
+    }
+
+    fn free(&self, address: u64) {
+        // SAFETY: made by `upload`, freed once, and not in use.
         unsafe {
-            self.call(
-                "cuMemcpyDtoH_v2",
-                |f: unsafe extern "C" fn(*mut u8, u64, usize) -> c_int| {
-                    f(bytes.as_mut_ptr(), address, bytes.len())
-                },
-            );
             self.call("cuMemFree_v2", |f: unsafe extern "C" fn(u64) -> c_int| {
                 f(address)
-            });
+            })
         }
     }
 
@@ -141,11 +148,14 @@ impl Card {
         let images: Vec<_> = files.zip(planes.iter().copied()).collect();
         // SAFETY: planes as large as the header says; files and planes are left alone until the stream was waited for.
         let answers = unsafe { decoder.decode(&images, self.stream) };
-        self.wait();
         for (work, planes) in works.iter_mut().zip(&planes) {
             for (component, bytes) in work.planes.iter_mut().enumerate() {
                 self.download(planes.address[component], bytes);
             }
+        }
+        self.wait();
+        for address in planes.iter().flat_map(|planes| planes.address) {
+            self.free(address);
         }
         answers
     }

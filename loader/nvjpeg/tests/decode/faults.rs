@@ -184,3 +184,22 @@ fn a_handle_that_cannot_be_given_back_harms_nobody() {
     }
     assert_eq!(standin.num_live_handles(), 2);
 }
+
+#[test]
+fn engines_that_fail_from_some_call_on_leave_the_hybrid_back_end() {
+    let standin = Standin::new();
+    let mut decoder = standin.decoder(OPTIONS).unwrap();
+    standin.fail("nvjpegDecodeBatched:2+:5");
+    for (seed, engines_work) in [(0, true), (1, false), (2, false)] {
+        let works = mixed(seed);
+        let answers = decode(&mut decoder, &works);
+        assert!(failed(&works, &answers, "").is_empty(), "{answers:?}");
+        let by_engines = answers.contains(&Ok(Route::Hardware));
+        assert_eq!(by_engines, engines_work);
+        let failure = decoder.take_engine_failure();
+        assert_eq!(
+            failure.map(|failure| failure.is_out_of_memory()),
+            (!engines_work).then_some(true)
+        );
+    }
+}
