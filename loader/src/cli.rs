@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use image_decode::DEFAULT_PIXEL_LIMIT;
 
@@ -48,6 +48,9 @@ pub struct ServeArgs {
     /// Threads that decode and augment [default: the cores this process may use].
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
+    /// What makes the views: the card where there is one that works, or one of the two for certain.
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t = DecoderChoice::Auto)]
+    pub decoder: DecoderChoice,
     /// Slots of a subscriber that does not choose the number itself. A slot is shared memory for one batch.
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub slots: u32,
@@ -64,6 +67,17 @@ pub struct ServeArgs {
     /// Stop when the last one who is connected leaves, or if nobody comes within a minute. Programs that share the daemon they start use it.
     #[arg(long)]
     pub until_unused: bool,
+}
+
+/// What `--decoder` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DecoderChoice {
+    /// A card if there is one, else the CPU; one line says which, and why.
+    Auto,
+    /// A card; without one the daemon ends with 5.
+    Gpu,
+    /// The CPU.
+    Cpu,
 }
 
 /// Arguments of `loader status`.

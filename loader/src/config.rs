@@ -5,7 +5,7 @@ use std::thread;
 
 use loader_ipc::{MAX_SLOTS, default_socket};
 
-use crate::cli::ServeArgs;
+use crate::cli::{DecoderChoice, ServeArgs};
 
 /// Validated settings of `loader serve`.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct ServeConfig {
     pub socket: PathBuf,
     /// Threads that decode and augment.
     pub num_workers: usize,
+    /// What makes the views.
+    pub decoder: DecoderChoice,
     /// Slots of a ring whose subscriber does not say.
     pub num_slots: u32,
     /// Largest image, in pixels.
@@ -62,6 +64,7 @@ impl ServeConfig {
             socket: socket_or_default(args.socket, &args.data),
             num_workers: args.workers.unwrap_or_else(num_cpus),
             data: args.data,
+            decoder: args.decoder,
             num_slots: args.slots,
             pixel_limit: args.max_pixels,
             max_bad_fraction: args.max_bad_fraction,
@@ -98,6 +101,7 @@ mod tests {
             data: vec!["/data".into()],
             socket: None,
             workers: Some(3),
+            decoder: DecoderChoice::Auto,
             slots: 4,
             max_pixels: 1000,
             max_bad_fraction: 0.001,

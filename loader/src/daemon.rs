@@ -17,7 +17,7 @@ use loader_ipc::{
 
 use crate::config::ServeConfig;
 use crate::failures::Failures;
-use crate::pipeline::cpu::Pool;
+use crate::pipeline::Engine;
 use crate::shutdown::{Shutdown, Stop};
 use crate::source::Shards;
 use crate::stream::{Services, Stream};
@@ -45,20 +45,22 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// A daemon over `shards`, its workers started, its socket not yet bound.
-    ///
-    /// # Errors
-    /// When threads cannot be had.
-    pub fn new(config: ServeConfig, shards: Shards, shutdown: Shutdown) -> io::Result<Arc<Daemon>> {
+    /// A daemon over `shards` whose batches are made by `engine`, its socket not yet bound.
+    pub fn new(
+        config: ServeConfig,
+        shards: Shards,
+        engine: Arc<dyn Engine>,
+        shutdown: Shutdown,
+    ) -> Arc<Daemon> {
         let users = Users::new(config.until_unused.then(|| shutdown.clone()));
         let services = Services {
             shards,
-            engine: Arc::new(Pool::start(config.num_workers, config.pixel_limit)?),
+            engine,
             failures: Arc::new(Failures::new(config.max_bad_fraction)),
             shutdown,
             num_slots: config.num_slots,
         };
-        Ok(Arc::new(Daemon {
+        Arc::new(Daemon {
             config,
             services,
             started: Instant::now(),
@@ -66,7 +68,7 @@ impl Daemon {
             streams: Mutex::default(),
             stream_left: Condvar::new(),
             last_stream_id: AtomicU64::new(0),
-        }))
+        })
     }
 
     /// Serves until `woken`, then ends every stream and returns the reason.
@@ -113,6 +115,7 @@ impl Daemon {
             uptime_s: self.started.elapsed().as_secs_f64(),
             num_workers: self.config.num_workers,
             failures: self.services.failures.counts(),
+            routes: self.services.engine.routes(),
             subscribers: self
                 .streams()
                 .values()

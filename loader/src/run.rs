@@ -11,6 +11,7 @@ use shard_format::{FormatError, ReadOptions};
 use crate::cli::{PreviewArgs, ServeArgs, StatusArgs};
 use crate::config::{ConfigError, ServeConfig, socket_or_default};
 use crate::daemon::Daemon;
+use crate::pipeline;
 use crate::preview::{self, PreviewError};
 use crate::set_error;
 use crate::shutdown::{Shutdown, Stop};
@@ -79,7 +80,14 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
         );
     }
     announce(&config, &shards)?;
-    let daemon = Daemon::new(config, shards, shutdown).map_err(IpcError::no_thread("a worker"))?;
+    let engine = pipeline::choose(&config).map_err(|reason| {
+        let option = match reason.kind {
+            ErrorKind::Library => " (--decoder cpu)",
+            _ => "",
+        };
+        Failure::new(reason.kind, format!("{reason}{option}"))
+    })?;
+    let daemon = Daemon::new(config, shards, engine, shutdown);
     let stop = daemon
         .serve(listener, &woken)
         .map_err(IpcError::no_thread("accepting subscribers"))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loader_ipc::{Client, DaemonStatus, IpcError, SubscriberStatus};
+use loader_ipc::{Client, DaemonStatus, IpcError, RouteCount, SubscriberStatus};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -40,6 +40,9 @@ pub fn table(status: &DaemonStatus) -> String {
             failures.join(", ")
         }
     ));
+    for RouteCount { route, num_images } in &status.routes {
+        lines.push(format!("images {num_images} {route}"));
+    }
     lines.push(String::new());
     if status.subscribers.is_empty() {
         lines.push("no subscribers".to_owned());
@@ -136,6 +139,10 @@ mod tests {
             uptime_s: 3_725.0,
             num_workers: 2,
             failures: Vec::new(),
+            routes: vec![RouteCount {
+                route: "decoded by the CPU, views by the card".into(),
+                num_images: 4096,
+            }],
             subscribers: vec![SubscriberStatus {
                 name: "a name that is longer than its column".into(),
                 split: "unlabelled".into(),
@@ -152,6 +159,7 @@ mod tests {
             "512.0",
             "16 CPU threads",
             "none",
+            "images 4096 decoded",
             "the loader 10.0 %",
         ] {
             assert!(table.contains(word), "{word} in\n{table}");

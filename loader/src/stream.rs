@@ -94,6 +94,8 @@ impl Stream {
             shutdown: services.shutdown.clone(),
             num_published: AtomicU64::new(0),
             cancelled: false.into(),
+            #[cfg(feature = "cuda")]
+            pinned: std::sync::OnceLock::new(),
         });
         Ok(Stream {
             id,

@@ -26,6 +26,18 @@ unsafe extern "C" {
     );
 }
 
+/// The names of all kernels.
+pub const NAMES: [&str; 8] = [
+    "make_taps",
+    "resize_first",
+    "resize_second",
+    "sum_grey",
+    "colour",
+    "blur_rows",
+    "blur_columns",
+    "rgb_of_planes",
+];
+
 /// A launch: which kernel, and how many threads of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Launch {

@@ -157,6 +157,13 @@ impl Layout {
         (CONTROL_HEADER_BYTES + TURN_STRIDE * self.num_slots).next_multiple_of(TENSOR_ALIGN)
     }
 
+    /// Where the tensors begin in a slot; they end where it does.
+    pub(crate) fn tensors_offset(&self) -> usize {
+        self.tensors
+            .first()
+            .map_or(self.slot_bytes, |tensor| tensor.offset)
+    }
+
     /// Where view `view` of the recipe lies for sample `row` of the batch: offset in the slot and length, in bytes.
     pub fn view_range(&self, view: usize, row: usize) -> Option<(usize, usize)> {
         let holds = |t: &&TensorLayout| {

@@ -69,10 +69,14 @@ pub use handshake::PROTOCOL_VERSION;
 pub use layout::{CHANNELS, Geometry, Layout, MAX_BATCH, MAX_SLOTS, Place, TensorLayout};
 pub use limits::MAX_SOCKET_PATH;
 pub use listener::{Closer, Connection, Listener, lock_of};
+pub use memory::{Room, room};
 pub use message::{
-    DaemonStatus, FailureCount, Order, Reply, Request, StreamInfo, SubscriberStatus, Subscription,
+    DaemonStatus, FailureCount, Order, Reply, Request, RouteCount, StreamInfo, SubscriberStatus,
+    Subscription,
 };
-pub use publisher::{BatchHead, NO_LABEL, NO_SAMPLE, Publisher, SampleWriter, SlotWriter};
+pub use publisher::{
+    BatchHead, NO_LABEL, NO_SAMPLE, Publisher, RingMemory, SampleWriter, SlotWriter,
+};
 pub use reason::{ErrorKind, Reason};
 pub use recipe::Recipe;
 pub use subscriber::{Client, GroupBytes, LIVENESS_INTERVAL, Lease, Subscriber};

@@ -11,13 +11,16 @@ const SPARE: u64 = 64 << 20;
 
 /// Memory that can be had, and who sets this limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Room {
-    pub(crate) bytes: u64,
-    pub(crate) whose: String,
+pub struct Room {
+    /// So much.
+    pub bytes: u64,
+    /// For people: `this machine`, or a control group.
+    pub whose: String,
 }
 
-/// The least of all limits; `None` where the system tells none.
-pub(crate) fn room() -> Option<Room> {
+/// How much memory a daemon may take from now on, be it for a ring or as memory that a device reads: the least of all limits. `None` where the system
+/// tells none.
+pub fn room() -> Option<Room> {
     room_below(Path::new("/"))
 }
 

@@ -151,6 +151,8 @@ pub struct DaemonStatus {
     pub num_workers: usize,
     /// Samples that could not be used, by cause.
     pub failures: Vec<FailureCount>,
+    /// Images by the way they took, where there are several.
+    pub routes: Vec<RouteCount>,
     /// Live subscribers.
     pub subscribers: Vec<SubscriberStatus>,
 }
@@ -162,6 +164,15 @@ pub struct FailureCount {
     pub cause: String,
     /// Distinct samples it hit.
     pub num_samples: u64,
+}
+
+/// Images that took one way from file to views.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteCount {
+    /// What decoded them, such as `CPU`.
+    pub route: String,
+    /// How many there were.
+    pub num_images: u64,
 }
 
 /// One subscriber, as the daemon sees it.

@@ -38,6 +38,12 @@ pub struct SlotWriter {
     filling: Filling,
 }
 
+/// The memory of all slots of a ring, for an engine that makes it known to a device. It stays mapped as long as this lives.
+#[derive(Debug, Clone)]
+pub struct RingMemory {
+    shared: Arc<Shared>,
+}
+
 /// What a slot says about its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchHead {
@@ -129,7 +135,50 @@ impl Publisher {
     }
 }
 
+impl RingMemory {
+    /// Address of its first byte, that of a page.
+    pub fn address(&self) -> *mut u8 {
+        self.shared.views.bytes(0, self.num_bytes())
+    }
+
+    /// Its size.
+    pub fn num_bytes(&self) -> usize {
+        self.shared.layout.views_bytes()
+    }
+}
+
 impl SlotWriter {
+    /// The memory that the slot is a part of.
+    pub fn ring(&self) -> RingMemory {
+        RingMemory {
+            shared: Arc::clone(&self.filling.shared),
+        }
+    }
+
+    /// All tensors of the slot in one piece, for an engine that writes whole batches. What it says of rows beyond the valid ones does not matter.
+    #[allow(unsafe_code)]
+    pub fn tensors(&mut self) -> &mut [u8] {
+        let Filling { shared, turn, .. } = &self.filling;
+        let offset = shared.layout.tensors_offset();
+        let len = shared.layout.slot_bytes - offset;
+        let at = shared.bytes(*turn, offset, len);
+        // SAFETY: inside the mapping; the turn word gives this slot to this writer alone, which has handed out no rows yet; `&mut self` makes it unique
+        // in this process; the subscriber cannot write the views (they are sealed, `Segment::create_views`).
+        unsafe { std::slice::from_raw_parts_mut(at, len) }
+    }
+
+    /// Where a view (its index in the recipe) of a row begins in [`SlotWriter::tensors`], in bytes.
+    ///
+    /// # Panics
+    /// If there is no such view or row.
+    pub fn view_offset(&self, view: usize, row: usize) -> usize {
+        let layout = &self.filling.shared.layout;
+        let (offset, _) = layout
+            .view_range(view, row)
+            .expect("a view of the recipe and a row of the batch");
+        offset - layout.tensors_offset()
+    }
+
     /// Writes the batch's head and the padding rows, and hands out one writer per valid row.
     ///
     /// The slot is published when the last of them finishes.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use loader_ipc::{BatchHead, SlotWriter};
+use loader_ipc::{BatchHead, RouteCount, SlotWriter};
 
 use crate::pipeline::stream_context::StreamContext;
 
@@ -14,6 +14,11 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// What it is, for people: `2 CPU threads`.
     fn describe(&self) -> String;
+
+    /// The ways that images took so far, where there are several.
+    fn routes(&self) -> Vec<RouteCount> {
+        Vec::new()
+    }
 }
 
 /// One batch to make.

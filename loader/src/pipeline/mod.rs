@@ -1,9 +1,14 @@
-//! From the ids of a batch to a published slot: an [`Engine`] does that for all streams. The one there is are threads on the CPU ([`cpu`]).
+//! From the ids of a batch to a published slot: an [`Engine`] does that for all streams. There are threads on the CPU ([`cpu`]) and, with the feature
+//! `cuda`, a card.
 
+mod choose;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod engine;
 mod replace;
 mod stream_context;
 
+pub use choose::choose;
 pub use engine::{BatchJob, Engine};
 pub use stream_context::StreamContext;

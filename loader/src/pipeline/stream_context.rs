@@ -1,11 +1,15 @@
 //! What an engine must know about a stream.
 
 use std::sync::Arc;
+#[cfg(feature = "cuda")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use loader_ipc::Recipe;
 
 use crate::failures::Failures;
+#[cfg(feature = "cuda")]
+use crate::pipeline::cuda::memory::PinnedRing;
 use crate::shutdown::Shutdown;
 use crate::source::{Samples, Selection};
 
@@ -30,4 +34,7 @@ pub struct StreamContext {
     pub num_published: AtomicU64,
     /// Set when the subscriber is gone: no work is done for it any more.
     pub cancelled: AtomicBool,
+    /// The ring, where a card writes it by itself; `None` inside where the card refused that.
+    #[cfg(feature = "cuda")]
+    pub pinned: OnceLock<Option<PinnedRing>>,
 }

@@ -93,6 +93,23 @@ impl View {
         self.solarizes = params.solarize.into();
     }
 
+    /// The same view of an image, and in a scratch, that lie further on; it is to be written to `out`.
+    pub(super) fn moved(mut self, image: u64, scratch: u64, out: u64) -> View {
+        self.crop += image;
+        self.out = out;
+        let offsets = [
+            &mut self.between,
+            &mut self.blurred,
+            &mut self.grey_sum,
+            &mut self.across.taps,
+            &mut self.down.taps,
+        ];
+        for offset in offsets {
+            *offset += scratch;
+        }
+        self
+    }
+
     fn push(&mut self, kind: u32, shift: u32, factor: f32) {
         self.ops[self.num_ops as usize] = Op {
             kind,

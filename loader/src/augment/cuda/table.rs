@@ -94,6 +94,17 @@ impl Table {
         self.views.push(view);
     }
 
+    /// Adds all views of a table that was made as if images lay at address 0: they lie at `image`, and view number `i` is to be written to `out(i)`.
+    pub fn append(&mut self, other: &Table, image: u64, out: impl Fn(usize) -> u64) {
+        let scratch = self.scratch_bytes;
+        let moved = |(index, view): (usize, &View)| view.moved(image, scratch, out(index));
+        self.views.extend(other.views.iter().enumerate().map(moved));
+        self.scratch_bytes += other.scratch_bytes;
+        for (most, num_threads) in self.num_threads.iter_mut().zip(other.num_threads) {
+            *most = (*most).max(num_threads);
+        }
+    }
+
     /// The descriptors, to be copied to the device.
     pub fn views(&self) -> &[View] {
         &self.views

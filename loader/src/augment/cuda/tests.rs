@@ -19,14 +19,22 @@ fn by_kernels(images: &[RgbImage], wanted: &[Wanted], backward: bool) -> Vec<Vec
     let blank = |(_, _, size): &Wanted| vec![GARBAGE; (size * size * 3) as usize];
     let mut out: Vec<Vec<u8>> = wanted.iter().map(blank).collect();
     let mut table = Table::new();
-    for ((image, params, size), out) in wanted.iter().zip(&mut out) {
+    for (index, ((image, params, size), out)) in wanted.iter().zip(&mut out).enumerate() {
         let image = &images[*image];
-        let image = DeviceImage {
-            address: image.pixels().as_ptr().addr() as u64,
+        let address = image.pixels().as_ptr().addr() as u64;
+        let out = out.as_mut_ptr().addr() as u64;
+        let at = |address| DeviceImage {
+            address,
             width: image.width(),
             height: image.height(),
         };
-        table.push(image, params, *size, out.as_mut_ptr().addr() as u64);
+        if index % 2 == 0 {
+            table.push(at(address), params, *size, out);
+        } else {
+            let mut alone = Table::new();
+            alone.push(at(0), params, *size, 0);
+            table.append(&alone, address, |_| out);
+        }
     }
     let words = table.scratch_bytes().div_ceil(16) as usize;
     let mut scratch = vec![u128::from_ne_bytes([GARBAGE; 16]); words];

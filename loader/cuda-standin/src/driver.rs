@@ -1,0 +1,323 @@
+//! The driver's calls that the loader makes, by cudarc or itself, and those of nvJPEG's stand-in. What a call means is said in NVIDIA's documentation.
+//!
+//! Every call is unsafe as in C: pointers are what the documentation says.
+#![allow(clippy::missing_safety_doc)]
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ptr;
+
+use host_kernels::{Launch, NAMES};
+
+use crate::memory::Kind;
+use crate::nvrtc;
+use crate::status::{
+    ALREADY_REGISTERED, INVALID_CONTEXT, INVALID_IMAGE, INVALID_VALUE, NO_DEVICE, NOT_FOUND,
+    NOT_READY, NOT_REGISTERED, Status, UNKNOWN,
+};
+use crate::streams::Work;
+use crate::world::{number, world};
+
+/// The handle of the one context.
+const CONTEXT: usize = 0xC0;
+/// CUDA 13.0.
+const VERSION: c_int = 13_000;
+/// Compute capability 9.0.
+const MAJOR: c_int = 9;
+
+thread_local! {
+    static CURRENT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Most calls need a context on the thread that makes them.
+fn current() -> Result<(), Status> {
+    match CURRENT.get() {
+        CONTEXT => Ok(()),
+        _ => Err(INVALID_CONTEXT),
+    }
+}
+
+calls! {
+UNKNOWN:
+
+    fn cuInit(_flags: c_uint) {
+        match number("STANDIN_DEVICES", 1) {
+            0 => Err(NO_DEVICE),
+            _ => Ok(()),
+        }
+    }
+
+    fn cuDriverGetVersion(version: *mut c_int) {
+        version.write(number("STANDIN_DRIVER", VERSION));
+        Ok(())
+    }
+
+    fn cuDeviceGet(device: *mut c_int, ordinal: c_int) {
+        device.write(ordinal);
+        if ordinal == 0 { Ok(()) } else { Err(INVALID_VALUE) }
+    }
+
+    fn cuDeviceGetName(name: *mut c_char, len: c_int, _device: c_int) {
+        let text = c"stand-in of a card";
+        let bytes = text.to_bytes_with_nul();
+        if bytes.len() > len as usize {
+            return Err(INVALID_VALUE);
+        }
+        ptr::copy_nonoverlapping(bytes.as_ptr().cast(), name, bytes.len());
+        Ok(())
+    }
+
+    fn cuDeviceGetAttribute(value: *mut c_int, attribute: c_int, _device: c_int) {
+        // Compute capability, and memory pools.
+        value.write(match attribute {
+            75 => MAJOR,
+            76 => 0,
+            115 => 1,
+            _ => return Err(INVALID_VALUE),
+        });
+        Ok(())
+    }
+
+    fn cuDevicePrimaryCtxRetain(context: *mut usize, _device: c_int) {
+        context.write(CONTEXT);
+        Ok(())
+    }
+
+    fn cuDevicePrimaryCtxRelease_v2(_device: c_int) {
+        let world = &mut *world();
+        world.streams.finish_all(&mut world.memory);
+        Ok(())
+    }
+
+    fn cuCtxGetCurrent(context: *mut usize) {
+        context.write(CURRENT.get());
+        Ok(())
+    }
+
+    fn cuCtxSetCurrent(context: usize) {
+        CURRENT.set(context);
+        Ok(())
+    }
+
+    fn cuCtxSynchronize() {
+        current()?;
+        let world = &mut *world();
+        world.streams.finish_all(&mut world.memory);
+        Ok(())
+    }
+
+    fn cuStreamCreate(stream: *mut usize, _flags: c_uint) {
+        current()?;
+        stream.write(world().streams.make_stream());
+        Ok(())
+    }
+
+    fn cuStreamDestroy_v2(stream: usize) {
+        let world = &mut *world();
+        world.streams.end_stream(stream, &mut world.memory)
+    }
+
+    fn cuStreamSynchronize(stream: usize) {
+        current()?;
+        let world = &mut *world();
+        world.streams.finish(stream, &mut world.memory)
+    }
+
+    fn cuStreamWaitEvent(stream: usize, event: usize, _flags: c_uint) {
+        current()?;
+        let world = &mut *world();
+        world.streams.wait(stream, event, &mut world.memory)
+    }
+
+    fn cuEventCreate(event: *mut usize, _flags: c_uint) {
+        current()?;
+        event.write(world().streams.make_event());
+        Ok(())
+    }
+
+    fn cuEventDestroy_v2(event: usize) {
+        let world = &mut *world();
+        world.streams.end_event(event, &mut world.memory)
+    }
+
+    fn cuEventRecord(event: usize, stream: usize) {
+        current()?;
+        let world = &mut *world();
+        world.streams.record(event, stream, &mut world.memory)
+    }
+
+    fn cuEventSynchronize(event: usize) {
+        let world = &mut *world();
+        world.streams.finish_event(event, &mut world.memory)
+    }
+
+    fn cuEventQuery(event: usize) {
+        let world = &mut *world();
+        match world.streams.is_done(event, &mut world.memory)? {
+            true => Ok(()),
+            false => Err(NOT_READY),
+        }
+    }
+
+    fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) {
+        current()?;
+        let world = world();
+        free.write(world.memory.free_bytes());
+        total.write(world.memory.total);
+        Ok(())
+    }
+
+    fn cuMemAlloc_v2(address: *mut usize, num_bytes: usize) {
+        current()?;
+        address.write(world().memory.take(Kind::Card, num_bytes)?);
+        Ok(())
+    }
+
+    fn cuMemFree_v2(address: usize) {
+        current()?;
+        let world = &mut *world();
+        // The driver waits for everything that might use it.
+        world.streams.finish_all(&mut world.memory);
+        world.memory.give_back(Kind::Card, address)
+    }
+
+    fn cuMemAllocAsync(address: *mut usize, num_bytes: usize, _stream: usize) {
+        current()?;
+        address.write(world().memory.take(Kind::Card, num_bytes)?);
+        Ok(())
+    }
+
+    fn cuMemFreeAsync(address: usize, stream: usize) {
+        current()?;
+        let world = &mut *world();
+        if world.memory.num_bytes(address).is_none() {
+            return Err(INVALID_VALUE);
+        }
+        world.streams.put(stream, Work::GiveBack(address), &mut world.memory)
+    }
+
+    fn cuMemHostAlloc(address: *mut usize, num_bytes: usize, _flags: c_uint) {
+        current()?;
+        address.write(world().memory.take(Kind::Pinned, num_bytes)?);
+        Ok(())
+    }
+
+    fn cuMemFreeHost(address: usize) {
+        current()?;
+        let world = &mut *world();
+        if let Some(num_bytes) = world.memory.num_bytes(address) {
+            world.streams.check_unused(address, num_bytes);
+        }
+        world.memory.give_back(Kind::Pinned, address)
+    }
+
+    fn cuMemHostRegister_v2(address: usize, num_bytes: usize, _flags: c_uint) {
+        current()?;
+        let registered = &mut world().registered;
+        if registered.iter().any(|(start, _)| *start == address) {
+            return Err(ALREADY_REGISTERED);
+        }
+        registered.push((address, num_bytes));
+        Ok(())
+    }
+
+    fn cuMemHostUnregister(address: usize) {
+        current()?;
+        let world = &mut *world();
+        let is_it = |(start, _): &(usize, usize)| *start == address;
+        let index = world.registered.iter().position(is_it).ok_or(NOT_REGISTERED)?;
+        let (start, num_bytes) = world.registered.remove(index);
+        world.streams.check_unused(start, num_bytes);
+        Ok(())
+    }
+
+    fn cuMemcpyHtoDAsync_v2(to: usize, from: usize, num_bytes: usize, stream: usize) {
+        current()?;
+        let world = &mut *world();
+        world.memory.check(to, num_bytes, "where a copy is to go to");
+        world.streams.put(stream, Work::Upload { from, to, num_bytes }, &mut world.memory)
+    }
+
+    fn cuMemcpyDtoHAsync_v2(to: usize, from: usize, num_bytes: usize, stream: usize) {
+        current()?;
+        let world = &mut *world();
+        world.memory.check(from, num_bytes, "where a copy is to come from");
+        world.streams.put(stream, Work::Download { from, to, num_bytes }, &mut world.memory)
+    }
+
+    fn cuMemsetD8Async(at: usize, value: u8, num_bytes: usize, stream: usize) {
+        current()?;
+        let world = &mut *world();
+        world.memory.check(at, num_bytes, "what is to be filled");
+        world.streams.put(stream, Work::Fill { at, value, num_bytes }, &mut world.memory)
+    }
+
+    fn cuModuleLoadData(module: *mut usize, image: *const c_void) {
+        current()?;
+        let source = nvrtc::source_of(image).ok_or(INVALID_IMAGE)?;
+        let modules = &mut world().modules;
+        modules.push(source);
+        module.write(modules.len());
+        Ok(())
+    }
+
+    fn cuModuleUnload(_module: usize) {
+        current()
+    }
+
+    fn cuModuleGetFunction(function: *mut usize, module: usize, name: *const c_char) {
+        let name = CStr::from_ptr(name).to_string_lossy();
+        let index = NAMES.iter().position(|known| *known == name).ok_or(NOT_FOUND)?;
+        let source = &world().modules[module - 1];
+        if !source.contains(&format!("void {name}(")) {
+            return Err(NOT_FOUND);
+        }
+        function.write(index + 1);
+        Ok(())
+    }
+
+    fn cuLaunchKernel(
+        function: usize,
+        blocks_x: c_uint,
+        blocks_y: c_uint,
+        blocks_z: c_uint,
+        threads_x: c_uint,
+        threads_y: c_uint,
+        threads_z: c_uint,
+        _shared_bytes: c_uint,
+        stream: usize,
+        parameters: *const *const usize,
+        _extra: *mut *mut c_void,
+    ) {
+        current()?;
+        if (blocks_z, threads_y, threads_z) != (1, 1, 1) || blocks_x == 0 || !(1..=65_535).contains(&blocks_y) {
+            return Err(INVALID_VALUE);
+        }
+        let launch = Launch {
+            kernel: NAMES[function - 1],
+            num_blocks: blocks_x,
+            num_threads: threads_x,
+            num_views: blocks_y,
+            backward: false,
+        };
+        let (table, scratch) = (**parameters, **parameters.add(1));
+        let world = &mut *world();
+        world.streams.put(stream, Work::Kernel { launch, table, scratch }, &mut world.memory)
+    }
+
+    fn cuLaunchHostFunc(stream: usize, function: unsafe extern "C" fn(*mut c_void), data: usize) {
+        current()?;
+        let world = &mut *world();
+        world.streams.put(stream, Work::Host { function, data }, &mut world.memory)
+    }
+
+    fn cuGetErrorName(_error: Status, name: *mut *const c_char) {
+        name.write(c"an error of the stand-in".as_ptr());
+        Ok(())
+    }
+
+    fn cuGetErrorString(_error: Status, text: *mut *const c_char) {
+        text.write(c"an error of the stand-in".as_ptr());
+        Ok(())
+    }
+}

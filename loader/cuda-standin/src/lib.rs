@@ -1,0 +1,24 @@
+//! Takes the place of `libcuda.so.1` and `libnvrtc.so.13` in tests, so that all of the loader that talks to a card runs where there is none. A folder that holds
+//! this library under both names, named by `LD_LIBRARY_PATH`, is all that a program needs.
+//!
+//! Memory of the card is memory of the host, and kernels are those of `host-kernels`. It wishes its user ill:
+//!
+//! - Work is done as late as events and waits allow, one stream without regard to another, so a missing fence is seen as wrong bytes. `STANDIN_ORDER` says otherwise:
+//!   `early` does everything at once, a number draws who comes when.
+//! - Memory holds garbage when it is taken. What was given back, and what lies behind it, cannot be touched: that ends the process with a line.
+//!   So does giving back what a copy is on its way to.
+//! - `STANDIN_FAIL=cuLaunchKernel:3` lets the third call of that name fail, `:3+` that and all later ones, `:3:700` with that status.
+//! - `STANDIN_MEMORY=1000000` is all the memory that the card has, in bytes. `STANDIN_DEVICES=0` hides the card, `STANDIN_DRIVER=12040` is an old driver.
+//! - `STANDIN_LOG=FILE` gets the name of every call, a line each.
+//!
+//! It says nothing about speed, and it knows nothing of the loader but its kernels.
+#![allow(unsafe_code, non_snake_case)]
+
+#[macro_use]
+mod faults;
+mod driver;
+mod memory;
+mod nvrtc;
+mod status;
+mod streams;
+mod world;

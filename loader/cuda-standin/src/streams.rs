@@ -1,0 +1,438 @@
+//! Streams and events. Work waits in the queue of its stream until somebody needs it to be done, and then as little is done as will do.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::c_void;
+use std::ptr;
+
+use host_kernels::Launch;
+
+use crate::memory::{Kind, Memory};
+use crate::status::{INVALID_HANDLE, Status, complain};
+
+/// What can be put onto a stream. Addresses are plain numbers, checked when it is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Work {
+    Upload {
+        from: usize,
+        to: usize,
+        num_bytes: usize,
+    },
+    Download {
+        from: usize,
+        to: usize,
+        num_bytes: usize,
+    },
+    Fill {
+        at: usize,
+        value: u8,
+        num_bytes: usize,
+    },
+    GiveBack(usize),
+    Kernel {
+        launch: Launch,
+        table: usize,
+        scratch: usize,
+    },
+    Host {
+        function: unsafe extern "C" fn(*mut c_void),
+        data: usize,
+    },
+    /// The event's record of this number is done.
+    Record {
+        event: usize,
+        number: u64,
+    },
+    /// Nothing goes on before it is.
+    Wait {
+        event: usize,
+        number: u64,
+    },
+}
+
+/// Who comes when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Order {
+    /// Nothing is done before it is waited for.
+    Late,
+    /// Everything is done at once.
+    Early,
+    /// Drawn; the state of the generator.
+    Drawn(u64),
+}
+
+#[derive(Debug, Default)]
+struct Event {
+    /// Records so far.
+    num_recorded: u64,
+    /// Those that are not yet done, with their streams.
+    open: BTreeMap<u64, usize>,
+}
+
+/// All streams and events.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    order: Order,
+    queues: BTreeMap<usize, VecDeque<Work>>,
+    events: BTreeMap<usize, Event>,
+    last_handle: usize,
+}
+
+impl Streams {
+    pub(crate) const fn new(order: Order) -> Streams {
+        Streams {
+            order,
+            queues: BTreeMap::new(),
+            events: BTreeMap::new(),
+            last_handle: 0,
+        }
+    }
+
+    pub(crate) fn make_stream(&mut self) -> usize {
+        self.last_handle += 1;
+        self.queues.insert(self.last_handle, VecDeque::new());
+        self.last_handle
+    }
+
+    pub(crate) fn make_event(&mut self) -> usize {
+        self.last_handle += 1;
+        self.events.insert(self.last_handle, Event::default());
+        self.last_handle
+    }
+
+    /// Puts work onto a stream.
+    pub(crate) fn put(
+        &mut self,
+        stream: usize,
+        work: Work,
+        memory: &mut Memory,
+    ) -> Result<(), Status> {
+        let queue = self.queues.get_mut(&stream).ok_or(INVALID_HANDLE)?;
+        queue.push_back(work);
+        match self.order {
+            Order::Late => {}
+            Order::Early => self.finish(stream, memory)?,
+            Order::Drawn(_) => self.do_some(memory),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn record(
+        &mut self,
+        event: usize,
+        stream: usize,
+        memory: &mut Memory,
+    ) -> Result<(), Status> {
+        let state = self.events.get_mut(&event).ok_or(INVALID_HANDLE)?;
+        state.num_recorded += 1;
+        let number = state.num_recorded;
+        state.open.insert(number, stream);
+        self.put(stream, Work::Record { event, number }, memory)
+    }
+
+    /// Lets a stream wait for what the event has recorded by now.
+    pub(crate) fn wait(
+        &mut self,
+        stream: usize,
+        event: usize,
+        memory: &mut Memory,
+    ) -> Result<(), Status> {
+        let number = self.events.get(&event).ok_or(INVALID_HANDLE)?.num_recorded;
+        self.put(stream, Work::Wait { event, number }, memory)
+    }
+
+    /// Does all that is on a stream.
+    pub(crate) fn finish(&mut self, stream: usize, memory: &mut Memory) -> Result<(), Status> {
+        if !self.queues.contains_key(&stream) {
+            return Err(INVALID_HANDLE);
+        }
+        while self.step(stream, memory) {}
+        Ok(())
+    }
+
+    /// Does all there is.
+    pub(crate) fn finish_all(&mut self, memory: &mut Memory) {
+        let streams: Vec<usize> = self.queues.keys().copied().collect();
+        for stream in streams {
+            while self.step(stream, memory) {}
+        }
+    }
+
+    /// Does what the event has recorded by now, and no more.
+    pub(crate) fn finish_event(&mut self, event: usize, memory: &mut Memory) -> Result<(), Status> {
+        let number = self.events.get(&event).ok_or(INVALID_HANDLE)?.num_recorded;
+        self.reach(event, number, memory);
+        Ok(())
+    }
+
+    /// Whether what the event has recorded is done. Asking brings it one step further.
+    pub(crate) fn is_done(&mut self, event: usize, memory: &mut Memory) -> Result<bool, Status> {
+        let state = self.events.get(&event).ok_or(INVALID_HANDLE)?;
+        let Some(&stream) = state.open.get(&state.num_recorded) else {
+            return Ok(true);
+        };
+        self.step(stream, memory);
+        Ok(false)
+    }
+
+    pub(crate) fn end_stream(&mut self, stream: usize, memory: &mut Memory) -> Result<(), Status> {
+        self.finish(stream, memory)?;
+        self.queues.remove(&stream);
+        Ok(())
+    }
+
+    pub(crate) fn end_event(&mut self, event: usize, memory: &mut Memory) -> Result<(), Status> {
+        self.finish_event(event, memory)?;
+        self.events.remove(&event);
+        Ok(())
+    }
+
+    /// Complains if a copy to or from these bytes of the host is on its way.
+    pub(crate) fn check_unused(&self, address: usize, num_bytes: usize) {
+        let overlaps =
+            |start: usize, len: usize| start < address + num_bytes && address < start + len;
+        for work in self.queues.values().flatten() {
+            let (host, num_bytes) = match *work {
+                Work::Upload {
+                    from, num_bytes, ..
+                } => (from, num_bytes),
+                Work::Download { to, num_bytes, .. } => (to, num_bytes),
+                _ => continue,
+            };
+            if overlaps(host, num_bytes) {
+                complain("memory of the host is given back while a copy uses it");
+            }
+        }
+    }
+
+    fn reach(&mut self, event: usize, number: u64, memory: &mut Memory) {
+        let stream_of = |streams: &Streams| streams.events.get(&event)?.open.get(&number).copied();
+        while let Some(stream) = stream_of(self) {
+            assert!(self.step(stream, memory), "the record is on its stream");
+        }
+    }
+
+    /// Does the next thing on a stream; `false` where there is none.
+    fn step(&mut self, stream: usize, memory: &mut Memory) -> bool {
+        let Some(work) = self.queues.get_mut(&stream).and_then(VecDeque::pop_front) else {
+            return false;
+        };
+        match work {
+            Work::Record { event, number } => {
+                if let Some(state) = self.events.get_mut(&event) {
+                    state.open.remove(&number);
+                }
+            }
+            Work::Wait { event, number } => self.reach(event, number, memory),
+            Work::GiveBack(address) => {
+                let given = memory.give_back(Kind::Card, address);
+                given.expect("checked when it was put there");
+            }
+            // SAFETY: see there.
+            other => unsafe { act(other, self.coin(), memory) },
+        }
+        true
+    }
+
+    /// Does a few things of streams that are drawn, often none.
+    fn do_some(&mut self, memory: &mut Memory) {
+        for _ in 0..self.draw() % 3 {
+            let nth = self.draw() as usize % self.queues.len();
+            let stream = *self.queues.keys().nth(nth).expect("one of them");
+            self.step(stream, memory);
+        }
+    }
+
+    fn coin(&mut self) -> bool {
+        matches!(self.order, Order::Drawn(_)) && self.draw().is_multiple_of(2)
+    }
+
+    /// A number from a small generator (xorshift).
+    fn draw(&mut self) -> u64 {
+        let Order::Drawn(state) = &mut self.order else {
+            return 0;
+        };
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state >> 11
+    }
+}
+
+/// Does what changes memory.
+///
+/// # Safety
+/// Addresses of the host are those of memory that lives; those of the card are checked, apart from what descriptors name.
+unsafe fn act(work: Work, backward: bool, memory: &Memory) {
+    let bytes = ptr::with_exposed_provenance_mut::<u8>;
+    // SAFETY: as said above.
+    unsafe {
+        match work {
+            Work::Upload {
+                from,
+                to,
+                num_bytes,
+            } => {
+                memory.check(to, num_bytes, "where a copy goes to");
+                ptr::copy_nonoverlapping(bytes(from), bytes(to), num_bytes);
+            }
+            Work::Download {
+                from,
+                to,
+                num_bytes,
+            } => {
+                memory.check(from, num_bytes, "where a copy comes from");
+                ptr::copy_nonoverlapping(bytes(from), bytes(to), num_bytes);
+            }
+            Work::Fill {
+                at,
+                value,
+                num_bytes,
+            } => {
+                memory.check(at, num_bytes, "what is filled");
+                bytes(at).write_bytes(value, num_bytes);
+            }
+            Work::Kernel {
+                launch,
+                table,
+                scratch,
+            } => {
+                memory.check(table, 1, "a kernel's table");
+                memory.check(scratch, 1, "a kernel's scratch");
+                let launch = Launch { backward, ..launch };
+                host_kernels::run(launch, bytes(table).cast(), bytes(scratch));
+            }
+            Work::Host { function, data } => function(bytes(data).cast()),
+            Work::Record { .. } | Work::Wait { .. } | Work::GiveBack(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: usize = 64;
+
+    struct Card {
+        memory: Memory,
+        streams: Streams,
+        near: usize,
+    }
+
+    impl Card {
+        fn new(order: Order) -> Card {
+            let mut memory = Memory::new(1 << 20);
+            let near = memory.take(Kind::Card, LEN).unwrap();
+            Card {
+                memory,
+                streams: Streams::new(order),
+                near,
+            }
+        }
+
+        fn put(&mut self, stream: usize, work: Work) {
+            self.streams.put(stream, work, &mut self.memory).unwrap();
+        }
+
+        fn upload(&mut self, stream: usize, from: &[u8; LEN]) {
+            let (from, to) = (from.as_ptr().expose_provenance(), self.near);
+            self.put(
+                stream,
+                Work::Upload {
+                    from,
+                    to,
+                    num_bytes: LEN,
+                },
+            );
+        }
+
+        fn download(&mut self, stream: usize, to: &mut [u8; LEN]) {
+            let (from, to) = (self.near, to.as_mut_ptr().expose_provenance());
+            self.put(
+                stream,
+                Work::Download {
+                    from,
+                    to,
+                    num_bytes: LEN,
+                },
+            );
+        }
+    }
+
+    /// Sends bytes to the card on one stream and back on another, with a fence in between or without.
+    fn sent(order: Order, is_fenced: bool) -> [u8; LEN] {
+        let mut card = Card::new(order);
+        let (up, down) = (card.streams.make_stream(), card.streams.make_stream());
+        let event = card.streams.make_event();
+        let (bytes, mut back) = ([7; LEN], [0; LEN]);
+        card.upload(up, &bytes);
+        if is_fenced {
+            card.streams.record(event, up, &mut card.memory).unwrap();
+            card.streams.wait(down, event, &mut card.memory).unwrap();
+        }
+        card.download(down, &mut back);
+        card.streams.finish(down, &mut card.memory).unwrap();
+        back
+    }
+
+    #[test]
+    fn a_missing_fence_between_streams_gives_wrong_bytes() {
+        assert_eq!(sent(Order::Late, true), [7; LEN]);
+        assert_ne!(sent(Order::Late, false), [7; LEN]);
+        let drawn = |is_fenced| (1..40).map(move |seed| sent(Order::Drawn(seed), is_fenced));
+        assert!(drawn(true).all(|back| back == [7; LEN]));
+        assert!(drawn(false).any(|back| back != [7; LEN]));
+        assert!(
+            drawn(false).any(|back| back == [7; LEN]),
+            "sometimes one is lucky"
+        );
+    }
+
+    #[test]
+    fn memory_that_is_written_before_its_copy_is_done_gives_wrong_bytes() {
+        let mut card = Card::new(Order::Late);
+        let stream = card.streams.make_stream();
+        let (mut bytes, mut back) = ([7; LEN], [0; LEN]);
+        card.upload(stream, &bytes);
+        // Read through a pointer, so that the compiler does not leave it out.
+        std::hint::black_box(&mut bytes).fill(9);
+        card.download(stream, &mut back);
+        card.streams.finish(stream, &mut card.memory).unwrap();
+        assert_eq!(back, [9; LEN]);
+    }
+
+    #[test]
+    fn an_event_brings_only_what_came_before_it() {
+        let mut card = Card::new(Order::Late);
+        let (stream, event) = (card.streams.make_stream(), card.streams.make_event());
+        let (bytes, mut first, mut second) = ([7; LEN], [0; LEN], [0; LEN]);
+        card.upload(stream, &bytes);
+        card.download(stream, &mut first);
+        card.streams
+            .record(event, stream, &mut card.memory)
+            .unwrap();
+        card.download(stream, &mut second);
+        assert!(!card.streams.is_done(event, &mut card.memory).unwrap());
+        card.streams.finish_event(event, &mut card.memory).unwrap();
+        let (first, second) = std::hint::black_box((first, second));
+        assert_eq!((first, second), ([7; LEN], [0; LEN]));
+        assert!(card.streams.is_done(event, &mut card.memory).unwrap());
+        card.streams.finish_all(&mut card.memory);
+    }
+
+    #[test]
+    fn what_was_destroyed_is_refused() {
+        let mut card = Card::new(Order::Early);
+        let (stream, event) = (card.streams.make_stream(), card.streams.make_event());
+        card.streams.end_stream(stream, &mut card.memory).unwrap();
+        card.streams.end_event(event, &mut card.memory).unwrap();
+        assert_eq!(
+            card.streams.finish(stream, &mut card.memory),
+            Err(INVALID_HANDLE)
+        );
+        assert_eq!(
+            card.streams.finish_event(event, &mut card.memory),
+            Err(INVALID_HANDLE)
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! The card: what must be there before it can be used, its context and its kernels.
+#![allow(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaStream, LaunchConfig, PushKernelArg, result, sys,
+};
+use cudarc::nvrtc::Ptx;
+use loader_ipc::{ErrorKind, Reason};
+
+use crate::augment::cuda::{self as views, NUM_THREADS};
+use crate::decode;
+use crate::pipeline::cuda::compile;
+use crate::pipeline::cuda::error::{CardError, failed};
+
+/// The driver that this program is written for, as the driver counts: CUDA 13.0.
+const DRIVER_VERSION: i32 = 13_000;
+
+/// A card with the kernels on it.
+#[derive(Debug)]
+pub(super) struct Card {
+    context: Arc<CudaContext>,
+    kernels: BTreeMap<&'static str, CudaFunction>,
+    name: String,
+    memory_bytes: usize,
+}
+
+impl Card {
+    /// The first card that the driver shows.
+    ///
+    /// # Errors
+    /// What is missing, and what to do about it.
+    pub(super) fn open() -> Result<Card, Reason> {
+        check_driver()?;
+        let context = CudaContext::new(0).map_err(failed("opening the card"));
+        let context = context.map_err(|error| no_card(&error))?;
+        // SAFETY: every buffer is used on the one stream of its lane, so no event of cudarc's is needed between streams.
+        unsafe { context.disable_event_tracking() };
+        let name = context.name().map_err(failed("asking for the card's name"));
+        let name = name.map_err(|error| unusable(&error.to_string()))?;
+        let memory = context
+            .mem_get_info()
+            .map_err(failed("asking for its memory"));
+        let (_, memory_bytes) = memory.map_err(|error| unusable(&error.to_string()))?;
+        let kernels = kernels(&context)?;
+        Ok(Card {
+            context,
+            kernels,
+            name,
+            memory_bytes,
+        })
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All memory that it has.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    pub(super) fn context(&self) -> &Arc<CudaContext> {
+        &self.context
+    }
+
+    /// Puts a launch of `kernel(table, scratch)` onto `stream`: so many blocks for each of `num_rows` descriptors.
+    ///
+    /// # Safety
+    /// The table holds as many descriptors, all that they say is so, and all memory that they name lives until the stream has done it.
+    pub(super) unsafe fn launch(
+        &self,
+        stream: &CudaStream,
+        kernel: &str,
+        (num_blocks, num_rows): (u32, u32),
+        table: u64,
+        scratch: u64,
+    ) -> Result<(), CardError> {
+        let shape = LaunchConfig {
+            grid_dim: (num_blocks, num_rows, 1),
+            block_dim: (NUM_THREADS, 1, 1),
+            shared_mem_bytes: 0,
+        };
+        let mut launch = stream.launch_builder(&self.kernels[kernel]);
+        launch.arg(&table).arg(&scratch);
+        // SAFETY: both kernels' parameters are two addresses; the rest is upheld by the caller.
+        let launched = unsafe { launch.launch(shape) };
+        launched
+            .map(|_| ())
+            .map_err(failed("launching the kernels"))
+    }
+}
+
+fn check_driver() -> Result<(), Reason> {
+    // SAFETY: the driver does nothing when it is loaded.
+    if !unsafe { sys::is_culib_present() } {
+        let what = "there is no NVIDIA driver";
+        let remedy = "install one for CUDA 13";
+        return Err(missing(what, "libcuda.so.1 is not found", remedy));
+    }
+    let mut version = 0;
+    // SAFETY: it writes one number.
+    let asked = unsafe { sys::cuDriverGetVersion(&raw mut version) };
+    let asked = asked.result().map_err(failed("asking for its version"));
+    asked.map_err(|error| unusable(&error.to_string()))?;
+    if version < DRIVER_VERSION {
+        let shown = |version: i32| format!("CUDA {}.{}", version / 1000, version % 1000 / 10);
+        let place = format!(
+            "it is for {}, {} is needed",
+            shown(version),
+            shown(DRIVER_VERSION)
+        );
+        return Err(missing(
+            "the NVIDIA driver is too old",
+            &place,
+            "install a newer one",
+        ));
+    }
+    let started = result::init().map_err(failed("starting the driver"));
+    started.map_err(|error| no_card(&error))
+}
+
+fn no_card(error: &CardError) -> Reason {
+    if error.is_no_device() {
+        let remedy = "see that nvidia-smi shows one and that CUDA_VISIBLE_DEVICES does not hide it";
+        return missing("the NVIDIA driver shows no card", "", remedy);
+    }
+    unusable(&error.to_string())
+}
+
+fn unusable(what: &str) -> Reason {
+    let remedy = "see nvidia-smi and the driver's messages (dmesg)";
+    missing("the card cannot be used", what, remedy)
+}
+
+fn missing(what: &str, place: &str, remedy: &str) -> Reason {
+    Reason::new(ErrorKind::Library, what, place, remedy)
+}
+
+/// Compiles and loads all kernels.
+fn kernels(context: &Arc<CudaContext>) -> Result<BTreeMap<&'static str, CudaFunction>, Reason> {
+    compile::find_nvrtc().map_err(|folders| {
+        let folders: Vec<_> = folders.iter().map(|path| path.display().to_string()).collect();
+        let place = format!("libnvrtc.so.13 is neither known to the system nor in {}", folders.join(", "));
+        let remedy = "install the package nvidia-cuda-nvrtc into the active Python environment, or name its folder in LD_LIBRARY_PATH";
+        missing("NVIDIA's compiler NVRTC is not there", &place, remedy)
+    })?;
+    let capability = context.compute_capability();
+    let capability = capability.map_err(failed("asking for the card's architecture"));
+    let (major, minor) = capability.map_err(|error| unusable(&error.to_string()))?;
+    let architecture = format!("sm_{major}{minor}");
+    let mut kernels = BTreeMap::new();
+    for (source, names) in [
+        (views::SOURCE, &views::KERNELS[..]),
+        (decode::SOURCE, &[decode::KERNEL]),
+    ] {
+        let code = compile::machine_code(source, &architecture, &views::OPTIONS);
+        let code = code.map_err(|log| {
+            let place = format!("for {architecture}: {log}");
+            missing(
+                "NVRTC does not compile the kernels",
+                &place,
+                "install nvidia-cuda-nvrtc of a newer version",
+            )
+        })?;
+        let loaded = load(context, code, names);
+        kernels.extend(loaded.map_err(|error| unusable(&error.to_string()))?);
+    }
+    Ok(kernels)
+}
+
+fn load(
+    context: &Arc<CudaContext>,
+    code: Vec<u8>,
+    names: &[&'static str],
+) -> Result<Vec<(&'static str, CudaFunction)>, CardError> {
+    let module = context.load_module(Ptx::from_binary(code));
+    let module = module.map_err(failed("loading the kernels"))?;
+    let function = |&name| Ok((name, module.load_function(name)?));
+    let functions: Result<_, _> = names.iter().map(function).collect();
+    functions.map_err(failed("finding a kernel"))
+}

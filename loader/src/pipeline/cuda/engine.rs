@@ -1,0 +1,429 @@
+//! The engine: threads that decode, lanes to the card, and a thread that waits for what comes back.
+//!
+//! A lane is one batch in flight. A batch begins when one is free, so all memory is bounded. Where the card fails, [`OnFailure`] says what happens; what
+//! was on its way is made anew by the CPU, or the daemon stops.
+
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
+use loader_ipc::{ErrorKind, Reason, RouteCount};
+
+use crate::pipeline::cpu::Pool;
+use crate::pipeline::cuda::batch::{Batch, Sealed};
+use crate::pipeline::cuda::card::Card;
+use crate::pipeline::cuda::error::CardError;
+use crate::pipeline::cuda::lane::Lane;
+use crate::pipeline::cuda::memory::PinnedRing;
+use crate::pipeline::cuda::round::Room;
+use crate::pipeline::cuda::row::RowMaker;
+use crate::pipeline::engine::{BatchJob, Engine};
+use crate::pipeline::stream_context::StreamContext;
+use crate::shutdown::Stop;
+
+/// Batches in flight: one that threads decode, one on the card, one that is coming back.
+const NUM_LANES: usize = 3;
+/// Rows that wait per worker, as in the pool of the CPU.
+const QUEUED_PER_WORKER: usize = 4;
+
+/// What happens where the card fails while batches are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The CPU goes on, and a line says so.
+    UseCpu,
+    /// The daemon stops.
+    Stop,
+}
+
+/// Settings of the engine.
+#[derive(Debug, Clone, Copy)]
+pub struct CudaSettings {
+    /// Threads that decode.
+    pub num_workers: usize,
+    /// Largest image, in pixels.
+    pub pixel_limit: u64,
+    /// What happens where the card fails.
+    pub on_failure: OnFailure,
+}
+
+/// Decodes on the CPU, makes views on the card. Its threads end when it is dropped.
+#[derive(Debug)]
+pub struct CudaEngine {
+    shared: Arc<Shared>,
+    rows: Sender<Row>,
+}
+
+/// What its threads share.
+#[derive(Debug)]
+struct Shared {
+    card: Arc<Card>,
+    settings: CudaSettings,
+    free: (Sender<Lane>, Receiver<Lane>),
+    num_lanes: AtomicUsize,
+    in_flight: Sender<Sealed>,
+    has_failed: AtomicBool,
+    /// Makes batches where the card does not.
+    cpu: OnceLock<Option<Pool>>,
+    on_card: AtomicU64,
+    on_cpu: AtomicU64,
+}
+
+/// One row of a batch. Whatever becomes of it, its batch learns of its end.
+#[derive(Debug)]
+struct Row {
+    shared: Arc<Shared>,
+    batch: Arc<Batch>,
+    index: usize,
+    is_placed: bool,
+}
+
+impl CudaEngine {
+    /// Opens the card and starts the threads.
+    ///
+    /// # Errors
+    /// Why the card cannot be used, or that there are no threads.
+    pub fn start(settings: CudaSettings) -> Result<CudaEngine, Reason> {
+        let card = Arc::new(Card::open()?);
+        let free = bounded(NUM_LANES);
+        for lane in lanes(&card).map_err(|error| no_room(&card, &error))? {
+            free.0.send(lane).expect("room for all of them");
+        }
+        let (in_flight, arriving) = unbounded();
+        let shared = Arc::new(Shared {
+            num_lanes: AtomicUsize::new(free.1.len()),
+            card,
+            settings,
+            free,
+            in_flight,
+            has_failed: AtomicBool::new(false),
+            cpu: OnceLock::new(),
+            on_card: AtomicU64::new(0),
+            on_cpu: AtomicU64::new(0),
+        });
+        let rows = start_threads(&shared, arriving).map_err(|error| {
+            let what = format!("no thread for the engine: {error}");
+            Reason::new(
+                ErrorKind::Resources,
+                what,
+                "",
+                "allow more threads (ulimit -u)",
+            )
+        })?;
+        Ok(CudaEngine { shared, rows })
+    }
+}
+
+/// As many lanes as there is memory for.
+fn lanes(card: &Arc<Card>) -> Result<Vec<Lane>, CardError> {
+    let host = loader_ipc::room().map_or(usize::MAX, |room| room.bytes as usize);
+    let most = Room::share(card.memory_bytes(), host, NUM_LANES);
+    let mut lanes = Vec::new();
+    while lanes.len() < NUM_LANES {
+        match Lane::new(card, most) {
+            Ok(lane) => lanes.push(lane),
+            Err(error) if error.is_out_of_memory() && !lanes.is_empty() => {
+                tracing::warn!("{} batches in flight only: {error}", lanes.len());
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    tracing::info!(
+        "{}: {} batches in flight, each with at most {} MiB of pinned memory and {} MiB of the card's, and a slot",
+        card.name(),
+        lanes.len(),
+        most.staging >> 20,
+        (most.staging + most.scratch) >> 20,
+    );
+    Ok(lanes)
+}
+
+fn start_threads(shared: &Arc<Shared>, arriving: Receiver<Sealed>) -> io::Result<Sender<Row>> {
+    let num_workers = shared.settings.num_workers;
+    let (rows, queue) = bounded(num_workers * QUEUED_PER_WORKER);
+    for number in 0..num_workers {
+        let (shared, queue) = (Arc::clone(shared), queue.clone());
+        let work = move || work(&shared, &queue);
+        let named = thread::Builder::new().name(format!("worker-{number}"));
+        named.spawn(work)?;
+    }
+    let weak = Arc::downgrade(shared);
+    let arrive = move || {
+        for sealed in arriving {
+            let Some(shared) = weak.upgrade() else { break };
+            shared.arrive(sealed);
+        }
+    };
+    thread::Builder::new().name("card".into()).spawn(arrive)?;
+    Ok(rows)
+}
+
+impl Engine for CudaEngine {
+    fn submit(&self, job: BatchJob) {
+        let Some(batch) = self.shared.begin(job) else {
+            return;
+        };
+        let batch = Arc::new(batch);
+        // All rows exist before the first is sent: one that cannot be sent still closes.
+        let rows: Vec<Row> = (0..batch.sample_ids.len())
+            .map(|index| Row {
+                shared: Arc::clone(&self.shared),
+                batch: Arc::clone(&batch),
+                index,
+                is_placed: false,
+            })
+            .collect();
+        for row in rows {
+            // Refused where every worker is gone; then the row is dropped.
+            let _ = self.rows.send(row);
+        }
+    }
+
+    fn describe(&self) -> String {
+        let threads = self.shared.settings.num_workers;
+        let name = self.shared.card.name();
+        match self.shared.has_failed.load(Ordering::Relaxed) {
+            false => format!("{name}, images decoded by {threads} CPU threads"),
+            true => format!("{threads} CPU threads ({name} has failed)"),
+        }
+    }
+
+    fn routes(&self) -> Vec<RouteCount> {
+        let count = |route: &str, num_images: &AtomicU64| RouteCount {
+            route: route.to_owned(),
+            num_images: num_images.load(Ordering::Relaxed),
+        };
+        vec![
+            count(
+                "decoded by the CPU, views by the card",
+                &self.shared.on_card,
+            ),
+            count("all by the CPU", &self.shared.on_cpu),
+        ]
+    }
+}
+
+/// A row that panics costs its stream, not the thread.
+fn work(shared: &Shared, queue: &Receiver<Row>) {
+    let mut maker = RowMaker::new(shared.settings.pixel_limit);
+    for mut row in queue {
+        let mut fill = || row.is_placed = maker.fill(&row.batch, row.index);
+        if panic::catch_unwind(AssertUnwindSafe(&mut fill)).is_err() {
+            maker = RowMaker::new(shared.settings.pixel_limit);
+        }
+    }
+}
+
+impl Drop for Row {
+    fn drop(&mut self) {
+        if !self.is_placed {
+            self.batch.abandon();
+        }
+        if let Some(sealed) = self.batch.close_row() {
+            self.shared.depart(sealed);
+        }
+    }
+}
+
+impl Shared {
+    /// A batch with a lane of its own; `None` where another way was found for the job.
+    fn begin(&self, mut job: BatchJob) -> Option<Batch> {
+        let bounces = self.bounces(&job);
+        let num_bytes = job.slot.tensors().len();
+        loop {
+            let mut lane = self.free.1.recv().expect("both ends live as long as this");
+            if self.has_failed.load(Ordering::Acquire) {
+                self.give_back(lane);
+                self.use_cpu(job);
+                return None;
+            }
+            match lane.fit(num_bytes, bounces) {
+                Ok(()) => return Some(Batch::new(job, lane)),
+                Err(error) if error.is_out_of_memory() && self.can_do_with_less(&mut lane) => {
+                    tracing::warn!("less memory for batches in flight: {error}");
+                    self.give_back(lane);
+                }
+                Err(error) if error.is_out_of_memory() && self.drops_a_lane() => {
+                    let left = self.num_lanes.load(Ordering::Relaxed);
+                    tracing::warn!("{left} batches in flight only: {error}");
+                }
+                Err(error) => {
+                    self.give_back(lane);
+                    self.fail(job, &error);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Whether the card cannot write the job's slots by itself. The first batch of a stream asks.
+    fn bounces(&self, job: &BatchJob) -> bool {
+        let ring = job.stream.pinned.get_or_init(|| {
+            let registered = PinnedRing::register(self.card.context(), job.slot.ring());
+            let told = |error| tracing::warn!("views take one copy more on the host: {error}");
+            registered.map_err(told).ok()
+        });
+        ring.is_none()
+    }
+
+    fn can_do_with_less(&self, lane: &mut Lane) -> bool {
+        lane.shrink().unwrap_or(false)
+    }
+
+    /// Takes a lane out of service unless it is the last.
+    fn drops_a_lane(&self) -> bool {
+        let less = |num_lanes: usize| (num_lanes > 1).then(|| num_lanes - 1);
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.num_lanes.fetch_update(set, fetch, less).is_ok()
+    }
+
+    fn give_back(&self, lane: Lane) {
+        self.free
+            .0
+            .send(lane)
+            .expect("both ends live as long as this");
+    }
+
+    /// Sends a batch whose rows are placed on its way.
+    fn depart(&self, mut sealed: Sealed) {
+        if sealed.is_abandoned {
+            // An unfinished slot ends its ring.
+            return self.give_back(sealed.lane);
+        }
+        let bounces = self.bounces(&sealed.job);
+        let Sealed {
+            job,
+            lane,
+            round,
+            failure,
+            ..
+        } = &mut sealed;
+        let sent = match failure.take() {
+            Some(error) => Err(error),
+            None if round.is_empty() => lane.send(&mut job.slot, bounces),
+            None => lane
+                .run(round)
+                .and_then(|()| lane.send(&mut job.slot, bounces)),
+        };
+        match sent {
+            Ok(()) => self
+                .in_flight
+                .send(sealed)
+                .expect("the receiver lives as long as this"),
+            Err(error) => self.lose(sealed, &error),
+        }
+    }
+
+    /// Waits for a batch and publishes it.
+    fn arrive(&self, mut sealed: Sealed) {
+        let bounces = self.bounces(&sealed.job);
+        let arrived = sealed.lane.arrive(&mut sealed.job.slot, bounces);
+        if let Err(error) = arrived {
+            return self.lose(sealed, &error);
+        }
+        let Sealed {
+            mut job,
+            lane,
+            shown,
+            late,
+            ..
+        } = sealed;
+        self.give_back(lane);
+        for late in &late {
+            for (view, pixels) in late.views.iter().enumerate() {
+                let offset = job.slot.view_offset(view, late.row);
+                job.slot.tensors()[offset..offset + pixels.len()].copy_from_slice(pixels);
+            }
+        }
+        let num_late = late.len() as u64;
+        self.on_cpu.fetch_add(num_late, Ordering::Relaxed);
+        self.on_card
+            .fetch_add(shown.len() as u64 - num_late, Ordering::Relaxed);
+        for (writer, shown) in job.slot.split(job.head).into_iter().zip(shown) {
+            if writer.finish(shown.label, shown.sample_id) {
+                job.stream.num_published.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What becomes of a batch that the card has failed.
+    fn lose(&self, sealed: Sealed, error: &CardError) {
+        let is_still = sealed.lane.wait().is_ok();
+        self.give_back(sealed.lane);
+        if is_still {
+            return self.fail(sealed.job, error);
+        }
+        self.say_failed(&sealed.job.stream, error);
+        // The card might yet write the slot, so its memory is never given back. The slot is dropped unfinished, which ends the stream.
+        std::mem::forget((sealed.job.slot.ring(), Arc::clone(&sealed.job.stream)));
+    }
+
+    fn fail(&self, job: BatchJob, error: &CardError) {
+        self.say_failed(&job.stream, error);
+        self.use_cpu(job);
+    }
+
+    /// No batch goes to the card any more.
+    fn say_failed(&self, stream: &StreamContext, error: &CardError) {
+        let is_first = !self.has_failed.swap(true, Ordering::AcqRel);
+        let name = self.card.name();
+        match self.settings.on_failure {
+            OnFailure::UseCpu if is_first => {
+                tracing::warn!("batches are made by the CPU from now on: {name}: {error}");
+            }
+            OnFailure::UseCpu => {}
+            OnFailure::Stop => {
+                stream
+                    .shutdown
+                    .trigger(Stop::Failed(broken(&self.card, error)));
+            }
+        }
+    }
+
+    /// Has the CPU make a batch, unless the daemon stops anyway.
+    fn use_cpu(&self, job: BatchJob) {
+        if self.settings.on_failure == OnFailure::Stop {
+            return;
+        }
+        let CudaSettings {
+            num_workers,
+            pixel_limit,
+            ..
+        } = self.settings;
+        let pool = self.cpu.get_or_init(|| {
+            let started = Pool::start(num_workers, pixel_limit);
+            let told = |error| tracing::error!("no threads to go on with: {error}");
+            started.map_err(told).ok()
+        });
+        self.on_cpu
+            .fetch_add(job.sample_ids.len() as u64, Ordering::Relaxed);
+        // Without a pool the slot is dropped, which ends the stream with an error.
+        if let Some(pool) = pool {
+            pool.submit(job);
+        }
+    }
+}
+
+fn broken(card: &Card, error: &CardError) -> Reason {
+    match error.is_out_of_memory() {
+        true => no_room(card, error),
+        false => {
+            let what = format!("the card has failed: {error}");
+            let remedy = "see the driver's messages (dmesg), or let the CPU decode";
+            Reason::new(ErrorKind::Library, what, card.name(), remedy)
+        }
+    }
+}
+
+fn no_room(card: &Card, error: &CardError) -> Reason {
+    if !error.is_out_of_memory() {
+        return broken(card, error);
+    }
+    let what = format!("there is too little memory for one batch: {error}");
+    let place = format!("{} of {} MiB", card.name(), card.memory_bytes() >> 20);
+    let remedy = "make batches or views smaller, free memory of the card, or let the CPU decode";
+    Reason::new(ErrorKind::Resources, what, place, remedy)
+}

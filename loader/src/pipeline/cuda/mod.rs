@@ -1,0 +1,42 @@
+//! Batches made by an NVIDIA card. The views have the bytes that the engine on the CPU would give.
+//!
+//! # How a batch flows
+//!
+//! 1. A stream hands over a batch with its slot ([`Engine::submit`](crate::pipeline::Engine::submit)). It waits for a free *lane* (`lane`): a CUDA stream with an event, pinned
+//!    memory for images, and memory of the card for images, for what kernels write in between, and for one slot. There are three, so all memory is bounded.
+//! 2. Threads decode its images in any order (`row`), by the rule for bad samples that the CPU follows, and draw the views' parameters. Each copies its image into
+//!    the lane's pinned memory, and adds the descriptors of its views to the batch's table (`batch`).
+//! 3. The thread that places the last row puts everything onto the lane's stream: one copy of images and descriptors to the card, at most seven launches
+//!    ([`augment::cuda`](crate::augment::cuda)), one copy of all tensors into the slot, and the event. It waits for nothing.
+//! 4. One thread waits for the events, one after the other, writes head and labels, publishes the slot, and gives the lane back.
+//!
+//! The slot lies in shared memory that is registered with the driver (`PinnedRing`), so the card writes it by itself. A driver that refuses costs one copy
+//! more, through pinned memory.
+//!
+//! # Where memory is short
+//!
+//! A lane begins small. Where a batch does not fit into it, what is there goes to the card as a *round* (`round`), the threads wait for it, and the lane grows if it may: all lanes
+//! together take at most an eighth of the card's memory, and of the host's, beside their slots. An image that fits into no round becomes views on the CPU. Where the
+//! driver has no memory for another slot, lanes shrink, then there are fewer, and only then does the engine fail.
+//!
+//! # Where the card fails
+//!
+//! Any call that fails ends the use of the card: what was on its way, and all that comes, is made by threads of the CPU, or the daemon stops
+//! ([`OnFailure`]). A slot is touched by the CPU only once the stream that writes it is known to be still.
+//!
+//! # What it does not know
+//!
+//! What a view is, and what libraries there are at build time: driver and NVRTC are loaded at run time (`card`, `compile`), and a machine without them learns what is
+//! missing. It needs no card to be tested: the crate `cuda-standin` takes the driver's place.
+
+mod batch;
+mod card;
+mod compile;
+mod engine;
+mod error;
+mod lane;
+pub(super) mod memory;
+mod round;
+mod row;
+
+pub use engine::{CudaEngine, CudaSettings, OnFailure};
