@@ -140,6 +140,7 @@ pub(super) unsafe fn upload(
     num_bytes: usize,
 ) -> Result<(), CardError> {
     assert!(num_bytes <= to.num_bytes(), "inside the memory");
+    bind(stream)?;
     // SAFETY: nobody writes it, as the caller promises.
     let bytes = unsafe { from.bytes(num_bytes) };
     // SAFETY: the addresses are those of live memory of this size; upheld by the caller.
@@ -158,11 +159,18 @@ pub(super) unsafe fn download(
     num_bytes: usize,
 ) -> Result<(), CardError> {
     assert!(num_bytes <= from.num_bytes(), "inside the memory");
+    bind(stream)?;
     // SAFETY: the addresses are those of live memory of this size; upheld by the caller.
     let put = unsafe {
         sys::cuMemcpyDtoHAsync_v2(to.cast(), from.address(), num_bytes, stream.cu_stream())
     };
     put.result().map_err(failed("copying from the card"))
+}
+
+/// The driver's own calls, unlike cudarc's, do not see to it that the context is the thread's.
+fn bind(stream: &CudaStream) -> Result<(), CardError> {
+    let bound = stream.context().bind_to_thread();
+    bound.map_err(failed("making the card this thread's"))
 }
 
 impl PinnedMemory {
