@@ -9,7 +9,7 @@ use crate::harness::{
 };
 
 /// Shared segments of the project that a process holds.
-fn num_segments(pid: i32) -> usize {
+pub(crate) fn num_segments(pid: i32) -> usize {
     let held = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
     let targets = held.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
     targets
@@ -17,14 +17,14 @@ fn num_segments(pid: i32) -> usize {
         .count()
 }
 
-fn num_subscribers(socket: &Path) -> usize {
+pub(crate) fn num_subscribers(socket: &Path) -> usize {
     status(socket).expect("the loader lives")["subscribers"]
         .as_array()
         .unwrap()
         .len()
 }
 
-fn training(shards: &Path, out: &Path, socket: &Path) -> Running {
+pub(crate) fn training(shards: &Path, out: &Path, socket: &Path) -> Running {
     let more = [
         "LOADER.SOCKET",
         text(socket),

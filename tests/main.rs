@@ -2,6 +2,10 @@
 
 mod bad_input;
 mod c_library;
+#[cfg(feature = "cuda")]
+mod card;
+#[cfg(feature = "cuda")]
+mod card_faults;
 mod chain;
 mod circles;
 mod clients;

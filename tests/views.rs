@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use loader_ipc::{Client, Order, Recipe, Subscription};
+use loader_ipc::{Client, IpcError, Order, Recipe, Subscription};
 
 use crate::harness::{PATIENCE, pack, packed, serve, status, synth};
 
@@ -16,7 +16,7 @@ fn small_sslight() -> Recipe {
     recipe
 }
 
-fn subscription(order: Order, batch_size: u32) -> Subscription {
+pub(crate) fn subscription(order: Order, batch_size: u32) -> Subscription {
     Subscription {
         name: "test".into(),
         split: "train".into(),
@@ -36,13 +36,21 @@ fn subscription(order: Order, batch_size: u32) -> Subscription {
 }
 
 /// Every view of every sample, by sample id.
-fn views_by_sample(socket: &Path, subscription: &Subscription) -> BTreeMap<u64, Vec<Vec<u8>>> {
-    let mut subscriber = Client::connect(socket, PATIENCE)
-        .unwrap()
-        .subscribe(subscription)
-        .unwrap();
+pub(crate) fn views_by_sample(
+    socket: &Path,
+    subscription: &Subscription,
+) -> BTreeMap<u64, Vec<Vec<u8>>> {
+    try_views_by_sample(socket, subscription).unwrap()
+}
+
+/// The same, or what ended the stream.
+pub(crate) fn try_views_by_sample(
+    socket: &Path,
+    subscription: &Subscription,
+) -> Result<BTreeMap<u64, Vec<Vec<u8>>>, IpcError> {
+    let mut subscriber = Client::connect(socket, PATIENCE)?.subscribe(subscription)?;
     let mut views: BTreeMap<u64, Vec<Vec<u8>>> = BTreeMap::new();
-    while let Some(lease) = subscriber.receive(PATIENCE).unwrap() {
+    while let Some(lease) = subscriber.receive(PATIENCE)? {
         for group in 0..lease.num_groups() {
             let bytes = lease.group(group);
             let [_, batch, height, width, channels] = bytes.shape();
@@ -57,7 +65,7 @@ fn views_by_sample(socket: &Path, subscription: &Subscription) -> BTreeMap<u64, 
             }
         }
     }
-    views
+    Ok(views)
 }
 
 #[test]

@@ -1,0 +1,340 @@
+//! The loader with a card: stand-ins take the place of NVIDIA's libraries, do everything as late as they may, and have as little memory as they are told.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use loader_ipc::{Order, Subscription};
+
+use crate::harness::{
+    Finished, Running, losses, pack, run, start_with, status, synth, text, tiny_trainer, until,
+};
+use crate::killed::{num_segments, num_subscribers, training};
+use crate::views::{subscription, try_views_by_sample, views_by_sample};
+
+/// Every view of every sample.
+pub(crate) type Views = BTreeMap<u64, Vec<Vec<u8>>>;
+
+/// Shards of several kinds of images, what the CPU makes of them, and the stand-ins.
+pub(crate) struct Bench {
+    dir: tempfile::TempDir,
+    shards: PathBuf,
+    libraries: PathBuf,
+    pub(crate) expected: Views,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let images = dir.path().join("images");
+        synth(&images, 3, 6, 70);
+        vary(&images.join("train"));
+        let shards = pack(&images, &dir.path().join("shards"));
+        let libraries = dir.path().join("libraries");
+        fs::create_dir(&libraries).unwrap();
+        for (library, name) in [
+            ("cuda", "libcuda.so.1"),
+            ("cuda", "libcuda.so"),
+            ("cuda", "libnvrtc.so.13"),
+            ("cuda", "libnvrtc.so"),
+            ("nvjpeg", "libnvjpeg.so.13"),
+        ] {
+            symlink(standin(library), libraries.join(name)).unwrap();
+        }
+        let mut bench = Bench {
+            dir,
+            shards,
+            libraries,
+            expected: Views::new(),
+        };
+        let socket = bench.socket();
+        let _cpu = bench.serve("cpu", &[]);
+        bench.expected = views_by_sample(&socket, &batches());
+        assert_eq!(bench.expected.len(), 17, "one of 18 is damaged");
+        bench
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path("loader.sock")
+    }
+
+    /// Starts a loader; it need not come far.
+    pub(crate) fn start(&self, decoder: &str, environment: &[(&str, &str)]) -> Running {
+        let (shards, socket) = (text(&self.shards), self.socket());
+        let args = [
+            "serve",
+            shards,
+            "--socket",
+            text(&socket),
+            "--decoder",
+            decoder,
+        ];
+        let environment = environment
+            .iter()
+            .map(|(name, value)| (*name, Path::new(value)));
+        let libraries = ("LD_LIBRARY_PATH", self.libraries.as_path());
+        let environment: Vec<_> = environment.chain([libraries]).collect();
+        start_with("loader", &args, &environment)
+    }
+
+    /// Starts a loader that serves.
+    pub(crate) fn serve(&self, decoder: &str, environment: &[(&str, &str)]) -> Running {
+        let mut loader = self.start(decoder, environment);
+        until("the loader's socket", || {
+            assert!(!loader.has_ended(), "{}", loader.stderr());
+            status(&self.socket()).is_some()
+        });
+        loader
+    }
+
+    /// Holds that a loader's views are those of the CPU.
+    #[track_caller]
+    pub(crate) fn assert_equal(&self, loader: &Running) {
+        let made = views_by_sample(&self.socket(), &batches());
+        assert!(made == self.expected, "other views; {}", loader.stderr());
+    }
+
+    /// Images by the way they took.
+    fn routes(&self) -> BTreeMap<String, u64> {
+        let told = status(&self.socket()).unwrap()["routes"].clone();
+        let routes = told.as_array().unwrap().iter();
+        let route = |route: &serde_json::Value| {
+            let name = route["route"].as_str().unwrap().to_owned();
+            (name, route["num_images"].as_u64().unwrap())
+        };
+        routes.map(route).collect()
+    }
+}
+
+/// The whole split in order, in batches of which the last is not full.
+pub(crate) fn batches() -> Subscription {
+    Subscription {
+        num_slots: Some(3),
+        ..subscription(Order::Sequential, 4)
+    }
+}
+
+/// Where cargo builds a stand-in.
+fn standin(name: &str) -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let path = program.with_file_name(format!("lib{name}_standin.so"));
+    assert!(path.exists(), "{} is built with this test", path.display());
+    path
+}
+
+/// Makes one image grey, one progressive, one a PNG, and damages one.
+fn vary(train: &Path) {
+    let mut classes: Vec<_> = fs::read_dir(train)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    classes.sort();
+    let mut images: Vec<_> = fs::read_dir(&classes[1])
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    images.sort();
+    for (image, change) in images.iter().zip(["-grayscale", "-progressive"]) {
+        let changed = std::process::Command::new("jpegtran")
+            .args([change, text(image)])
+            .output()
+            .unwrap();
+        assert!(
+            changed.status.success(),
+            "jpegtran is installed by scripts/setup --tests"
+        );
+        fs::write(image, changed.stdout).unwrap();
+    }
+    let mut encoder = png::Encoder::new(fs::File::create(&images[2]).unwrap(), 30, 20);
+    encoder.set_color(png::ColorType::Rgb);
+    let pixels: Vec<u8> = (0..30 * 20 * 3).map(|at| (at * 7 % 251) as u8).collect();
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(&pixels)
+        .unwrap();
+    let bytes = fs::read(&images[3]).unwrap();
+    fs::write(&images[3], &bytes[..bytes.len() / 2]).unwrap();
+}
+
+#[test]
+fn a_card_makes_the_views_of_the_cpu_whoever_comes_when() {
+    let bench = Bench::new();
+    for order in ["late", "early", "1", "2", "3"] {
+        let loader = bench.serve("gpu", &[("STANDIN_ORDER", order)]);
+        bench.assert_equal(&loader);
+        assert!(
+            loader.stderr().contains("as asked for (--decoder gpu)"),
+            "{}",
+            loader.stderr()
+        );
+        assert!(
+            !loader.stderr().contains("one copy more"),
+            "{}",
+            loader.stderr()
+        );
+    }
+}
+
+#[test]
+fn several_subscribers_share_a_card() {
+    let bench = Bench::new();
+    let loader = bench.serve("auto", &[]);
+    assert!(
+        loader.stderr().contains("there is a card"),
+        "{}",
+        loader.stderr()
+    );
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| bench.assert_equal(&loader));
+        }
+    });
+}
+
+#[test]
+fn a_card_with_little_memory_works_in_rounds_and_leaves_the_rest_to_the_cpu() {
+    let bench = Bench::new();
+    for total in ["4000000", "1200000", "700000"] {
+        let loader = bench.serve("gpu", &[("STANDIN_MEMORY", total)]);
+        bench.assert_equal(&loader);
+    }
+    let loader = bench.serve("gpu", &[("STANDIN_MEMORY", "300000")]);
+    bench.assert_equal(&loader);
+    assert_eq!(bench.routes()["all by the CPU"], 18, "no image fits");
+}
+
+#[test]
+fn a_card_without_memory_for_another_slot_has_fewer_batches_in_flight() {
+    let bench = Bench::new();
+    let loader = bench.serve("gpu", &[("STANDIN_MEMORY", "110000")]);
+    bench.assert_equal(&loader);
+    assert!(
+        loader.stderr().contains("in flight only"),
+        "{}",
+        loader.stderr()
+    );
+}
+
+#[test]
+fn a_card_without_memory_for_one_slot_ends_the_daemon_with_4_or_leaves_all_to_the_cpu() {
+    let bench = Bench::new();
+    let little = [("STANDIN_MEMORY", "30000")];
+    let loader = bench.serve("auto", &little);
+    bench.assert_equal(&loader);
+    assert!(
+        loader.stderr().contains("made by the CPU from now on"),
+        "{}",
+        loader.stderr()
+    );
+    drop(loader);
+    let (ended, error) = ended(&bench, "gpu", &little);
+    assert_eq!(ended.code, Some(4), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("too little memory for one batch"),
+        "{}",
+        ended.stderr
+    );
+    assert!(error.contains("too little memory"), "{error}");
+}
+
+/// What ends a loader and its subscriber.
+pub(crate) fn ended(
+    bench: &Bench,
+    decoder: &str,
+    environment: &[(&str, &str)],
+) -> (Finished, String) {
+    let loader = bench.serve(decoder, environment);
+    let received = try_views_by_sample(&bench.socket(), &batches());
+    let error = received.map_or_else(|error| error.to_string(), |_| String::new());
+    (loader.finish(), error)
+}
+
+#[test]
+fn without_a_card_the_cpu_serves_or_the_daemon_ends_with_5_and_says_why() {
+    let bench = Bench::new();
+    for (environment, words) in [
+        (("STANDIN_DEVICES", "0"), "shows no card"),
+        (
+            ("STANDIN_DRIVER", "12040"),
+            "CUDA 12.4, CUDA 13.0 is needed",
+        ),
+        (
+            ("STANDIN_FAIL", "nvrtcCompileProgram:1"),
+            "NVRTC does not compile",
+        ),
+    ] {
+        let loader = bench.serve("auto", &[environment]);
+        let told = loader.stderr();
+        let line = told
+            .lines()
+            .find(|line| line.contains("batches are made by"))
+            .unwrap();
+        assert!(
+            line.contains("CPU thread") && line.contains(words),
+            "{told}"
+        );
+        bench.assert_equal(&loader);
+        drop(loader);
+        let ended = bench.start("gpu", &[environment]).finish();
+        assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+        let has_words = ended.stderr.contains(words) && ended.stderr.contains("--decoder cpu");
+        assert!(has_words, "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_driver_that_does_not_take_the_ring_costs_a_copy_and_says_so() {
+    let bench = Bench::new();
+    for order in ["late", "4"] {
+        let refused = [
+            ("STANDIN_FAIL", "cuMemHostRegister_v2:1+"),
+            ("STANDIN_ORDER", order),
+        ];
+        let loader = bench.serve("gpu", &refused);
+        bench.assert_equal(&loader);
+        assert!(
+            loader.stderr().contains("one copy more"),
+            "{}",
+            loader.stderr()
+        );
+    }
+}
+
+#[test]
+fn a_killed_subscriber_leaves_nothing_of_its_ring_and_the_card_goes_on() {
+    let bench = Bench::new();
+    let loader = bench.serve("gpu", &[]);
+    let trainer = training(&bench.shards, &bench.path("run"), &bench.socket());
+    assert_eq!(num_segments(loader.pid()), 2, "control and views");
+    trainer.kill();
+    until("the subscriber to be forgotten", || {
+        num_subscribers(&bench.socket()) == 0
+    });
+    until("its shared memory to be freed", || {
+        num_segments(loader.pid()) == 0
+    });
+    bench.assert_equal(&loader);
+}
+
+#[test]
+fn a_killed_daemon_with_a_card_ends_the_trainer_and_the_next_one_serves() {
+    let bench = Bench::new();
+    let loader = bench.serve("gpu", &[]);
+    let trainer = training(&bench.shards, &bench.path("run"), &bench.socket());
+    loader.kill();
+    let ended = trainer.finish();
+    assert_eq!(ended.code, Some(6), "{}", ended.stderr);
+    let next = bench.serve("gpu", &[]);
+    bench.assert_equal(&next);
+    let (out, socket) = (bench.path("next"), bench.socket());
+    let more = ["LOADER.SOCKET", text(&socket), "TRAIN.MAX_STEPS", "2"];
+    let done = run("trainer", &tiny_trainer(&bench.shards, &out, &more));
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(losses(&out).len(), 2);
+}

@@ -1,0 +1,111 @@
+//! Every call that the loader makes of a card's libraries fails in turn. What comes of it is said, and never other views.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::card::{Bench, batches, ended};
+use crate::harness::{Running, status, text, until};
+use crate::views::{try_views_by_sample, views_by_sample};
+
+/// How often each call is made by a loader that starts, serves an epoch and ends.
+fn counts(bench: &Bench) -> BTreeMap<String, u64> {
+    let log = bench.path("calls");
+    let loader = bench.serve("gpu", &[("STANDIN_LOG", text(&log))]);
+    bench.assert_equal(&loader);
+    loader.interrupt();
+    assert_eq!(loader.finish().code, Some(0));
+    let mut counts = BTreeMap::new();
+    for name in fs::read_to_string(&log).unwrap().lines() {
+        *counts.entry(name.to_owned()).or_default() += 1;
+    }
+    // What an error is called is asked only when there is one.
+    counts.retain(|name: &String, _| !name.starts_with("cuGetError"));
+    assert!(counts.len() > 25, "{counts:?}");
+    counts
+}
+
+/// The first call of a name, one in between, and the last.
+fn faults(counts: &BTreeMap<String, u64>) -> Vec<String> {
+    let of_name = |(name, count): (&String, &u64)| {
+        let mut numbers = vec![1, count.div_ceil(2), *count];
+        numbers.dedup();
+        let fault = |number| format!("{name}:{number}");
+        numbers.into_iter().map(fault).collect::<Vec<_>>()
+    };
+    counts.iter().flat_map(of_name).collect()
+}
+
+#[test]
+fn with_a_card_if_there_is_one_every_fault_ends_in_the_views_of_the_cpu() {
+    let bench = Bench::new();
+    for fault in faults(&counts(&bench)) {
+        let loader = bench.serve("auto", &[("STANDIN_FAIL", &fault)]);
+        let made = views_by_sample(&bench.socket(), &batches());
+        assert!(made == bench.expected, "{fault}: {}", loader.stderr());
+        assert_ends(&fault, loader);
+    }
+}
+
+#[test]
+fn with_a_card_for_certain_every_fault_ends_in_the_same_views_or_in_an_error() {
+    let bench = Bench::new();
+    for fault in faults(&counts(&bench)) {
+        let mut loader = bench.start("gpu", &[("STANDIN_FAIL", &fault)]);
+        until("the loader to serve or to end", || {
+            loader.has_ended() || status(&bench.socket()).is_some()
+        });
+        if !loader.has_ended() && serves(&bench) {
+            assert_ends(&fault, loader);
+            continue;
+        }
+        let ended = loader.finish();
+        assert_eq!(ended.code, Some(5), "{fault}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("error[5]: "),
+            "{fault}: {}",
+            ended.stderr
+        );
+    }
+}
+
+/// Whether a subscriber gets all views; they are then those of the CPU.
+fn serves(bench: &Bench) -> bool {
+    let made = try_views_by_sample(&bench.socket(), &batches());
+    made.is_ok_and(|made| {
+        assert!(made == bench.expected);
+        true
+    })
+}
+
+#[track_caller]
+fn assert_ends(fault: &str, loader: Running) {
+    loader.interrupt();
+    let ended = loader.finish();
+    assert_eq!(ended.code, Some(0), "{fault}: {}", ended.stderr);
+    assert!(
+        !ended.stderr.contains("panicked"),
+        "{fault}: {}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_card_that_stays_broken_loses_no_batch_to_a_hang() {
+    let bench = Bench::new();
+    for fault in [
+        "cuEventSynchronize:6+:700",
+        "cuLaunchKernel:9+:719",
+        "cuStreamSynchronize:1+:700",
+    ] {
+        let loader = bench.serve("auto", &[("STANDIN_FAIL", fault)]);
+        bench.assert_equal(&loader);
+        assert_ends(fault, loader);
+    }
+    let (ended, error) = ended(
+        &bench,
+        "gpu",
+        &[("STANDIN_FAIL", "cuEventSynchronize:6+:700")],
+    );
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(error.contains("the card has failed"), "{error}");
+}
