@@ -185,3 +185,60 @@ fn compare_settings(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::config::{Resolved, resolve};
+    use crate::machine::Machine;
+    use crate::model::precision::Precision;
+
+    const SMALL: &str = "SSL_METHOD: MOCO\nMODEL: {BACKBONE_ARCH: mobilenet_v2}\nTRAIN: {BATCH_SIZE: 8}\n\
+                         MOCO: {HIDDEN_SIZE: 8, OUTPUT_DIM: 8, QUEUE_LENGTH: 8}\n";
+
+    fn settings() -> Settings {
+        let raw = RawConfig::parse("small.yaml", SMALL, &[]).unwrap();
+        match resolve(&raw).unwrap() {
+            Resolved::Runnable(settings) => *settings,
+            Resolved::Unavailable(what) => panic!("{what:?}"),
+        }
+    }
+
+    #[test]
+    fn a_change_of_precision_is_no_other_model() {
+        let settings = settings();
+        let of = |precision| {
+            let machine = Machine::alone(Device::Cpu, precision);
+            settings.method.build(None, &machine)
+        };
+        let facts = DataFacts {
+            num_samples: 24,
+            num_unlabelled: 0,
+            num_classes: 0,
+            steps_per_epoch: 3,
+        };
+        for (then, now) in [
+            (Precision::Fp16, Precision::Full),
+            (Precision::Full, Precision::Fp16),
+        ] {
+            let state = State {
+                position: Position::default(),
+                steps_per_epoch: 3,
+                probe_classes: None,
+                settings: BTreeMap::new(),
+            };
+            let dir = tempfile::tempdir().unwrap();
+            let path = checkpoint::save(dir.path(), &state, &of(then).state()).unwrap();
+            let resume = Resume {
+                path,
+                position: state.position,
+                state,
+                change: None,
+            };
+            let restored = resume.restore(of(now).as_mut(), &settings, &facts);
+            restored.unwrap();
+        }
+    }
+}
