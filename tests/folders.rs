@@ -1,9 +1,11 @@
 //! Several folders of shards are one data set.
 
+use std::path::Path;
+
 use loader_ipc::Client;
 
 use crate::harness::{
-    WATCHDOG, one_epoch_in_order, packed, run, start, status, text, tiny_trainer, until,
+    WATCHDOG, metrics, one_epoch_in_order, packed, run, start, status, text, tiny_trainer, until,
 };
 
 #[test]
@@ -51,4 +53,29 @@ fn several_folders_are_served_as_one_set_whose_classes_go_by_name() {
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let told = "data: 20 training images of 3 classes, 2 steps per epoch";
     assert!(done.stdout.contains(told), "{}", done.stdout);
+    let num_val = |folder: &Path| {
+        let done = run("shard-tool", &["list", text(folder), "--split", "val"]);
+        done.stdout.lines().count()
+    };
+    let validation = metrics(&out).pop().unwrap();
+    assert_eq!(validation["knn_samples"], num_val(&two) + num_val(&three));
+
+    let sheet = dir.path().join("views.png");
+    let args = ["preview", text(&two), text(&three), "--ids", "1,9,19"];
+    let done = run("loader", &[&args[..], &["--out", text(&sheet)]].concat());
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let name_of = |line: usize| {
+        let folder = if line < 8 {
+            (&two, line)
+        } else {
+            (&three, line - 8)
+        };
+        let done = run("shard-tool", &["list", text(folder.0), "--split", "train"]);
+        let line = done.stdout.lines().nth(folder.1).unwrap().to_owned();
+        line.split_whitespace().next().unwrap().to_owned()
+    };
+    for id in [1, 9, 19] {
+        let told = format!("sample {id}: {}, shard", name_of(id));
+        assert!(done.stdout.contains(&told), "{told} in: {}", done.stdout);
+    }
 }

@@ -97,9 +97,9 @@ pub struct StatusArgs {
 /// Arguments of `loader preview`.
 #[derive(Debug, Args)]
 pub struct PreviewArgs {
-    /// Folder that `shard-tool pack` wrote.
-    #[arg(value_name = "SHARDS")]
-    pub data: PathBuf,
+    /// Folder that `shard-tool pack` wrote; several are one data set, as for `serve`.
+    #[arg(value_name = "SHARDS", required = true)]
+    pub data: Vec<PathBuf>,
     /// The picture to write (PNG).
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,

@@ -77,9 +77,14 @@ impl ServeConfig {
 impl ServeConfig {
     /// The folders for a person.
     pub fn shown_data(&self) -> String {
-        let shown = self.data.iter().map(|dir| dir.display().to_string());
-        shown.collect::<Vec<_>>().join(", ")
+        shown(&self.data)
     }
+}
+
+/// Folders for a person.
+pub fn shown(dirs: &[PathBuf]) -> String {
+    let shown = dirs.iter().map(|dir| dir.display().to_string());
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// The socket that was named, else the data set's own.

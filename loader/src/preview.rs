@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use image::{ImageError, ImageFormat, RgbImage as Canvas, imageops};
 use image_decode::DEFAULT_PIXEL_LIMIT;
 use loader_ipc::{ErrorKind, Recipe};
-use shard_format::{FormatError, ShardSet};
+use shard_format::{FormatError, ReadOptions};
 
 use crate::augment::{ViewKey, draw};
 use crate::cli::PreviewArgs;
 use crate::pipeline::cpu::Worker;
 use crate::set_error;
+use crate::source::Samples;
+use crate::source::Shards;
 use crate::source::order::Permutation;
 
 const GAP: u32 = 6;
@@ -78,7 +80,7 @@ pub fn run(args: &PreviewArgs) -> Result<Vec<String>, PreviewError> {
         Some(path) => read_recipe(path)?,
         None => Recipe::sslight(),
     };
-    let set = ShardSet::open(&args.data, &args.split)?;
+    let set = Shards::open(&args.data, ReadOptions::default())?.split(&args.split)?;
     let mut told = Vec::new();
     let rows = rows(args, &set, &recipe, &mut told)?;
     if rows.is_empty() {
@@ -118,7 +120,7 @@ type Row = Vec<(usize, Canvas)>;
 
 fn rows(
     args: &PreviewArgs,
-    set: &ShardSet,
+    set: &Samples,
     recipe: &Recipe,
     told: &mut Vec<String>,
 ) -> Result<Vec<Row>, PreviewError> {

@@ -9,7 +9,7 @@ use loader_ipc::{ErrorKind, IpcError, Listener};
 use shard_format::{FormatError, ReadOptions};
 
 use crate::cli::{PreviewArgs, ServeArgs, StatusArgs};
-use crate::config::{ConfigError, ServeConfig, socket_or_default};
+use crate::config::{ConfigError, ServeConfig, shown, socket_or_default};
 use crate::daemon::Daemon;
 use crate::pipeline;
 use crate::preview::{self, PreviewError};
@@ -122,7 +122,7 @@ pub fn status(args: &StatusArgs) -> Result<(), Failure> {
 /// # Errors
 /// When the data cannot be read or the picture cannot be written.
 pub fn preview(args: &PreviewArgs) -> Result<(), Failure> {
-    explain_lost_bytes(args.data.display().to_string())?;
+    explain_lost_bytes(shown(&args.data))?;
     for line in preview::run(args)? {
         print_line(&line)?;
     }
