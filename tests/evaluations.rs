@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{
     Finished, losses, metrics, pack, packed, run, start, text, tiny_trainer, until,
@@ -98,12 +98,9 @@ fn a_pre_training_is_evaluated_by_a_linear_classifier_and_by_neighbours() {
         &out,
         &[],
     ));
-    assert!(done.stdout.contains("starting from"), "{}", done.stdout);
-    assert!(
-        done.stdout.contains("Linear evaluation on"),
-        "{}",
-        done.stdout
-    );
+    for told in ["weights: the backbone; from", "Linear evaluation on"] {
+        assert!(done.stdout.contains(told), "{}", done.stdout);
+    }
     let lines = metrics(&out);
     assert_eq!(
         losses(&out).len(),
@@ -247,6 +244,40 @@ fn a_killed_evaluation_goes_on_as_if_nothing_had_been() {
         json(&killed.join("result.json")),
         json(&whole.join("result.json"))
     );
+}
+
+#[test]
+fn a_validation_on_a_list_is_of_its_images_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 4, 8, 32);
+    let names = run("shard-tool", &["list", text(&shards), "--split", "val"]);
+    let names = names.stdout.lines().step_by(2).take(5);
+    let names: Vec<String> = names
+        .map(|line| line.split_whitespace().next().unwrap().to_owned())
+        .collect();
+    let listed = list(dir.path(), "val.txt", &names);
+    let out = dir.path().join("run");
+    let more = [
+        "TRAIN.MAX_STEPS",
+        "1",
+        "VAL.PERIOD",
+        "1",
+        "VAL.SUBSET_FILE_PATH",
+    ];
+    let more = [&more[..], &[text(&listed)]].concat();
+    succeed(&tiny_trainer(&shards, &out, &more));
+    let lines = metrics(&out);
+    let validations: Vec<_> = lines
+        .iter()
+        .filter(|line| line.get("knn_split").is_some())
+        .collect();
+    assert_eq!(validations.len(), 2);
+    for line in validations {
+        assert_eq!(
+            (&line["knn_samples"], &line["knn_split"]),
+            (&json!(5), &json!("val"))
+        );
+    }
 }
 
 #[test]

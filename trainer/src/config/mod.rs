@@ -10,6 +10,7 @@ mod access;
 mod job;
 pub mod keys;
 mod literal;
+mod methods;
 mod node;
 mod notes;
 mod problem;

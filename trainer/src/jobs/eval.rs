@@ -155,19 +155,9 @@ impl Measure<'_> {
     fn features(&self, split: &str) -> Result<(Tensor, Tensor), Failure> {
         let subscription = Subscription {
             name: format!("trainer eval, {split}"),
-            split: split.to_owned(),
-            subset: None,
-            recipe: self.recipe.clone(),
-            batch_size: self.args.batch,
-            rank: 0,
-            world_size: 1,
-            seed: 0,
             order: Order::Sequential,
             drop_last: false,
-            start_epoch: 0,
-            start_step: 0,
-            num_epochs: 1,
-            num_slots: None,
+            ..Subscription::new(split, self.recipe.clone(), self.args.batch)
         };
         let mut batches = BatchStream::open(self.socket, TIMEOUT, &subscription, Stop::default())?;
         let mut bank = Bank::new(self.backbone.width(), self.machine.device);

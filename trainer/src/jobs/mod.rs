@@ -12,11 +12,10 @@ mod keys;
 mod machine;
 mod names;
 mod outcome;
-mod pretrain;
 mod print_config;
 mod report;
 mod result;
-mod start;
+mod train;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
@@ -49,5 +48,5 @@ fn configured(cli: &Cli) -> Result<(), Failure> {
         return print_config::run(&raw);
     }
     let settings = configuration::runnable(&raw, &cli.run.config)?;
-    pretrain::run(&cli.run, &raw, settings)
+    train::run(&cli.run, &raw, settings)
 }

@@ -71,9 +71,9 @@ fn outcome<'a>(lines: &[Line], evaluation: &'a str) -> Option<Outcome<'a>> {
             Line::Validation(line) if line.step > 0 => Some((
                 Scores {
                     epoch: line.epoch,
-                    top1: line.top1?,
-                    top5: line.top5?,
-                    loss: line.val_loss?,
+                    top1: line.score("top1")?,
+                    top5: line.score("top5")?,
+                    loss: line.score("val_loss")?,
                 },
                 line,
             )),

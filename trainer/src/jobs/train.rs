@@ -1,10 +1,11 @@
-//! Training, of a network without labels or of a classifier that tells what it is worth. Wires a run together: device, folder, loader, model, loop. No decision is made here that a test would miss.
+//! Training, of a network without labels or of a classifier that tells what it is worth: the same run with another method. Wires it
+//! together: device, folder, loader, model, loop. No decision is made here that a test would miss.
 
 use std::path::Path;
 
 use tch::Device;
 
-use super::{first_weights, machine, outcome, start};
+use super::{first_weights, machine, outcome};
 use crate::batch::Normalizer;
 use crate::batch_source::DataFacts;
 use crate::checkpoint::{Position, State};
@@ -14,7 +15,6 @@ use crate::config::{RawConfig, Settings};
 use crate::curves;
 use crate::device;
 use crate::failure::Failure;
-use crate::init_weights;
 use crate::limits;
 use crate::loader_process::Loader;
 use crate::machine::Machine;
@@ -204,12 +204,7 @@ fn start_or_go_on(
         }
         return resume.restore(model, settings, facts);
     }
-    match (&settings.pre_trained, &settings.init_weights) {
-        _ if settings.method.is_classifier() => start::start(settings, model),
-        (Some(path), _) => first_weights::give(path, model),
-        (None, Some(path)) => init_weights::give(path, model),
-        (None, None) => Ok(()),
-    }
+    first_weights::give(settings, model)
 }
 
 fn make_validator(
