@@ -285,19 +285,9 @@ pub(crate) fn status(socket: &Path) -> Option<Value> {
 pub(crate) fn one_epoch_in_order(batch_size: u32) -> Subscription {
     Subscription {
         name: "test".into(),
-        split: "train".into(),
-        subset: None,
-        recipe: Recipe::evaluation(8, 8),
-        batch_size,
-        rank: 0,
-        world_size: 1,
-        seed: 0,
         order: Order::Sequential,
         drop_last: false,
-        start_epoch: 0,
-        start_step: 0,
-        num_epochs: 1,
-        num_slots: None,
+        ..Subscription::new("train", Recipe::evaluation(8, 8), batch_size)
     }
 }
 

@@ -17,6 +17,7 @@ mod folders;
 mod harness;
 mod killed;
 mod limits;
+mod quickstart;
 mod recipes;
 mod subsets;
 mod trainer_checkpoints;

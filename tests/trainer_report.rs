@@ -46,16 +46,26 @@ fn several_runs_are_on_one_page_with_what_differs_and_pictures_for_who_has_data(
     for outside in ["http:", "https:", "<script", "src=\"/"] {
         assert!(!html.contains(outside), "{outside}");
     }
+    let mut num_files = 0;
     for name in [
         "loss.png",
         "knn_top1.png",
+        "probe_top1.png",
+        "images_per_s.png",
+        "data_wait_ms.png",
         "feature_std.png",
         "neighbours-1.png",
         "attention-2.png",
     ] {
         let png = fs::read(to.join(name)).unwrap();
         assert!(png.starts_with(b"\x89PNG"), "{name}");
+        num_files += 1;
     }
+    let embedded = html
+        .matches("src=\"data:image/png;base64,iVBORw0KGgo")
+        .count();
+    assert_eq!(embedded, html.matches("<img").count());
+    assert!(embedded >= num_files, "{embedded} pictures on the page");
     assert!(!to.join("attention-1.png").exists(), "a ResNet has none");
 
     fs::remove_dir_all(&shards).unwrap();

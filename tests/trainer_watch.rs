@@ -146,8 +146,61 @@ fn a_run_skips_as_many_steps_in_a_row_as_it_may_and_then_ends() {
     assert_eq!(done.code, Some(3), "{}", done.stderr);
     let skipped = done.stderr.matches("which is skipped").count();
     assert_eq!(skipped, 2, "{}", done.stderr);
-    let reports = fs::read_dir(dir.path().join("run/non-finite")).unwrap();
+    let out = dir.path().join("run");
+    let reports = fs::read_dir(out.join("non-finite")).unwrap();
     assert_eq!(reports.count(), 3);
+    let lines = metrics(&out);
+    let told = lines.iter().map(|line| {
+        let loss = line.get("loss").expect("also where it is no number");
+        (
+            line["step"].as_u64().unwrap(),
+            loss.is_number(),
+            line["skipped_steps"].as_f64(),
+        )
+    });
+    let last: Vec<_> = told.skip(lines.len() - 3).collect();
+    let step = last[0].0;
+    assert_eq!(
+        last,
+        [
+            (step, true, Some(0.0)),
+            (step + 1, false, Some(1.0)),
+            (step + 2, false, Some(2.0))
+        ]
+    );
+    assert!(
+        done.stderr.contains("no checkpoint was saved yet"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn a_run_without_a_finite_loss_names_the_last_checkpoint_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 4, 8, 32);
+    let out = dir.path().join("run");
+    let well = [&ENDLESS[..], &["TRAIN.MAX_STEPS", "4"]].concat();
+    let done = run("trainer", &tiny_trainer(&shards, &out, &well));
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let fast = [
+        &ENDLESS[..],
+        &[
+            "TRAIN.MAX_STEPS",
+            "50",
+            "--resume",
+            "SOLVER.BASE_LR",
+            "1e30",
+        ],
+    ]
+    .concat();
+    let done = run("trainer", &tiny_trainer(&shards, &out, &fast));
+    assert_eq!(done.code, Some(3), "{}", done.stderr);
+    let told = format!(
+        "then continue from {}",
+        text(&out.join("checkpoints/step-00000004"))
+    );
+    assert!(done.stderr.contains(&told), "{}", done.stderr);
 }
 
 #[test]

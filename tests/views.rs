@@ -19,19 +19,10 @@ fn small_sslight() -> Recipe {
 pub(crate) fn subscription(order: Order, batch_size: u32) -> Subscription {
     Subscription {
         name: "test".into(),
-        split: "train".into(),
-        subset: None,
-        recipe: small_sslight(),
-        batch_size,
-        rank: 0,
-        world_size: 1,
         seed: 3,
         order,
         drop_last: order == Order::Shuffled,
-        start_epoch: 0,
-        start_step: 0,
-        num_epochs: 1,
-        num_slots: None,
+        ..Subscription::new("train", small_sslight(), batch_size)
     }
 }
 

@@ -16,6 +16,7 @@ use trainer::method::classifier::{ClassifierConfig, Learns};
 use trainer::method::{Method, MethodConfig, StepRates};
 use trainer::model::backbone::Arch;
 use trainer::optim::Rates;
+use trainer::scalars::StepStats;
 use trainer::world::World;
 
 use crate::oracle::{alone_with_the_generator, difference};
@@ -296,6 +297,51 @@ fn two_ranks_of_half_a_batch_are_one_of_the_whole() {
     check("dino", Arch::Resnet18);
     check("swav", Arch::MobilenetV2);
     check("moco", Arch::Resnet18);
+    check("dino", Arch::VitTiny);
+    check("moco", Arch::VitTiny);
+}
+
+/// A loss that is no number on one rank alone, with a gradient that is one.
+fn learn_from_nothing_on_rank_0(config: &MethodConfig, machine: &Machine, start: &State) -> State {
+    let mut model = config.build(PROBE_CLASSES, machine);
+    model.convert(Kind::Double);
+    restore(model.as_mut(), start);
+    model.learner_mut().guard();
+    let constant = if machine.world.rank() == 0 {
+        f64::NAN
+    } else {
+        0.0
+    };
+    let student = model.student().trainable();
+    let sums: Vec<Tensor> = student.map(|entry| entry.tensor.sum(None)).collect();
+    let probe = model.probe().expect("there is one").parameters.handles();
+    let sums: Vec<Tensor> = sums
+        .into_iter()
+        .chain(probe.iter().map(|(_, tensor)| tensor.sum(None)))
+        .collect();
+    let loss = Tensor::stack(&sums, 0).sum(None) + constant;
+    let mut stats = StepStats::of_loss(&loss, Rc::clone(&machine.world));
+    model
+        .learner_mut()
+        .descend(&loss, rates(0).optimizer, None, &mut stats);
+    assert!(stats.read().get("grad_norm").is_some_and(f64::is_finite));
+    copy(&model.state())
+}
+
+#[test]
+fn a_loss_that_is_no_number_on_one_rank_stops_the_update_on_both() {
+    let _alone = alone_with_the_generator();
+    tch::manual_seed(7);
+    let config = config("moco", Arch::MobilenetV2);
+    let start = fresh(&config);
+    let ranks = on_two_ranks(&start, &[], move |machine, start, _| {
+        learn_from_nothing_on_rank_0(&config, machine, start)
+    });
+    for state in ranks {
+        for (name, value) in &state {
+            assert_eq!(value, &start[name], "{name}");
+        }
+    }
 }
 
 /// What a validation tells: the number of images, then accuracies and the classifier's loss.
@@ -316,10 +362,7 @@ fn validated(
         k: 5,
         ..KnnConfig::default()
     });
-    let knn = found.knn.iter().flat_map(|knn| [knn.top1, knn.top5]);
-    let classifier = found.classifier.iter();
-    let classifier = classifier.flat_map(|scores| [scores.top1, scores.top5, scores.loss]);
-    let numbers = knn.chain(found.probe_top1).chain(classifier);
+    let numbers = found.scores.all().map(|(_, value)| value);
     (found.num_samples, numbers.collect())
 }
 
