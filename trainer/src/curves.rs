@@ -6,7 +6,7 @@ use plotters::style::RGBColor;
 
 use crate::chart::{self, COLORS, Curve, Drawn, Frame, Points};
 use crate::failure::Failure;
-use crate::metrics::{self, Line, ValidationLine};
+use crate::metrics::{self, Line};
 
 const SIZE: (u32, u32) = (1200, 480);
 const PALE_BLUE: RGBColor = RGBColor(174, 205, 232);
@@ -54,7 +54,7 @@ fn both(area: &chart::Area, lines: &[Line]) -> Drawn {
 /// The mean loss over the last [`MEAN_STEPS`], and that of every step.
 fn loss_curves(lines: &[Line]) -> Vec<Curve> {
     let step = |line: &Line| match line {
-        Line::Step(step) => Some((step.step as f64, step.loss)),
+        Line::Step(step) => Some((step.step as f64, step.loss?)),
         Line::Validation(_) => None,
     };
     let points: Points = lines.iter().filter_map(step).collect();
@@ -67,25 +67,22 @@ fn loss_curves(lines: &[Line]) -> Vec<Curve> {
 }
 
 fn accuracy_curves(lines: &[Line]) -> Vec<Curve> {
-    let points = |value: fn(&ValidationLine) -> Option<f64>| -> Points {
+    let points = |name: &str| -> Points {
         let of_line = |line: &Line| match line {
-            Line::Validation(line) => Some((line.epoch as f64, value(line)?)),
+            Line::Validation(line) => Some((line.epoch as f64, line.score(name)?)),
             Line::Step(_) => None,
         };
         lines.iter().filter_map(of_line).collect()
     };
-    vec![
-        curve("top-1", COLORS[0], 2, points(|at| at.top1)),
-        curve("top-5", COLORS[1], 2, points(|at| at.top5)),
-        curve("kNN top-1", COLORS[0], 2, points(|at| at.knn_top1)),
-        curve("kNN top-5", COLORS[1], 2, points(|at| at.knn_top5)),
-        curve(
-            "linear probe top-1",
-            COLORS[2],
-            2,
-            points(|at| at.probe_top1),
-        ),
-    ]
+    let curves = [
+        ("top-1", 0, "top1"),
+        ("top-5", 1, "top5"),
+        ("kNN top-1", 0, "knn_top1"),
+        ("kNN top-5", 1, "knn_top5"),
+        ("linear probe top-1", 2, "probe_top1"),
+    ];
+    let curves = curves.map(|(title, color, name)| curve(title, COLORS[color], 2, points(name)));
+    curves.into()
 }
 
 fn curve(name: &str, color: RGBColor, width: u32, points: Points) -> Curve {

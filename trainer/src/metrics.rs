@@ -1,8 +1,8 @@
 //! What a run measures, written as it happens: `metrics.jsonl` and TensorBoard events.
 //!
 //! A line per step: `step` and `epoch` count from 1, rates and losses are as used in that step, accuracies are percentages
-//! from 0 to 100. A line per validation: `epoch` counts the epochs done, so 0 is the network before training; `step` the steps
-//! done. `knn_split` names the split, `knn_samples` how many images of it.
+//! from 0 to 100; a step that was skipped has null for its loss. A line per validation: `epoch` counts the epochs done, so 0 is the
+//! network before training; `step` the steps done. `knn_split` names the split, `knn_samples` how many images of it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -22,8 +22,8 @@ pub struct StepLine {
     pub step: u64,
     /// Epoch of this step, counted from 1.
     pub epoch: u64,
-    /// The self-supervised loss.
-    pub loss: f64,
+    /// The method's loss; null where it is no number, and so the step was skipped.
+    pub loss: Option<f64>,
     /// Learning rate.
     pub lr: f64,
     /// Weight decay before the groups' factors.
@@ -36,7 +36,7 @@ pub struct StepLine {
     pub images_per_s: f64,
     /// Milliseconds spent waiting for data.
     pub data_wait_ms: f64,
-    /// Whatever else the method measures ([`crate::scalars::StepStats`]); null where a step has no such number.
+    /// Whatever else the method measures ([`crate::scalars::StepStats`]); null where a step has no such number, or it is none.
     #[serde(flatten)]
     pub others: BTreeMap<String, Option<f64>>,
 }
@@ -48,25 +48,20 @@ pub struct ValidationLine {
     pub epoch: u64,
     /// Steps done.
     pub step: u64,
-    /// kNN top-1 in percent, leave one out; null with fewer than two labelled images.
-    pub knn_top1: Option<f64>,
-    /// kNN top-5 in percent.
-    pub knn_top5: Option<f64>,
-    /// Top-1 of the joint linear probe in percent; null without a probe.
-    pub probe_top1: Option<f64>,
     /// The split that was scored.
     pub knn_split: String,
     /// Labelled images that were scored.
     pub knn_samples: usize,
-    /// Of a classifier: top-1 in percent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub top1: Option<f64>,
-    /// Of a classifier: top-5 in percent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub top5: Option<f64>,
-    /// Of a classifier: cross-entropy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val_loss: Option<f64>,
+    /// What was measured, by name ([`crate::eval::Validation`]); null where there is no such number.
+    #[serde(flatten)]
+    pub scores: BTreeMap<String, Option<f64>>,
+}
+
+impl ValidationLine {
+    /// The score of this name.
+    pub fn score(&self, name: &str) -> Option<f64> {
+        self.scores.get(name).copied().flatten()
+    }
 }
 
 /// Any line of `metrics.jsonl`.
@@ -121,7 +116,7 @@ impl Metrics {
     /// Adds a step.
     pub fn step(&mut self, line: &StepLine) {
         let mut values = vec![
-            ("loss", Some(line.loss)),
+            ("loss", line.loss),
             ("lr", Some(line.lr)),
             ("wd", Some(line.weight_decay)),
             ("momentum", Some(line.momentum)),
@@ -136,14 +131,8 @@ impl Metrics {
 
     /// Adds a validation.
     pub fn validation(&mut self, line: &ValidationLine) {
-        let values = [
-            ("knn_top1", line.knn_top1),
-            ("knn_top5", line.knn_top5),
-            ("linear probe", line.probe_top1),
-            ("val_top1", line.top1),
-            ("val_top5", line.top5),
-            ("val_loss", line.val_loss),
-        ];
+        let scores = line.scores.iter();
+        let values: Vec<_> = scores.map(|(name, value)| (tag(name), *value)).collect();
         self.add(&Line::Validation(line.clone()), &values, line.epoch);
     }
 
@@ -189,6 +178,9 @@ fn tag(name: &str) -> &str {
     match name {
         "probe_loss" => "sup_loss",
         "probe_accuracy" => "sup_accu",
+        "probe_top1" => "linear probe",
+        "top1" => "val_top1",
+        "top5" => "val_top5",
         other => other,
     }
 }
@@ -250,7 +242,7 @@ mod tests {
         StepLine {
             step,
             epoch: 1,
-            loss: 2.5,
+            loss: Some(2.5),
             lr: 0.1,
             weight_decay: 0.0,
             momentum: 0.99,
@@ -271,14 +263,12 @@ mod tests {
         let validation = ValidationLine {
             epoch: 0,
             step: 0,
-            knn_top1: Some(12.5),
-            knn_top5: Some(50.0),
-            probe_top1: None,
             knn_split: "val".to_owned(),
             knn_samples: 8,
-            top1: None,
-            top5: None,
-            val_loss: None,
+            scores: BTreeMap::from([
+                ("knn_top1".to_owned(), Some(12.5)),
+                ("probe_top1".to_owned(), None),
+            ]),
         };
         metrics.validation(&validation);
         for number in 1..=5 {

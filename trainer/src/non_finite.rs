@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::failure::Failure;
 use crate::method::Method;
 use crate::metrics::StepLine;
+use crate::scalars::Scalars;
 
 /// The folder of reports in that of a run.
 pub const FOLDER: &str = "non-finite";
@@ -48,9 +49,13 @@ impl Tolerance {
         self.num_skipped += 1;
     }
 
-    /// A step was well; steps that were skipped since the start, where any may be.
-    pub fn go_on(&mut self) -> Option<u64> {
+    /// A step was well.
+    pub fn go_on(&mut self) {
         self.in_a_row = 0;
+    }
+
+    /// Steps that were skipped since the start, where any may be.
+    pub fn num_skipped(&self) -> Option<u64> {
         (self.most_in_a_row > 0).then_some(self.num_skipped)
     }
 }
@@ -86,6 +91,7 @@ pub fn report(
     model: &dyn Method,
     batch: &Batch,
     line: &StepLine,
+    values: &Scalars,
 ) -> Result<PathBuf, Failure> {
     let folder = settings
         .output_dir
@@ -95,7 +101,7 @@ pub fn report(
     let value = json!({
         "step": line.step,
         "epoch": line.epoch,
-        "measured": measured(line),
+        "measured": numbers(values.all().map(|(name, value)| (name.to_owned(), value))),
         "rates": {
             "lr": line.lr,
             "weight_decay": line.weight_decay,
@@ -120,30 +126,26 @@ pub fn report(
 
 /// The views are a function of seed, epoch, sample and recipe: the loader draws them again.
 ///
-/// It shows one folder of shards; where several are one data set, or the views lie in a file of batches, there is no command.
+/// Where the views lie in a file of batches there is no command.
 fn preview_command(settings: &Settings, batch: &Batch, folder: &Path) -> Option<String> {
     if settings.replay.is_some() {
         return None;
     }
-    let [data_dir] = &settings.data_dirs[..] else {
-        return None;
-    };
+    let data_dirs = settings
+        .data_dirs
+        .iter()
+        .map(|dir| dir.display().to_string());
+    let data_dirs: Vec<String> = data_dirs.collect();
     let ids: Vec<String> = batch.sample_ids.iter().map(u64::to_string).collect();
     Some(format!(
         "loader preview {} --recipe {} --seed {} --epoch {} --ids {} --out {}",
-        data_dir.display(),
+        data_dirs.join(" "),
         settings.output_dir.join("recipe.json").display(),
         settings.seed,
         batch.epoch,
         ids.join(","),
         folder.join("views.png").display()
     ))
-}
-
-fn measured(line: &StepLine) -> Value {
-    let others = line.others.iter();
-    let others = others.filter_map(|(name, value)| Some((name.clone(), (*value)?)));
-    numbers(others.chain([("loss".to_owned(), line.loss)]))
 }
 
 fn parameter_norms(model: &dyn Method) -> impl Iterator<Item = (String, f64)> + '_ {

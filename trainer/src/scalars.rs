@@ -59,7 +59,7 @@ const PROBE_LOSS: &str = "probe_loss";
 /// The norm of the network's gradient.
 pub const GRAD_NORM: &str = "grad_norm";
 
-/// The named numbers of one step, on the host.
+/// Named numbers on the host: of one step, or of a validation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scalars(Vec<(&'static str, f64)>);
 
@@ -88,8 +88,13 @@ impl Scalars {
         of_update.into_iter().find(is_none)
     }
 
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
+        self.0.iter().copied()
+    }
+
     /// All but the loss.
     pub fn others(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
-        self.0.iter().filter(|(name, _)| *name != LOSS).copied()
+        self.all().filter(|(name, _)| *name != LOSS)
     }
 }

@@ -151,20 +151,24 @@ impl TrainLoop {
         let before = has_room.then(|| Before::of(self.model.as_ref()));
         let values = self.model.step(batch, rates).read();
         let mut line = self.step_line(batch, rates, &values, start.elapsed(), waited);
-        if let Some(what) = values.non_finite() {
-            return self.not_finite(what, &line, batch, before);
+        match values.non_finite() {
+            Some(what) => self.skip_or_end(what, &line, &values, batch, before)?,
+            None => self.tolerance.go_on(),
         }
-        let skipped = self.tolerance.go_on().map(|count| count as f64);
+        let skipped = self.tolerance.num_skipped().map(|count| count as f64);
         let skipped = skipped.map(|count| ("skipped_steps".to_owned(), Some(count)));
         line.others.extend(skipped);
         self.advance();
         self.metrics.step(&line);
+        let Some(loss) = line.loss else {
+            return Ok(());
+        };
         self.progress.step(&Shown {
             epoch: line.epoch,
             total_epochs: self.settings.schedules.total_epochs,
             step: line.step,
             total_steps: self.total(),
-            loss: line.loss,
+            loss,
             lr: line.lr,
             momentum: self.settings.method.has_average().then_some(line.momentum),
             images_per_s: line.images_per_s,
@@ -221,12 +225,12 @@ impl TrainLoop {
         StepLine {
             step: self.state.position.step + 1,
             epoch: self.state.position.epoch + 1,
-            loss: values.loss(),
+            loss: finite(values.loss()),
             lr: rates.optimizer.lr,
             weight_decay: rates.optimizer.weight_decay,
             momentum: rates.momentum,
             teacher_temp: rates.teacher_temp,
-            others: others(values),
+            others: named(values.others(), &["loss_local", "probe_loss"]),
             images_per_s: batch.batch_size() as f64 / took.as_secs_f64(),
             data_wait_ms: waited.as_secs_f64() * 1e3,
         }
@@ -276,14 +280,9 @@ impl TrainLoop {
         let line = ValidationLine {
             epoch: epoch + u64::from(step_in_epoch > 0),
             step,
-            knn_top1: found.knn.map(|scores| scores.top1),
-            knn_top5: found.knn.map(|scores| scores.top5),
-            probe_top1: found.probe_top1,
             knn_split: validator.split.name().to_owned(),
             knn_samples: found.num_samples,
-            top1: found.classifier.map(|scores| scores.top1),
-            top5: found.classifier.map(|scores| scores.top5),
-            val_loss: found.classifier.map(|scores| scores.loss),
+            scores: named(found.scores.all(), &["knn_top1", "knn_top5", "probe_top1"]),
         };
         self.metrics.validation(&line);
         self.progress.line(&validation_text(&line, start.elapsed()));
@@ -335,15 +334,16 @@ impl TrainLoop {
         ))
     }
 
-    /// Skips the step where there is a way back to the state before it, else ends the run.
-    fn not_finite(
+    /// Undoes the step where there is a way back to the state before it, else ends the run.
+    fn skip_or_end(
         &mut self,
         what: &'static str,
         line: &StepLine,
+        values: &Scalars,
         batch: &Batch,
         before: Option<Before>,
     ) -> Result<(), Failure> {
-        let report = non_finite::report(&self.settings, self.model.as_ref(), batch, line)?;
+        let report = non_finite::report(&self.settings, self.model.as_ref(), batch, line, values)?;
         let Some(before) = before else {
             return Err(Failure::NotFinite {
                 what,
@@ -358,17 +358,22 @@ impl TrainLoop {
         self.progress.warning(&format!(
             "{what} is no number at step {step}, which is skipped; {report}; training goes on"
         ));
-        self.advance();
         Ok(())
     }
 }
 
-/// All numbers but the loss. Those that readers look for are there in every line.
-fn others(values: &Scalars) -> BTreeMap<String, Option<f64>> {
-    let looked_for = ["loss_local", "probe_loss"].map(|name| (name.to_owned(), None));
-    let measured = values.others();
-    let measured = measured.map(|(name, value)| (name.to_owned(), Some(value)));
-    looked_for.into_iter().chain(measured).collect()
+/// Numbers of a line. Those that readers look for are there in every line.
+fn named(
+    measured: impl Iterator<Item = (&'static str, f64)>,
+    looked_for: &[&str],
+) -> BTreeMap<String, Option<f64>> {
+    let looked_for = looked_for.iter().map(|name| ((*name).to_owned(), None));
+    let measured = measured.map(|(name, value)| (name.to_owned(), finite(value)));
+    looked_for.chain(measured).collect()
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 fn validation_text(line: &ValidationLine, took: Duration) -> String {
@@ -378,7 +383,7 @@ fn validation_text(line: &ValidationLine, took: Duration) -> String {
         scores_text(line),
         line.knn_samples,
         line.knn_split,
-        if line.top1.is_some() {
+        if line.score("top1").is_some() {
             ""
         } else {
             ", leave one out"
@@ -389,12 +394,13 @@ fn validation_text(line: &ValidationLine, took: Duration) -> String {
 
 fn scores_text(line: &ValidationLine) -> String {
     let percent = |value: Option<f64>| value.map_or("none".to_owned(), |v| format!("{v:.2} %"));
-    if let (Some(top1), Some(top5), Some(loss)) = (line.top1, line.top5, line.val_loss) {
+    let classifier = ["top1", "top5", "val_loss"].map(|name| line.score(name));
+    if let [Some(top1), Some(top5), Some(loss)] = classifier {
         return format!("top-1 {top1:.2} %, top-5 {top5:.2} %, loss {loss:.4}");
     }
     let probe = line
-        .probe_top1
+        .score("probe_top1")
         .map_or(String::new(), |top1| format!(", probe top-1 {top1:.2} %"));
-    let (one, five) = (percent(line.knn_top1), percent(line.knn_top5));
+    let [one, five] = ["knn_top1", "knn_top5"].map(|name| percent(line.score(name)));
     format!("kNN top-1 {one}, top-5 {five}{probe}")
 }

@@ -1,6 +1,6 @@
 //! Where a run's batches come from, as its settings say: a loader's stream, or a file of batches.
 
-use loader_ipc::{Order, Subscription};
+use loader_ipc::Subscription;
 
 use crate::batch_source::BatchSource;
 use crate::batch_stream::BatchStream;
@@ -59,19 +59,14 @@ fn stream(
     let subset = settings.train_subset.as_deref();
     let subscription = Subscription {
         name: format!("trainer, {}", settings.output_dir.display()),
-        split: "train".to_owned(),
         subset: subset.map(subset::names).transpose()?,
-        recipe: settings.views.clone(),
-        batch_size: settings.batch_size,
-        rank: 0,
-        world_size: 1,
         seed: settings.seed,
-        order: Order::Shuffled,
         drop_last: settings.drop_last,
         start_epoch: position.epoch,
         start_step: position.step_in_epoch,
         num_epochs: settings.schedules.total_epochs - position.epoch,
         num_slots: settings.loader.num_slots,
+        ..Subscription::new("train", settings.views.clone(), settings.batch_size)
     };
     let timeout = settings.loader.timeout;
     Ok(BatchStream::open(

@@ -140,12 +140,7 @@ impl Validator {
         let is_sample = self.split == Split::Train && self.num_train > MAX_STAND_IN;
         let subscription = Subscription {
             name: "trainer, validation".to_owned(),
-            split: self.split.name().to_owned(),
             subset: self.subset.clone(),
-            recipe: self.recipe.clone(),
-            batch_size: self.batch_size,
-            rank: 0,
-            world_size: 1,
             seed: self.seed,
             order: if is_sample {
                 Order::Shuffled
@@ -153,10 +148,8 @@ impl Validator {
                 Order::Sequential
             },
             drop_last: is_sample,
-            start_epoch: 0,
-            start_step: 0,
-            num_epochs: 1,
             num_slots: self.num_slots,
+            ..Subscription::new(self.split.name(), self.recipe.clone(), self.batch_size)
         };
         BatchStream::open(&self.socket, self.timeout, &subscription, stop.clone())
     }

@@ -138,20 +138,13 @@ mod tests {
 
     fn subscription(order: Order, batch_size: u32, rank: u32, world_size: u32) -> Subscription {
         Subscription {
-            name: String::new(),
-            split: "train".into(),
-            subset: None,
-            recipe: Recipe::evaluation(8, 8),
-            batch_size,
             rank,
             world_size,
             seed: 5,
             order,
             drop_last: order == Order::Shuffled,
-            start_epoch: 0,
-            start_step: 0,
             num_epochs: 2,
-            num_slots: None,
+            ..Subscription::new("train", Recipe::evaluation(8, 8), batch_size)
         }
     }
 

@@ -10,10 +10,11 @@ use tch::no_grad;
 
 use crate::batch::Batch;
 use crate::method::Method;
+use crate::scalars::Scalars;
 use crate::world::World;
 use bank::{Bank, labelled};
-use classified::{ClassScores, Classified};
-use knn::{KnnConfig, KnnScores};
+use classified::Classified;
+use knn::KnnConfig;
 
 /// What a validation gathers batch by batch, with the network in evaluation mode: features of a split, or what a classifier made of it.
 #[derive(Debug)]
@@ -25,16 +26,13 @@ pub struct Features {
 }
 
 /// What one pass over the split found. Accuracies are percentages of the labelled samples.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Validation {
     /// Labelled samples that were scored, of all ranks.
     pub num_samples: usize,
-    /// kNN accuracy; `None` with fewer than two labelled samples, and of a classifier.
-    pub knn: Option<KnnScores>,
-    /// Accuracy of the joint linear probe, if there is one.
-    pub probe_top1: Option<f64>,
-    /// Scores of a classifier.
-    pub classifier: Option<ClassScores>,
+    /// Of features: `knn_top1` and `knn_top5`, leave one out, with two samples or more; `probe_top1` of the joint linear probe, if there is
+    /// one. Of a classifier: `top1`, `top5` and `val_loss`, a cross-entropy.
+    pub scores: Scalars,
 }
 
 impl Features {
@@ -74,13 +72,17 @@ impl Features {
     pub fn score(&self, config: &KnnConfig) -> Validation {
         let world = self.world.as_ref();
         let (features, labels) = self.bank.gather(world);
+        let knn = (labels.numel() >= 2).then(|| knn::leave_one_out(&features, &labels, config));
+        let knn = knn.map(|knn| [("knn_top1", knn.top1), ("knn_top5", knn.top5)]);
+        let probe = self.probed.scores(world);
+        let probe = probe.map(|probe| ("probe_top1", probe.top1));
         let classifier = self.classified.scores(world);
-        let knn = || knn::leave_one_out(&features, &labels, config);
+        let classes =
+            classifier.map(|of| [("top1", of.top1), ("top5", of.top5), ("val_loss", of.loss)]);
+        let knn = knn.into_iter().flatten().chain(probe);
         Validation {
             num_samples: classifier.map_or(labels.numel(), |scores| scores.num_samples),
-            knn: (labels.numel() >= 2).then(knn),
-            probe_top1: self.probed.scores(world).map(|scores| scores.top1),
-            classifier,
+            scores: knn.chain(classes.into_iter().flatten()).collect(),
         }
     }
 }

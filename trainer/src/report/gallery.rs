@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loader_ipc::{Order, Subscription};
+use loader_ipc::Subscription;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::batch::{Normalization, Normalizer};
@@ -112,18 +112,9 @@ fn subscription(settings: &Settings) -> Result<Subscription, Failure> {
     let subset = settings.val_subset.as_deref();
     Ok(Subscription {
         name: "trainer, report".to_owned(),
-        split: SPLIT.to_owned(),
         subset: subset.map(subset::names).transpose()?,
-        recipe: settings.evaluation.clone(),
-        batch_size: BATCH,
-        rank: 0,
-        world_size: 1,
-        seed: 0,
-        order: Order::Shuffled,
-        start_epoch: 0,
-        start_step: 0,
-        num_epochs: 1,
         drop_last: false,
         num_slots: settings.loader.num_slots,
+        ..Subscription::new(SPLIT, settings.evaluation.clone(), BATCH)
     })
 }

@@ -108,7 +108,7 @@ impl Run {
     pub fn by_step(&self, name: &str) -> Points {
         let points = self.steps().map(|line| {
             let value = match name {
-                "loss" => Some(line.loss),
+                "loss" => line.loss,
                 "lr" => Some(line.lr),
                 "images_per_s" => Some(line.images_per_s),
                 "data_wait_ms" => Some(line.data_wait_ms),
@@ -121,17 +121,9 @@ impl Run {
 
     /// A number of every validation that has it.
     pub fn by_epoch(&self, name: &str) -> Points {
-        let points = self.validations().map(|line| {
-            let value = match name {
-                "knn_top1" => line.knn_top1,
-                "knn_top5" => line.knn_top5,
-                "top1" => line.top1,
-                "top5" => line.top5,
-                _ => line.probe_top1,
-            };
-            Some((line.epoch as f64, value?))
-        });
-        points.flatten().collect()
+        let points = self.validations();
+        let points = points.filter_map(|line| Some((line.epoch as f64, line.score(name)?)));
+        points.collect()
     }
 
     /// The value of a key.

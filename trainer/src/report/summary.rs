@@ -47,7 +47,7 @@ fn number(value: Option<f64>, digits: usize) -> String {
 }
 
 fn loss(run: &Run) -> String {
-    let losses: Vec<f64> = run.steps().map(|line| line.loss).collect();
+    let losses: Vec<f64> = run.steps().filter_map(|line| line.loss).collect();
     let last = &losses[losses.len().saturating_sub(LAST)..];
     let mean = last.iter().sum::<f64>() / last.len() as f64;
     number((!last.is_empty()).then_some(mean), 3)
