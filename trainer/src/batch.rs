@@ -1,12 +1,13 @@
 //! From a lease of shared memory to a normalised tensor. The only unsafe room that touches leased memory.
 //!
 //! The views arrive as `u8 [views, batch, size, size, 3]`. The permutation to `[n, 3, size, size]` moves nothing: those strides
-//! *are* channels-last. Normalising is the one copy on the CPU; elsewhere the bytes go to the device first. The lease is given
-//! back as soon as nothing reads from it any more.
+//! *are* channels-last. Normalising is one pass, into what the network computes in. On a card it follows a copy of the bytes that nobody
+//! waits for. The lease is given back as soon as nothing reads from it any more.
 
 use loader_ipc::Lease;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
+use torch_shim::transfer;
 
 /// Per-channel mean and standard deviation of pixel values in 0..=1 (`DATA.MEAN`, `DATA.STD`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,7 @@ pub struct Normalizer {
     scale: Tensor,
     shift: Tensor,
     device: Device,
+    kind: Kind,
 }
 
 /// Views of a batch of images, ready for a network.
@@ -41,8 +43,8 @@ pub struct Batch {
 }
 
 impl Normalizer {
-    /// A normaliser on `device`.
-    pub fn new(normalization: &Normalization, device: Device) -> Normalizer {
+    /// A normaliser on `device`, whose values are of this kind.
+    pub fn new(normalization: &Normalization, device: Device, kind: Kind) -> Normalizer {
         let Normalization { mean, std } = normalization;
         let per_channel = |f: &dyn Fn(usize) -> f64| {
             let values: Vec<f32> = (0..3).map(|channel| f(channel) as f32).collect();
@@ -54,13 +56,18 @@ impl Normalizer {
             scale: per_channel(&|c| 1.0 / (255.0 * std[c])),
             shift: per_channel(&|c| -mean[c] / std[c]),
             device,
+            kind,
         }
     }
 
     /// `u8 [n, h, w, 3]` to normalised `[n, 3, h, w]` with channels-last strides, on the normaliser's device.
     pub fn apply(&self, bytes_nhwc: &Tensor) -> Tensor {
-        let bytes_nchw = bytes_nhwc.to_device(self.device).permute([0, 3, 1, 2]);
-        (bytes_nchw * &self.scale).g_add_(&self.shift)
+        let bytes_nhwc = transfer::to_device(bytes_nhwc, self.device);
+        let values_nhwc = Tensor::empty(bytes_nhwc.size(), (self.kind, self.device));
+        let values_nchw = values_nhwc.permute([0, 3, 1, 2]);
+        let bytes_nchw = bytes_nhwc.permute([0, 3, 1, 2]);
+        self.shift
+            .addcmul_out(&values_nchw, &bytes_nchw, &self.scale)
     }
 }
 
@@ -91,7 +98,10 @@ impl Batch {
 
     /// The labels on the device of the views.
     pub fn labels_tensor(&self) -> Tensor {
-        Tensor::from_slice(&self.labels).to_device(self.views_nchw[0].device())
+        transfer::to_device(
+            &Tensor::from_slice(&self.labels),
+            self.views_nchw[0].device(),
+        )
     }
 }
 
@@ -108,8 +118,8 @@ fn group_views(lease: &Lease, group: usize, num_valid: i64, normalizer: &Normali
     let size = shape[2];
     // SAFETY: `bytes` points at `len()` readable bytes of the mapped segment, and the assertion above makes the shape cover
     // exactly these. The mapping lives as long as `lease`, which is borrowed for the whole of this function; the borrowing
-    // tensor does not leave it, because `apply` returns a copy (an element-wise product on the CPU, a finished transfer from
-    // pageable memory elsewhere). A peer that writes meanwhile can only change pixel values: every byte is a valid u8.
+    // tensor does not leave it, because `apply` returns a copy: it computes on the CPU, and elsewhere the bytes are in pinned
+    // memory when the transfer returns. A peer that writes meanwhile can only change pixel values: every byte is a valid u8.
     let borrowed =
         unsafe { Tensor::from_blob(bytes.as_ptr(), &shape, &[], Kind::Uint8, Device::Cpu) };
     let valid = borrowed.narrow(1, 0, num_valid);

@@ -39,10 +39,14 @@ pub fn choose(choice: DeviceChoice) -> Result<Chosen, Failure> {
         return Ok(cpu("device: CPU (DEVICE cpu)".to_owned()));
     }
     match (cuda(), choice) {
-        (Ok(()), _) => Ok(Chosen {
-            device: Device::Cuda(0),
-            reason: format!("device: CUDA 0 of {}", Cuda::device_count()),
-        }),
+        (Ok(()), _) => {
+            // Shapes are fixed, so cuDNN may try its kernels once and keep the fastest.
+            Cuda::cudnn_set_benchmark(true);
+            Ok(Chosen {
+                device: Device::Cuda(0),
+                reason: format!("device: CUDA 0 of {}", Cuda::device_count()),
+            })
+        }
         (Err(why), DeviceChoice::Auto) => Ok(cpu(format!("device: CPU ({why})"))),
         (Err(why), _) => Err(Failure::Library(format!(
             "CUDA does not work: {why}; DEVICE cuda; use DEVICE auto or cpu, or repair the driver"

@@ -1,6 +1,7 @@
 //! The teacher: an exponential moving average of the student's parameters.
 
 use tch::{Tensor, no_grad};
+use torch_shim::foreach;
 
 use crate::model::parameters::{Parameters, Role};
 use crate::phases::{AVERAGE, timed};
@@ -25,7 +26,7 @@ impl MovingAverage {
 
     /// `teacher = m * teacher + (1 - m) * student` for every parameter, learnt or fixed. Running statistics are the teacher's own.
     pub fn update(&mut self, momentum: f64) {
-        let update = || torch_foreach::lerp_(&self.averages, &self.values, 1.0 - momentum);
+        let update = || foreach::lerp_(&self.averages, &self.values, 1.0 - momentum);
         timed(AVERAGE, || no_grad(update));
     }
 }

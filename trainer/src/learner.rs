@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use tch::{Device, Kind, Tensor, no_grad};
+use torch_shim::foreach;
 
 use crate::batch::Batch;
 use crate::collapse::measure;
@@ -165,7 +166,7 @@ impl Learner {
         let named = self.optimizer.names().zip(gradients);
         let counted = named.filter(|(name, _)| is_counted(name));
         let counted: Vec<&Tensor> = counted.map(|(_, gradient)| gradient).collect();
-        torch_foreach::norms(&counted)
+        foreach::norms(&counted)
     }
 
     /// Norms of the network's gradients at the last step, by name; waits for the device.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use tch::{Device, Kind, Tensor};
+use torch_shim::transfer::{self, ToHost};
 
 use crate::loss::parts::LossParts;
 use crate::probe::ProbeLoss;
@@ -41,16 +42,46 @@ impl StepStats {
         self.scalars.push((name, value.detach()));
     }
 
-    /// Waits for the device and reads the numbers, as means over all ranks: the one synchronisation of a step.
-    pub fn read(&self) -> Scalars {
+    /// Sends the numbers to the host, as means over all ranks.
+    pub fn send(&self) -> Sent {
         let device = self.scalars[0].1.device();
         let values = self.scalars.iter();
-        let values = values.map(|(_, value)| value.to_kind(Kind::Double).to_device(device));
+        let values = values.map(|(_, value)| on_device(&value.to_kind(Kind::Double), device));
         let values = Tensor::stack(&values.collect::<Vec<_>>(), 0);
-        let values = self.world.mean(values).to_device(Device::Cpu);
-        let names = self.scalars.iter().map(|(name, _)| *name);
+        Sent {
+            names: self.scalars.iter().map(|(name, _)| *name).collect(),
+            values: ToHost::of(&self.world.mean(values)),
+        }
+    }
+
+    /// Waits for the device and reads the numbers, as means over all ranks.
+    pub fn read(&self) -> Scalars {
+        self.send().read()
+    }
+}
+
+/// A number of the host on the device, without waiting for what that was asked to do.
+fn on_device(value: &Tensor, device: Device) -> Tensor {
+    match value.device() == device {
+        true => value.shallow_clone(),
+        false => transfer::to_device(value, device),
+    }
+}
+
+/// The numbers of one step, on their way to the host.
+#[derive(Debug)]
+pub struct Sent {
+    names: Vec<&'static str>,
+    values: ToHost,
+}
+
+impl Sent {
+    /// Waits for them: the one synchronisation of a step. What the device was asked to do since is not waited for.
+    pub fn read(self) -> Scalars {
+        let values = self.values.wait();
+        let names = self.names.into_iter().enumerate();
         let read = |(at, name)| (name, values.double_value(&[at as i64]));
-        names.enumerate().map(read).collect()
+        names.map(read).collect()
     }
 }
 

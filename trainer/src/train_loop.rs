@@ -17,7 +17,7 @@ use crate::metrics::{Metrics, StepLine, ValidationLine};
 use crate::non_finite::{self, Before, Tolerance};
 use crate::optim::Rates;
 use crate::progress::{Progress, Shown};
-use crate::scalars::Scalars;
+use crate::scalars::{Scalars, Sent};
 use crate::schedule::Schedule;
 use crate::stop::Stop;
 use crate::validate::{Validated, Validator};
@@ -36,7 +36,7 @@ pub struct TrainLoop {
     pub batches: Box<dyn BatchSource>,
     /// Validations; `None` where `VAL.PERIOD` is 0 or no loader answers.
     pub validator: Option<Validator>,
-    /// Bytes to values.
+    /// Bytes to values, of the kind that the network computes in.
     pub normalizer: Normalizer,
     /// Files of numbers.
     pub metrics: Metrics,
@@ -56,6 +56,24 @@ pub struct TrainLoop {
     pub checkpoints: PathBuf,
     /// How to continue after a stop.
     pub resume_command: String,
+    /// Whether a step's numbers are read when the next one has been asked for, so that the device always has something to do. What is told of
+    /// a step that went wrong is then told a step later, and the norms of its gradients are those of the next one.
+    pub reads_late: bool,
+    /// The step whose numbers were not read yet.
+    pub asked: Option<Asked>,
+}
+
+/// A step that the device was asked for.
+#[derive(Debug)]
+pub struct Asked {
+    /// Where the run was before it.
+    position: Position,
+    rates: StepRates,
+    /// Its images have been let go of.
+    batch: Batch,
+    waited: Duration,
+    before: Option<Before>,
+    sent: Sent,
 }
 
 /// The schedules, with the number of steps known.
@@ -82,7 +100,9 @@ impl TrainLoop {
     /// # Errors
     /// Every failure, and [`Failure::Stopped`] when a signal asked for the end. When the loader is lost the state is saved first.
     pub fn run(&mut self) -> Result<(), Failure> {
-        match self.steps() {
+        let ended = self.steps();
+        let told = self.tell_asked(Instant::now());
+        match told.and(ended) {
             Ok(End::Done) => {
                 self.progress.finish();
                 Ok(())
@@ -128,37 +148,79 @@ impl TrainLoop {
         while self.state.position.step < total {
             let start = Instant::now();
             match self.batches.next(&self.normalizer)? {
-                Next::Batch(batch, waited) => self.step(&batch, start, waited)?,
+                Next::Batch(batch, waited) => self.step(batch, start, waited)?,
                 Next::End => return Err(self.ended_early()),
                 Next::Stopped => return Ok(End::Stopped),
+            }
+            let Position {
+                step,
+                step_in_epoch,
+                ..
+            } = self.state.position;
+            let is_save_due = step_in_epoch == 0 || step == total;
+            if is_save_due {
+                self.tell_asked(start)?;
             }
             if self.is_validation_due(total) && self.validate()? == End::Stopped {
                 return Ok(End::Stopped);
             }
-            if self.state.position.step_in_epoch == 0 || self.state.position.step == total {
+            if is_save_due {
                 self.save_or_warn(total)?;
             }
-            if self.stop.is_asked() && self.state.position.step < total {
+            if self.stop.is_asked() && step < total {
                 return Ok(End::Stopped);
             }
         }
         Ok(End::Done)
     }
 
-    fn step(&mut self, batch: &Batch, start: Instant, waited: Duration) -> Result<(), Failure> {
+    fn step(&mut self, mut batch: Batch, start: Instant, waited: Duration) -> Result<(), Failure> {
         let rates = self.rates_now();
         let has_room = self.tolerance.has_room();
         let before = has_room.then(|| Before::of(self.model.as_ref()));
-        let values = self.model.step(batch, rates).read();
-        let mut line = self.step_line(batch, rates, &values, start.elapsed(), waited);
+        let sent = self.model.step(&batch, rates).send();
+        batch.views_nchw.clear();
+        let asked = Asked {
+            position: self.state.position,
+            rates,
+            batch,
+            waited,
+            before,
+            sent,
+        };
+        self.advance();
+        if !self.reads_late {
+            return self.tell(asked, start.elapsed());
+        }
+        let previous = self.asked.replace(asked);
+        previous.map_or(Ok(()), |previous| self.tell(previous, start.elapsed()))
+    }
+
+    /// Reads what was not read yet, if anything was.
+    fn tell_asked(&mut self, start: Instant) -> Result<(), Failure> {
+        let asked = self.asked.take();
+        asked.map_or(Ok(()), |asked| self.tell(asked, start.elapsed()))
+    }
+
+    /// Reads the numbers of a step and does what they ask for.
+    fn tell(&mut self, asked: Asked, took: Duration) -> Result<(), Failure> {
+        let Asked {
+            position,
+            rates,
+            batch,
+            waited,
+            before,
+            sent,
+        } = asked;
+        let values = sent.read();
+        let mut line = step_line(position, &batch, rates, &values, took, waited);
         match values.non_finite() {
-            Some(what) => self.skip_or_end(what, &line, &values, batch, before)?,
+            Some(what) => self.skip_or_end(what, &line, &values, &batch, before)?,
             None => self.tolerance.go_on(),
         }
         let skipped = self.tolerance.num_skipped().map(|count| count as f64);
         let skipped = skipped.map(|count| ("skipped_steps".to_owned(), Some(count)));
         line.others.extend(skipped);
-        self.advance();
         self.metrics.step(&line);
         let Some(loss) = line.loss else {
             return Ok(());
@@ -214,28 +276,6 @@ impl TrainLoop {
         }
     }
 
-    fn step_line(
-        &self,
-        batch: &Batch,
-        rates: StepRates,
-        values: &Scalars,
-        took: Duration,
-        waited: Duration,
-    ) -> StepLine {
-        StepLine {
-            step: self.state.position.step + 1,
-            epoch: self.state.position.epoch + 1,
-            loss: finite(values.loss()),
-            lr: rates.optimizer.lr,
-            weight_decay: rates.optimizer.weight_decay,
-            momentum: rates.momentum,
-            teacher_temp: rates.teacher_temp,
-            others: named(values.others(), &["loss_local", "probe_loss"]),
-            images_per_s: batch.batch_size() as f64 / took.as_secs_f64(),
-            data_wait_ms: waited.as_secs_f64() * 1e3,
-        }
-    }
-
     fn advance(&mut self) {
         let position = &mut self.state.position;
         position.step += 1;
@@ -267,7 +307,7 @@ impl TrainLoop {
             return Ok(End::Done);
         };
         let start = Instant::now();
-        let validated = validator.run(self.model.as_ref(), &self.normalizer, &self.stop)?;
+        let validated = validator.run(self.model.as_ref(), &self.stop)?;
         let Validated::Done(found) = validated else {
             return Ok(End::Stopped);
         };
@@ -359,6 +399,28 @@ impl TrainLoop {
             "{what} is no number at step {step}, which is skipped; {report}; training goes on"
         ));
         Ok(())
+    }
+}
+
+fn step_line(
+    position: Position,
+    batch: &Batch,
+    rates: StepRates,
+    values: &Scalars,
+    took: Duration,
+    waited: Duration,
+) -> StepLine {
+    StepLine {
+        step: position.step + 1,
+        epoch: position.epoch + 1,
+        loss: finite(values.loss()),
+        lr: rates.optimizer.lr,
+        weight_decay: rates.optimizer.weight_decay,
+        momentum: rates.momentum,
+        teacher_temp: rates.teacher_temp,
+        others: named(values.others(), &["loss_local", "probe_loss"]),
+        images_per_s: batch.batch_size() as f64 / took.as_secs_f64(),
+        data_wait_ms: waited.as_secs_f64() * 1e3,
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Validator {
     pub recipe: Recipe,
     /// Names of the images to validate on; else all of the split are.
     pub subset: Option<Vec<String>>,
+    /// Bytes to values, in single precision.
+    pub normalizer: Normalizer,
     /// Images per batch.
     pub batch_size: u32,
     /// Slots of the ring in shared memory.
@@ -103,17 +105,12 @@ impl Validator {
     ///
     /// # Errors
     /// When the loader fails.
-    pub fn run(
-        &self,
-        model: &dyn Method,
-        normalizer: &Normalizer,
-        stop: &Stop,
-    ) -> Result<Validated, Failure> {
+    pub fn run(&self, model: &dyn Method, stop: &Stop) -> Result<Validated, Failure> {
         let mut batches = self.open(stop)?;
         let mut features = Features::of(model);
         let mut num_seen = 0;
         while num_seen < self.limit() {
-            match batches.next(normalizer)? {
+            match batches.next(&self.normalizer)? {
                 Next::Batch(batch, _) => {
                     num_seen += batch.batch_size() as u64;
                     features.add(model, &batch);

@@ -1,6 +1,7 @@
 //! Features of labelled images, gathered batch by batch, then over all ranks.
 
 use tch::{Device, Kind, Tensor};
+use torch_shim::transfer;
 
 use crate::batch::Batch;
 use crate::world::World;
@@ -19,7 +20,7 @@ pub fn labelled(batch: &Batch, device: Device) -> Option<Tensor> {
     let rows: Vec<i64> = rows
         .filter(|row| batch.labels[*row as usize] >= 0)
         .collect();
-    (!rows.is_empty()).then(|| Tensor::from_slice(&rows).to_device(device))
+    (!rows.is_empty()).then(|| transfer::to_device(&Tensor::from_slice(&rows), device))
 }
 
 impl Bank {

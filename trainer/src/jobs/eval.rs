@@ -105,7 +105,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
         machine: &machine,
         socket: &loader.socket,
         recipe: Recipe::evaluation(size * 256 / 224, size),
-        normalizer: Normalizer::new(&normalization, chosen.device),
+        normalizer: Normalizer::new(&normalization, chosen.device, Kind::Float),
     };
     let found = measure.found(&weights, &config, size)?;
     result::print(&match args.json {

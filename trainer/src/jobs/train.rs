@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use tch::Device;
+use tch::{Device, Kind};
 
 use super::{first_weights, machine, outcome};
 use crate::batch::Normalizer;
@@ -68,8 +68,12 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
     let mut model = make_model(&settings, num_classes, &machine);
     start_or_go_on(&settings, resume.as_ref(), &facts, model.as_mut())?;
     let mut training = TrainLoop {
-        validator: make_validator(&settings, loader.as_ref(), &facts, &stop)?,
-        normalizer: Normalizer::new(&settings.normalization, chosen.device),
+        validator: make_validator(&settings, &machine, loader.as_ref(), &facts, &stop)?,
+        normalizer: Normalizer::new(
+            &settings.normalization,
+            machine.device,
+            machine.precision.kind(),
+        ),
         metrics: Metrics::open(dir.path(), position.step)?,
         progress: Progress::new(
             TrainLoop::total_steps(&settings, &position, facts.steps_per_epoch),
@@ -87,6 +91,8 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
         },
         checkpoints: dir.checkpoints(),
         resume_command: cli.resume_command(),
+        reads_late: may_read_late(&settings, &machine),
+        asked: None,
         settings,
         model,
         batches,
@@ -187,6 +193,11 @@ fn make_model(settings: &Settings, num_classes: Option<i64>, machine: &Machine) 
     model
 }
 
+/// On the CPU the numbers are there when a step is done; where one may be skipped, they decide on the next.
+fn may_read_late(settings: &Settings, machine: &Machine) -> bool {
+    machine.device != Device::Cpu && settings.skip_non_finite == 0
+}
+
 /// Brings back what was saved, or what the run is to start from.
 fn start_or_go_on(
     settings: &Settings,
@@ -209,6 +220,7 @@ fn start_or_go_on(
 
 fn make_validator(
     settings: &Settings,
+    machine: &Machine,
     loader: Option<&Loader>,
     facts: &DataFacts,
     stop: &Stop,
@@ -228,6 +240,7 @@ fn make_validator(
         timeout: settings.loader.timeout,
         recipe: settings.evaluation.clone(),
         subset: val_subset,
+        normalizer: Normalizer::new(&settings.normalization, machine.device, Kind::Float),
         batch_size: settings.val_batch_size,
         num_slots: settings.loader.num_slots,
         seed: settings.seed,

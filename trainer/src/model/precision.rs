@@ -20,12 +20,20 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// The kind of the values that a network is given and passes on.
+    pub fn kind(self) -> Kind {
+        match self {
+            Precision::Full => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+            Precision::Fp16 => Kind::Half,
+        }
+    }
+
     /// The same values as this precision computes with them.
     pub fn of(self, images: &Tensor) -> Tensor {
         match self {
             Precision::Full => images.shallow_clone(),
-            Precision::Bf16 => images.to_kind(Kind::BFloat16),
-            Precision::Fp16 => images.to_kind(Kind::Half),
+            Precision::Bf16 | Precision::Fp16 => images.to_kind(self.kind()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! LARS (You et al. 2017), the form without Nesterov and with the weight decay inside the adapted update.
 
 use tch::Tensor;
+use torch_shim::foreach;
 
 /// The trust coefficient.
 const ETA: f64 = 0.001;
@@ -20,8 +21,8 @@ pub(super) fn decayed(params: &[&Tensor], gradients: &[&Tensor], weight_decay: f
 
 /// `d * eta * |p| / |d|` where both norms are above 0, else `d`.
 pub(super) fn adapted(params: &[&Tensor], updates: &[Tensor]) -> Vec<Tensor> {
-    let param_norms = torch_foreach::norms(params);
-    let update_norms = torch_foreach::norms(updates);
+    let param_norms = foreach::norms(params);
+    let update_norms = foreach::norms(updates);
     let both_positive = param_norms.gt(0.0).logical_and(&update_norms.gt(0.0));
     let trust = &param_norms * ETA / &update_norms;
     let trust = trust.where_self(&both_positive, &scalar(1.0, &trust));

@@ -8,7 +8,7 @@ pub mod lars;
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
-use torch_foreach::{AdamW, Sgd};
+use torch_shim::foreach::{self, AdamW, Sgd};
 
 use crate::model::parameters::Entry;
 use groups::{Group, GroupRules};
@@ -159,7 +159,7 @@ impl Optimizer {
         let clipped = named.filter(|(slot, _)| is_clipped(&slot.name));
         let clipped: Vec<&mut Tensor> = clipped.map(|(_, gradient)| gradient).collect();
         no_grad(|| {
-            let norms = torch_foreach::norms(&clipped);
+            let norms = foreach::norms(&clipped);
             let factors = (limit / (norms + 1e-6)).clamp_max(1.0).unbind(0);
             for (gradient, factor) in clipped.into_iter().zip(factors) {
                 *gradient = &*gradient * factor;
@@ -280,7 +280,7 @@ impl<'a> Together<'a> {
                     momentum: config.momentum,
                     nesterov: config.nesterov,
                 };
-                torch_foreach::sgd_(&params, &self.gradients, &self.memory(0), rule);
+                foreach::sgd_(&params, &self.gradients, &self.memory(0), rule);
             }
             OptimizerKind::Lars => {
                 let updates = self.lars(&params);
@@ -292,9 +292,9 @@ impl<'a> Together<'a> {
                     momentum: config.momentum,
                     nesterov: false,
                 };
-                torch_foreach::sgd_(&params, &updates, &self.memory(0), rule);
+                foreach::sgd_(&params, &updates, &self.memory(0), rule);
             }
-            OptimizerKind::AdamW => torch_foreach::adamw_(
+            OptimizerKind::AdamW => foreach::adamw_(
                 &params,
                 &self.gradients,
                 [&self.memory(0), &self.memory(1)],

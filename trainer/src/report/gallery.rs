@@ -51,7 +51,7 @@ impl Gallery {
         let timeout = settings.loader.timeout;
         let asked = subscription(settings)?;
         let mut batches = BatchStream::open(&loader.socket, timeout, &asked, stop.clone())?;
-        let normalizer = Normalizer::new(&settings.normalization, Device::Cpu);
+        let normalizer = Normalizer::new(&settings.normalization, Device::Cpu, Kind::Float);
         let (mut views, mut features, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         while labels.len() < MOST_IMAGES
             && let Next::Batch(batch, _) = batches.next(&normalizer)?

@@ -9,6 +9,7 @@ mod configs;
 mod exports;
 mod init;
 mod knn;
+mod late;
 mod loss;
 mod models;
 mod non_finite;

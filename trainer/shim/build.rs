@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo:rerun-if-changed=src/foreach.cpp");
+    println!("cargo:rerun-if-changed=src");
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     let lib = std::env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from);
     let Some(lib) = lib else {
@@ -12,12 +12,14 @@ fn main() {
         );
         std::process::exit(1)
     };
+    // For this package's tests.
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     cc::Build::new()
         .cpp(true)
         .std("c++17")
         .warnings(false)
         .flag("-isystem")
         .flag(lib.with_file_name("include"))
-        .file("src/foreach.cpp")
-        .compile("torch_foreach");
+        .files(["src/foreach.cpp", "src/transfer.cpp"])
+        .compile("torch_shim");
 }

@@ -1,16 +1,15 @@
-//! libtorch's operations over lists of tensors, which tch does not bind: moving averages, norms and the fused optimisers. On a GPU each is a
-//! handful of launches instead of several for every tensor; on a CPU the optimisers pass over each tensor once, with all threads.
+//! libtorch's operations over lists of tensors: moving averages, norms and the fused optimisers. On a GPU each is a handful of launches instead
+//! of several for every tensor; on a CPU the optimisers pass over each tensor once, with all threads.
 //!
-//! It knows no network, no names and no schedule. All tensors of a list are on one device. Like tch's own operations, these panic with
-//! libtorch's words where it refuses.
-
-#![allow(unsafe_code)]
+//! All tensors of a list are on one device.
 
 use std::borrow::Borrow;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::c_char;
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
+
+use crate::error::told;
 
 /// The rate and its companions of [`sgd_`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +44,7 @@ pub fn lerp_(tensors: &[Tensor], ends: &[Tensor], weight: f64) {
     assert_eq!(tensors.len(), ends.len(), "lists of different lengths");
     let (tensors, ends) = (pointers(tensors), pointers(ends));
     // SAFETY: both arrays hold `tensors.len()` valid tensors that outlive the call.
-    told(unsafe { torch_foreach_lerp(tensors.as_ptr(), ends.as_ptr(), tensors.len(), weight) });
+    told(unsafe { torch_shim_lerp(tensors.as_ptr(), ends.as_ptr(), tensors.len(), weight) });
 }
 
 /// The L2 norm of each tensor, `[n]`.
@@ -53,7 +52,7 @@ pub fn norms(tensors: &[impl Borrow<Tensor>]) -> Tensor {
     let tensors = pointers(tensors);
     let mut norms = std::ptr::null_mut();
     // SAFETY: the array holds `tensors.len()` valid tensors that outlive the call; `norms` is written where no error is told.
-    told(unsafe { torch_foreach_norms(tensors.as_ptr(), tensors.len(), &mut norms) });
+    told(unsafe { torch_shim_norms(tensors.as_ptr(), tensors.len(), &mut norms) });
     // SAFETY: the call made this tensor for us and keeps no pointer to it.
     unsafe { Tensor::from_ptr(norms) }
 }
@@ -65,7 +64,7 @@ pub fn sgd_(params: &[&Tensor], gradients: &[&Tensor], buffers: &[&Tensor], rule
     let (params, gradients, buffers) = (pointers(params), pointers(&gradients), pointers(buffers));
     // SAFETY: each array holds `params.len()` valid tensors that outlive the call; layouts are equal, which libtorch does not check.
     told(unsafe {
-        torch_foreach_sgd(
+        torch_shim_sgd(
             params.as_ptr(),
             gradients.as_ptr(),
             buffers.as_ptr(),
@@ -92,7 +91,7 @@ pub fn adamw_(
     let (first, second, num_steps) = (pointers(first), pointers(second), pointers(&num_steps));
     // SAFETY: each array holds `params.len()` valid tensors that outlive the call; layouts are equal, which libtorch does not check.
     told(unsafe {
-        torch_foreach_adamw(
+        torch_shim_adamw(
             params.as_ptr(),
             gradients.as_ptr(),
             first.as_ptr(),
@@ -140,33 +139,19 @@ fn pointers(tensors: &[impl Borrow<Tensor>]) -> Vec<*const C_tensor> {
     tensors.iter().map(pointer).collect()
 }
 
-/// Panics with an error's words, as tch's operations do.
-fn told(error: *mut c_char) {
-    if error.is_null() {
-        return;
-    }
-    // SAFETY: an error is a C string that the call left to us.
-    let words = unsafe { CStr::from_ptr(error) }
-        .to_string_lossy()
-        .into_owned();
-    // SAFETY: it was made by strdup.
-    unsafe { free(error.cast()) };
-    panic!("{}", TchError::Torch(words));
-}
-
 unsafe extern "C" {
-    fn torch_foreach_lerp(
+    fn torch_shim_lerp(
         tensors: *const *const C_tensor,
         ends: *const *const C_tensor,
         n: usize,
         weight: f64,
     ) -> *mut c_char;
-    fn torch_foreach_norms(
+    fn torch_shim_norms(
         tensors: *const *const C_tensor,
         n: usize,
         norms: *mut *mut C_tensor,
     ) -> *mut c_char;
-    fn torch_foreach_sgd(
+    fn torch_shim_sgd(
         params: *const *const C_tensor,
         updates: *const *const C_tensor,
         buffers: *const *const C_tensor,
@@ -176,7 +161,7 @@ unsafe extern "C" {
         lr: f64,
         nesterov: bool,
     ) -> *mut c_char;
-    fn torch_foreach_adamw(
+    fn torch_shim_adamw(
         params: *const *const C_tensor,
         gradients: *const *const C_tensor,
         first: *const *const C_tensor,
@@ -189,5 +174,4 @@ unsafe extern "C" {
         weight_decay: f64,
         eps: f64,
     ) -> *mut c_char;
-    fn free(memory: *mut c_void);
 }

@@ -1,4 +1,4 @@
-// The C++ side: lists of tensors as arrays of pointers, exceptions as text that the caller frees. lib.rs says what each function does.
+// The C++ side of foreach.rs, which says what each function does: lists of tensors are arrays of pointers.
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_foreach_lerp.h>
@@ -6,9 +6,9 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/stack.h>
-#include <cstring>
-#include <exception>
 #include <vector>
+
+#include "caught.h"
 
 namespace {
 
@@ -21,30 +21,19 @@ Tensors list(at::Tensor *const *tensors, size_t n) {
     return owned;
 }
 
-template <typename F> char *caught(F f) {
-    try {
-        f();
-        return nullptr;
-    } catch (const std::exception &error) {
-        return strdup(error.what());
-    } catch (...) {
-        return strdup("libtorch threw what is no exception");
-    }
-}
-
 }  // namespace
 
 extern "C" {
 
-char *torch_foreach_lerp(at::Tensor *const *self, at::Tensor *const *end, size_t n, double weight) {
+char *torch_shim_lerp(at::Tensor *const *self, at::Tensor *const *end, size_t n, double weight) {
     return caught([&] { at::_foreach_lerp_(list(self, n), list(end, n), weight); });
 }
 
-char *torch_foreach_norms(at::Tensor *const *self, size_t n, at::Tensor **norms) {
+char *torch_shim_norms(at::Tensor *const *self, size_t n, at::Tensor **norms) {
     return caught([&] { *norms = new at::Tensor(at::stack(at::_foreach_norm(list(self, n)))); });
 }
 
-char *torch_foreach_sgd(at::Tensor *const *params, at::Tensor *const *updates, at::Tensor *const *buffers, size_t n,
+char *torch_shim_sgd(at::Tensor *const *params, at::Tensor *const *updates, at::Tensor *const *buffers, size_t n,
                         double weight_decay, double momentum, double lr, bool nesterov) {
     return caught([&] {
         Tensors mu = momentum == 0.0 ? Tensors{} : list(buffers, n);  // libtorch wants none where none is used
@@ -53,7 +42,7 @@ char *torch_foreach_sgd(at::Tensor *const *params, at::Tensor *const *updates, a
     });
 }
 
-char *torch_foreach_adamw(at::Tensor *const *params, at::Tensor *const *gradients, at::Tensor *const *first,
+char *torch_shim_adamw(at::Tensor *const *params, at::Tensor *const *gradients, at::Tensor *const *first,
                           at::Tensor *const *second, at::Tensor *const *num_steps, size_t n, double lr, double beta_1,
                           double beta_2, double weight_decay, double eps) {
     return caught([&] {

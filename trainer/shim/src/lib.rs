@@ -1,0 +1,9 @@
+//! What tch does not bind of libtorch: operations over lists of tensors, and copies that nobody waits for.
+//!
+//! It knows no network, no names and no schedule. Like tch's own operations, these panic with libtorch's words where it refuses.
+
+#![allow(unsafe_code)]
+
+mod error;
+pub mod foreach;
+pub mod transfer;
