@@ -100,7 +100,7 @@ impl Bench {
     }
 
     /// Images by the way they took.
-    fn routes(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn routes(&self) -> BTreeMap<String, u64> {
         let told = status(&self.socket()).unwrap()["routes"].clone();
         let routes = told.as_array().unwrap().iter();
         let route = |route: &serde_json::Value| {
@@ -178,6 +178,40 @@ fn a_card_makes_the_views_of_the_cpu_whoever_comes_when() {
             "{}",
             loader.stderr()
         );
+        assert_eq!(
+            bench.routes().into_values().collect::<Vec<_>>(),
+            [0, 1, 1, 16],
+            "a progressive file by the hybrid back end, a PNG by the CPU, the rest by the engines"
+        );
+    }
+}
+
+#[test]
+fn without_nvjpeg_or_engines_the_cpu_decodes_for_the_card_or_the_daemon_ends_with_5() {
+    let bench = Bench::new();
+    // 7: the card has no engines, as the first of the decoders is told.
+    let loader = bench.serve("gpu", &[("STANDIN_FAIL", "nvjpegCreateEx:1:7")]);
+    bench.assert_equal(&loader);
+    assert!(
+        loader.stderr().contains("finds no JPEG engines"),
+        "{}",
+        loader.stderr()
+    );
+    assert_eq!(bench.routes()["decoded by the CPU, views by the card"], 18);
+    drop(loader);
+    let library = bench.libraries.join("libnvjpeg.so.13");
+    fs::remove_file(&library).unwrap();
+    fs::write(&library, "no library").unwrap();
+    let loader = bench.serve("auto", &[]);
+    bench.assert_equal(&loader);
+    for words in ["there is a card", "nvJPEG cannot be loaded", text(&library)] {
+        assert!(loader.stderr().contains(words), "{}", loader.stderr());
+    }
+    drop(loader);
+    let ended = bench.start("gpu", &[]).finish();
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    for words in ["nvJPEG cannot be loaded", "--decoder cpu"] {
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
 }
 

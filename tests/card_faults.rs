@@ -20,7 +20,7 @@ fn counts(bench: &Bench) -> BTreeMap<String, u64> {
     }
     // What an error is called is asked only when there is one.
     counts.retain(|name: &String, _| !name.starts_with("cuGetError"));
-    assert!(counts.len() > 25, "{counts:?}");
+    assert!(counts.len() > 50, "{counts:?}");
     counts
 }
 
@@ -87,6 +87,60 @@ fn assert_ends(fault: &str, loader: Running) {
         "{fault}: {}",
         ended.stderr
     );
+}
+
+#[test]
+fn files_that_nvjpeg_fails_at_are_decoded_by_the_cpu_and_the_others_by_nvjpeg() {
+    let bench = Bench::new();
+    // 3 and 10: the file cannot be parsed, or ends too early.
+    for fault in ["nvjpegJpegStreamParse:1:3", "nvjpegDecodeJpegHost:1:10"] {
+        let loader = bench.serve("gpu", &[("STANDIN_FAIL", fault)]);
+        bench.assert_equal(&loader);
+        let routes = bench.routes();
+        assert_eq!(routes["all by the CPU"], 1, "{fault}: {routes:?}");
+        assert_eq!(
+            routes["decoded by the card's engines"], 16,
+            "{fault}: {routes:?}"
+        );
+        assert_ends(fault, loader);
+    }
+    // The engines fail at a whole batch: its images go the other way.
+    let loader = bench.serve("gpu", &[("STANDIN_FAIL", "nvjpegDecodeBatched:1:8")]);
+    bench.assert_equal(&loader);
+    let routes = bench.routes();
+    assert!(
+        routes["decoded by nvJPEG's hybrid back end"] > 1,
+        "{routes:?}"
+    );
+    assert!(
+        loader
+            .stderr()
+            .contains("the JPEG engines failed at a batch"),
+        "{}",
+        loader.stderr()
+    );
+}
+
+#[test]
+fn an_nvjpeg_that_is_broken_is_not_asked_again_or_ends_the_daemon_with_5() {
+    let bench = Bench::new();
+    let fault = [("STANDIN_FAIL", "nvjpegDecodeJpegHost:1:6")];
+    let loader = bench.serve("auto", &fault);
+    bench.assert_equal(&loader);
+    assert!(
+        loader
+            .stderr()
+            .contains("images are decoded by the CPU from now on"),
+        "{}",
+        loader.stderr()
+    );
+    drop(loader);
+    let (ended, error) = ended(&bench, "gpu", &fault);
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(error.contains("nvJPEG has failed"), "{error}");
+    // 5: there is no memory.
+    let full = [("STANDIN_FAIL", "nvjpegDecodeJpegHost:1:5")];
+    assert_eq!(super::card::ended(&bench, "gpu", &full).0.code, Some(4));
 }
 
 #[test]

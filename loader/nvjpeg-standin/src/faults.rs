@@ -1,9 +1,11 @@
 //! Which call is to fail, and how often each was made.
 //!
 //! `STANDIN_FAIL=name:n[:status]` makes the `n`-th call of an entry point fail, once, with status 6 unless another is given; `name:n+[:status]` that and all
-//! later ones. A test may change the plan with `nvjpeg_standin_fail`, which counts anew.
+//! later ones. Every call is a line of the file that `STANDIN_LOG` names. A test may change the plan with `nvjpeg_standin_fail`, which counts anew.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::status::EXECUTION_FAILED;
@@ -70,9 +72,19 @@ pub(crate) fn enter(name: &'static str) -> Result<(), u32> {
     let calls = plan.calls.entry(name).or_default();
     *calls += 1;
     let nth = *calls;
+    log(name);
     match &plan.fault {
         Some(fault) if fault.name == name && fault.is_at(nth) => Err(fault.status),
         _ => Ok(()),
+    }
+}
+
+/// One write a line, so that lines of several threads and stand-ins do not mix.
+fn log(name: &str) {
+    if let Some(path) = std::env::var_os("STANDIN_LOG") {
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        let written = file.and_then(|mut file| file.write_all(format!("{name}\n").as_bytes()));
+        written.expect("the log can be written");
     }
 }
 

@@ -1,19 +1,20 @@
 //! One batch on its way to the card. Threads place its rows, in any order; where its lane is full, it is emptied in between.
 //!
-//! It knows neither files nor views: a row comes as an image and the table of what to make of it. Nobody waits for anything but the card and
+//! It does not know what views are: a row comes as an image, or as the file of one, and the table of what to make of it. Nobody waits for anything but the card and
 //! for threads that are copying an image, so it cannot come to a standstill.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use image_decode::RgbImage;
 use loader_ipc::{BatchHead, NO_LABEL, NO_SAMPLE, SlotWriter};
 
 use crate::augment::cuda::Table;
 use crate::pipeline::cuda::error::CardError;
+use crate::pipeline::cuda::jpeg::Jpeg;
 use crate::pipeline::cuda::lane::Lane;
-use crate::pipeline::cuda::round::{Room, Round};
+use crate::pipeline::cuda::nvjpeg_decoders::Decoded;
+use crate::pipeline::cuda::round::{Place, Room, Round, Source};
 use crate::pipeline::engine::BatchJob;
 use crate::pipeline::replace::Shown;
 use crate::pipeline::stream_context::StreamContext;
@@ -42,6 +43,7 @@ struct Filling {
     is_emptying: bool,
     shown: Vec<Shown>,
     late: Vec<LateRow>,
+    decoded: Decoded,
     failure: Option<CardError>,
 }
 
@@ -50,6 +52,8 @@ struct Filling {
 pub(super) struct LateRow {
     /// The row.
     pub(super) row: usize,
+    /// What it shows.
+    pub(super) shown: Shown,
     /// Its views in the recipe's order, one after the other.
     pub(super) views: Vec<Vec<u8>>,
 }
@@ -73,6 +77,8 @@ pub(super) struct Sealed {
     pub(super) round: Round,
     pub(super) shown: Vec<Shown>,
     pub(super) late: Vec<LateRow>,
+    /// What became of the files of earlier rounds.
+    pub(super) decoded: Decoded,
     /// Whether nobody wants it any more, or a row has no sample.
     pub(super) is_abandoned: bool,
     /// What went wrong in an earlier round.
@@ -93,6 +99,7 @@ impl Batch {
             is_emptying: false,
             shown: vec![none; num_rows],
             late: Vec::new(),
+            decoded: Decoded::default(),
             failure: None,
         };
         Batch {
@@ -106,28 +113,24 @@ impl Batch {
         }
     }
 
-    /// Places a row: the image goes to the card, to become `views`, a table that was made as if it lay at address 0. May wait for the card.
-    pub(super) fn place(
-        &self,
-        row: usize,
-        shown: Shown,
-        image: &RgbImage,
-        views: &Table,
-    ) -> Placed {
+    /// Places a row: the image or its file goes to the card, to become `views`, a table that was made as if it lay at address 0. May wait for the card.
+    pub(super) fn place(&self, row: usize, shown: Shown, source: Source, views: &Table) -> Placed {
         let mut guard = self.lock();
-        let (offset, piece) = loop {
+        let (place, piece) = loop {
             guard = self.wait_while(guard, |filling| filling.is_emptying);
             let filling = open(&mut guard);
             if filling.failure.is_some() {
                 return Placed::OnCard;
             }
-            let num_bytes = image.pixels().len();
             let room = filling.lane.room();
-            if let Some(offset) = filling.round.take(num_bytes, views, room) {
+            if let Some(place) = filling.round.take(source, views, room) {
+                let num_bytes = source.bytes().len();
                 // SAFETY: the round gives every place once, and it is run when nobody is writing any more.
-                break (offset, unsafe { filling.lane.piece(offset, num_bytes) });
+                break (place, unsafe {
+                    filling.lane.piece(place.staging, num_bytes)
+                });
             }
-            let needed = filling.round.with(num_bytes, views);
+            let needed = filling.round.with(source, views);
             if filling.round.is_empty() {
                 match filling.lane.grow(needed) {
                     Ok(true) => {}
@@ -139,19 +142,17 @@ impl Batch {
             }
         };
         drop(guard);
-        piece.write(image.pixels());
+        piece.write(source.bytes());
         let mut guard = self.lock();
-        open(&mut guard).add(row, shown, offset, views);
+        open(&mut guard).add(row, shown, (source, place), views);
         self.changed.notify_all();
         Placed::OnCard
     }
 
     /// Takes views that the CPU made of a row.
-    pub(super) fn add_late(&self, row: usize, shown: Shown, views: Vec<Vec<u8>>) {
+    pub(super) fn add_late(&self, late: LateRow) {
         let mut guard = self.lock();
-        let filling = open(&mut guard);
-        filling.shown[row] = shown;
-        filling.late.push(LateRow { row, views });
+        open(&mut guard).late.push(late);
     }
 
     /// Says that a row will not come.
@@ -176,6 +177,7 @@ impl Batch {
             round: filling.round,
             shown: filling.shown,
             late: filling.late,
+            decoded: filling.decoded,
             is_abandoned: self.is_abandoned.load(Ordering::Relaxed),
             failure: filling.failure,
         })
@@ -190,11 +192,11 @@ impl Batch {
         open(&mut guard).is_emptying = true;
         guard = self.wait_while(guard, |filling| filling.round.num_writing > 0);
         let filling = open(&mut guard);
-        let emptied = filling
-            .lane
-            .run(&filling.round)
-            .and_then(|()| filling.lane.wait())
-            .and_then(|()| filling.lane.grow(needed));
+        let emptied = filling.lane.run(&filling.round).and_then(|decoded| {
+            filling.decoded.append(decoded);
+            filling.lane.wait()?;
+            filling.lane.grow(needed)
+        });
         filling.failure = emptied.err();
         filling.round.clear();
         filling.is_emptying = false;
@@ -223,8 +225,17 @@ fn open<'a>(guard: &'a mut MutexGuard<'_, Option<Filling>>) -> &'a mut Filling {
 }
 
 impl Filling {
-    fn add(&mut self, row: usize, shown: Shown, offset: usize, views: &Table) {
-        let image = self.lane.image_address(offset);
+    fn add(&mut self, row: usize, shown: Shown, (source, place): (Source, Place), views: &Table) {
+        let image = self.lane.image_address(source, place);
+        if let Source::Jpeg(bytes, picture) = source {
+            self.round.jpegs.push(Jpeg {
+                row,
+                offset: place.staging,
+                num_bytes: bytes.len(),
+                picture: *picture,
+                decoded: place.decoded,
+            });
+        }
         let tensors = self.lane.tensors_address();
         let slot = &self.slot;
         let out = |view| tensors + slot.view_offset(view, row) as u64;

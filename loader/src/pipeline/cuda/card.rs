@@ -63,6 +63,12 @@ impl Card {
         self.memory_bytes
     }
 
+    /// Makes the card's context that of the calling thread, for libraries that look for one there.
+    pub(super) fn bind(&self) -> Result<(), CardError> {
+        let bound = self.context.bind_to_thread();
+        bound.map_err(failed("making the card this thread's"))
+    }
+
     pub(super) fn context(&self) -> &Arc<CudaContext> {
         &self.context
     }

@@ -1,4 +1,4 @@
-//! The engine: threads that decode, lanes to the card, and a thread that waits for what comes back.
+//! The engine: threads that read or decode files, lanes to the card, and a thread that waits for what comes back.
 //!
 //! A lane is one batch in flight. A batch begins when one is free, so all memory is bounded. Where the card fails, [`OnFailure`] says what happens; what
 //! was on its way is made anew by the CPU, or the daemon stops.
@@ -11,13 +11,15 @@ use std::thread;
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 use loader_ipc::{ErrorKind, Reason, RouteCount};
+use nvjpeg::{Decoder, Failure};
 
 use crate::pipeline::cpu::Pool;
-use crate::pipeline::cuda::batch::{Batch, Sealed};
+use crate::pipeline::cuda::batch::{Batch, LateRow, Sealed};
 use crate::pipeline::cuda::card::Card;
 use crate::pipeline::cuda::error::CardError;
 use crate::pipeline::cuda::lane::Lane;
 use crate::pipeline::cuda::memory::PinnedRing;
+use crate::pipeline::cuda::nvjpeg_decoders::{self, Decoded};
 use crate::pipeline::cuda::round::Room;
 use crate::pipeline::cuda::row::RowMaker;
 use crate::pipeline::engine::{BatchJob, Engine};
@@ -49,7 +51,7 @@ pub struct CudaSettings {
     pub on_failure: OnFailure,
 }
 
-/// Decodes on the CPU, makes views on the card. Its threads end when it is dropped.
+/// Decodes by nvJPEG where that can, else on the CPU; makes views on the card. Its threads end when it is dropped.
 #[derive(Debug)]
 pub struct CudaEngine {
     shared: Arc<Shared>,
@@ -65,8 +67,13 @@ struct Shared {
     num_lanes: AtomicUsize,
     in_flight: Sender<Sealed>,
     has_failed: AtomicBool,
+    /// What is told of nvJPEG, and whether it decodes.
+    nvjpeg: String,
+    has_decoders: AtomicBool,
     /// Makes batches where the card does not.
     cpu: OnceLock<Option<Pool>>,
+    by_engines: AtomicU64,
+    by_hybrid: AtomicU64,
     on_card: AtomicU64,
     on_cpu: AtomicU64,
 }
@@ -87,8 +94,10 @@ impl CudaEngine {
     /// Why the card cannot be used, or that there are no threads.
     pub fn start(settings: CudaSettings) -> Result<CudaEngine, Reason> {
         let card = Arc::new(Card::open()?);
+        let (decoders, nvjpeg) = decoders(&card, settings.on_failure)?;
+        let has_decoders = AtomicBool::new(!decoders.is_empty());
         let free = bounded(NUM_LANES);
-        for lane in lanes(&card).map_err(|error| no_room(&card, &error))? {
+        for lane in lanes(&card, decoders).map_err(|error| no_room(&card, &error))? {
             free.0.send(lane).expect("room for all of them");
         }
         let (in_flight, arriving) = unbounded();
@@ -99,7 +108,11 @@ impl CudaEngine {
             free,
             in_flight,
             has_failed: AtomicBool::new(false),
+            nvjpeg,
+            has_decoders,
             cpu: OnceLock::new(),
+            by_engines: AtomicU64::new(0),
+            by_hybrid: AtomicU64::new(0),
             on_card: AtomicU64::new(0),
             on_cpu: AtomicU64::new(0),
         });
@@ -116,13 +129,23 @@ impl CudaEngine {
     }
 }
 
+/// nvJPEG's decoders and what to tell of it. The CPU decodes where there are none, unless the card is to do it for certain.
+fn decoders(card: &Card, on_failure: OnFailure) -> Result<(Vec<Decoder>, String), Reason> {
+    match nvjpeg_decoders::open(card, NUM_LANES) {
+        Err(reason) if on_failure == OnFailure::UseCpu => Ok((Vec::new(), reason.to_string())),
+        opened => opened,
+    }
+}
+
 /// As many lanes as there is memory for.
-fn lanes(card: &Arc<Card>) -> Result<Vec<Lane>, CardError> {
+fn lanes(card: &Arc<Card>, decoders: Vec<Decoder>) -> Result<Vec<Lane>, CardError> {
     let host = loader_ipc::room().map_or(usize::MAX, |room| room.bytes as usize);
-    let most = Room::share(card.memory_bytes(), host, NUM_LANES);
+    let decodes = !decoders.is_empty();
+    let most = Room::share(card.memory_bytes(), host, NUM_LANES, decodes);
+    let mut decoders = decoders.into_iter();
     let mut lanes = Vec::new();
     while lanes.len() < NUM_LANES {
-        match Lane::new(card, most) {
+        match Lane::new(card, most, decoders.next()) {
             Ok(lane) => lanes.push(lane),
             Err(error) if error.is_out_of_memory() && !lanes.is_empty() => {
                 tracing::warn!("{} batches in flight only: {error}", lanes.len());
@@ -136,7 +159,7 @@ fn lanes(card: &Arc<Card>) -> Result<Vec<Lane>, CardError> {
         card.name(),
         lanes.len(),
         most.staging >> 20,
-        (most.staging + most.scratch) >> 20,
+        (most.staging + most.decoded + most.scratch) >> 20,
     );
     Ok(lanes)
 }
@@ -151,10 +174,11 @@ fn start_threads(shared: &Arc<Shared>, arriving: Receiver<Sealed>) -> io::Result
         named.spawn(work)?;
     }
     let weak = Arc::downgrade(shared);
+    let mut maker = RowMaker::new(shared.settings.pixel_limit);
     let arrive = move || {
         for sealed in arriving {
             let Some(shared) = weak.upgrade() else { break };
-            shared.arrive(sealed);
+            shared.arrive(sealed, &mut maker);
         }
     };
     thread::Builder::new().name("card".into()).spawn(arrive)?;
@@ -184,10 +208,15 @@ impl Engine for CudaEngine {
 
     fn describe(&self) -> String {
         let threads = self.shared.settings.num_workers;
-        let name = self.shared.card.name();
-        match self.shared.has_failed.load(Ordering::Relaxed) {
-            false => format!("{name}, images decoded by {threads} CPU threads"),
-            true => format!("{threads} CPU threads ({name} has failed)"),
+        let (name, nvjpeg) = (self.shared.card.name(), &self.shared.nvjpeg);
+        if self.shared.has_failed.load(Ordering::Relaxed) {
+            return format!("{threads} CPU threads ({name} has failed)");
+        }
+        match self.shared.has_decoders.load(Ordering::Relaxed) {
+            true => {
+                format!("{name}, JPEGs decoded by {nvjpeg}, other images by {threads} CPU threads")
+            }
+            false => format!("{name}, images decoded by {threads} CPU threads ({nvjpeg})"),
         }
     }
 
@@ -197,6 +226,11 @@ impl Engine for CudaEngine {
             num_images: num_images.load(Ordering::Relaxed),
         };
         vec![
+            count("decoded by the card's engines", &self.shared.by_engines),
+            count(
+                "decoded by nvJPEG's hybrid back end",
+                &self.shared.by_hybrid,
+            ),
             count(
                 "decoded by the CPU, views by the card",
                 &self.shared.on_card,
@@ -210,7 +244,8 @@ impl Engine for CudaEngine {
 fn work(shared: &Shared, queue: &Receiver<Row>) {
     let mut maker = RowMaker::new(shared.settings.pixel_limit);
     for mut row in queue {
-        let mut fill = || row.is_placed = maker.fill(&row.batch, row.index);
+        let card_decodes = shared.has_decoders.load(Ordering::Relaxed);
+        let mut fill = || row.is_placed = maker.fill(&row.batch, row.index, card_decodes);
         if panic::catch_unwind(AssertUnwindSafe(&mut fill)).is_err() {
             maker = RowMaker::new(shared.settings.pixel_limit);
         }
@@ -298,15 +333,17 @@ impl Shared {
             job,
             lane,
             round,
+            decoded,
             failure,
             ..
         } = &mut sealed;
         let sent = match failure.take() {
             Some(error) => Err(error),
             None if round.is_empty() => lane.send(&mut job.slot, bounces),
-            None => lane
-                .run(round)
-                .and_then(|()| lane.send(&mut job.slot, bounces)),
+            None => lane.run(round).and_then(|of_round| {
+                decoded.append(of_round);
+                lane.send(&mut job.slot, bounces)
+            }),
         };
         match sent {
             Ok(()) => self
@@ -317,8 +354,8 @@ impl Shared {
         }
     }
 
-    /// Waits for a batch and publishes it.
-    fn arrive(&self, mut sealed: Sealed) {
+    /// Waits for a batch, makes what nvJPEG did not decode, and publishes it.
+    fn arrive(&self, mut sealed: Sealed, maker: &mut RowMaker) {
         let bounces = self.bounces(&sealed.job);
         let arrived = sealed.lane.arrive(&mut sealed.job.slot, bounces);
         if let Err(error) = arrived {
@@ -327,24 +364,63 @@ impl Shared {
         let Sealed {
             mut job,
             lane,
-            shown,
-            late,
+            mut shown,
+            mut late,
+            decoded,
             ..
         } = sealed;
         self.give_back(lane);
+        if let Some(failure) = decoded.failure {
+            self.say_nvjpeg_failed(&job.stream, failure);
+            if self.settings.on_failure == OnFailure::Stop {
+                return;
+            }
+        }
+        let rows = decoded.failed_rows.iter();
+        let made: Option<Vec<_>> = rows.map(|row| remade(maker, &job, *row)).collect();
+        let Some(made) = made else {
+            // An unfinished slot ends its ring.
+            return;
+        };
+        late.extend(made);
         for late in &late {
+            shown[late.row] = late.shown;
             for (view, pixels) in late.views.iter().enumerate() {
                 let offset = job.slot.view_offset(view, late.row);
                 job.slot.tensors()[offset..offset + pixels.len()].copy_from_slice(pixels);
             }
         }
-        let num_late = late.len() as u64;
-        self.on_cpu.fetch_add(num_late, Ordering::Relaxed);
-        self.on_card
-            .fetch_add(shown.len() as u64 - num_late, Ordering::Relaxed);
+        self.count(shown.len(), late.len(), &decoded);
         for (writer, shown) in job.slot.split(job.head).into_iter().zip(shown) {
             if writer.finish(shown.label, shown.sample_id) {
                 job.stream.num_published.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn count(&self, num_rows: usize, num_late: usize, decoded: &Decoded) {
+        let on_card = num_rows as u64 - num_late as u64 - decoded.num_images();
+        for (counter, num) in [
+            (&self.by_engines, decoded.by_engines),
+            (&self.by_hybrid, decoded.by_hybrid),
+            (&self.on_card, on_card),
+            (&self.on_cpu, num_late as u64),
+        ] {
+            counter.fetch_add(num, Ordering::Relaxed);
+        }
+    }
+
+    /// No file goes to nvJPEG any more.
+    fn say_nvjpeg_failed(&self, stream: &StreamContext, failure: Failure) {
+        let is_first = self.has_decoders.swap(false, Ordering::AcqRel);
+        match self.settings.on_failure {
+            OnFailure::UseCpu if is_first => {
+                tracing::warn!("images are decoded by the CPU from now on: {failure}");
+            }
+            OnFailure::UseCpu => {}
+            OnFailure::Stop => {
+                let reason = nvjpeg_failed(&self.card, failure);
+                stream.shutdown.trigger(Stop::Failed(reason));
             }
         }
     }
@@ -405,6 +481,28 @@ impl Shared {
             pool.submit(job);
         }
     }
+}
+
+/// A row that nvJPEG did not decode, made by the CPU. `None` where no sample is good, or its decoder panics.
+fn remade(maker: &mut RowMaker, job: &BatchJob, row: usize) -> Option<LateRow> {
+    let planned = job.sample_ids[row];
+    let make = || maker.late(&job.stream, &job.head, planned, row);
+    panic::catch_unwind(AssertUnwindSafe(make)).ok().flatten()
+}
+
+fn nvjpeg_failed(card: &Card, failure: Failure) -> Reason {
+    let what = format!("nvJPEG has failed: {failure}");
+    let (kind, remedy) = match failure.is_out_of_memory() {
+        true => (
+            ErrorKind::Resources,
+            "make batches smaller, free memory of the card, or let the CPU decode",
+        ),
+        false => (
+            ErrorKind::Library,
+            "see the driver's messages (dmesg), or let the CPU decode",
+        ),
+    };
+    Reason::new(kind, what, card.name(), remedy)
 }
 
 fn broken(card: &Card, error: &CardError) -> Reason {

@@ -7,22 +7,28 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaEvent, CudaStream, sys};
 use loader_ipc::SlotWriter;
+use nvjpeg::Decoder;
 
-use crate::augment::cuda::{Launch, View};
+use crate::augment::cuda::{Launch, NUM_THREADS, View};
+use crate::decode;
 use crate::pipeline::cuda::card::Card;
 use crate::pipeline::cuda::error::{CardError, failed};
+use crate::pipeline::cuda::jpeg;
 use crate::pipeline::cuda::memory::{self, DeviceMemory, Piece, PinnedMemory};
-use crate::pipeline::cuda::round::{Room, Round};
+use crate::pipeline::cuda::nvjpeg_decoders::Decoded;
+use crate::pipeline::cuda::round::{Place, Room, Round, Source};
 
 const MIB: usize = 1 << 20;
 /// What a lane begins with, unless it may have less.
 const FIRST: Room = Room {
     staging: 8 * MIB,
+    decoded: 16 * MIB,
     scratch: 24 * MIB,
 };
 /// The most it may ever have: a batch of 256 photographs at once.
 const MOST: Room = Room {
     staging: 256 * MIB,
+    decoded: 512 * MIB,
     scratch: 1024 * MIB,
 };
 /// The share of the card's memory, and of that of the host, that all lanes together may have, one part in so many. Slots come on top.
@@ -39,6 +45,10 @@ pub(super) struct Lane {
     staging: PinnedMemory,
     /// What has been copied of the staging memory.
     inputs: DeviceMemory,
+    /// Planes and pixels of JPEG files.
+    decoded: DeviceMemory,
+    /// Decodes JPEG files, where nvJPEG does.
+    decoder: Option<Decoder>,
     scratch: DeviceMemory,
     /// The slot's tensors.
     tensors: DeviceMemory,
@@ -47,27 +57,42 @@ pub(super) struct Lane {
 }
 
 impl Room {
-    /// The most that one of `num_lanes` lanes may have.
-    pub(super) fn share(card_bytes: usize, host_bytes: usize, num_lanes: usize) -> Room {
+    /// The most that one of `num_lanes` lanes may have, `decodes` says whether of files, too.
+    pub(super) fn share(
+        card_bytes: usize,
+        host_bytes: usize,
+        num_lanes: usize,
+        decodes: bool,
+    ) -> Room {
         let card = card_bytes / SHARE / num_lanes;
         let host = host_bytes / SHARE / num_lanes;
         Room {
-            staging: MOST.staging.min(card / 4).min(host),
-            scratch: MOST.scratch.min(card / 4 * 3),
+            staging: MOST.staging.min(card / 8).min(host),
+            decoded: if decodes {
+                MOST.decoded.min(card / 4)
+            } else {
+                1
+            },
+            scratch: MOST.scratch.min(card / 8 * 5),
         }
     }
 
     fn least(self, other: Room) -> Room {
         Room {
             staging: self.staging.min(other.staging),
+            decoded: self.decoded.min(other.decoded),
             scratch: self.scratch.min(other.scratch),
         }
     }
 }
 
 impl Lane {
-    /// A lane that may grow to `most`.
-    pub(super) fn new(card: &Arc<Card>, most: Room) -> Result<Lane, CardError> {
+    /// A lane that may grow to `most`, and decodes files if it has a decoder.
+    pub(super) fn new(
+        card: &Arc<Card>,
+        most: Room,
+        decoder: Option<Decoder>,
+    ) -> Result<Lane, CardError> {
         let context = card.context();
         let stream = context.new_stream().map_err(failed("making a stream"))?;
         let flags = sys::CUevent_flags::CU_EVENT_BLOCKING_SYNC;
@@ -78,6 +103,8 @@ impl Lane {
         Ok(Lane {
             staging: PinnedMemory::new(context, room.staging)?,
             inputs: DeviceMemory::new(&stream, room.staging)?,
+            decoded: DeviceMemory::new(&stream, room.decoded)?,
+            decoder,
             scratch: DeviceMemory::new(&stream, room.scratch)?,
             tensors: DeviceMemory::new(&stream, 1)?,
             bounce: None,
@@ -92,6 +119,7 @@ impl Lane {
     pub(super) fn room(&self) -> Room {
         Room {
             staging: self.staging.num_bytes(),
+            decoded: self.decoded.num_bytes(),
             scratch: self.scratch.num_bytes(),
         }
     }
@@ -121,9 +149,10 @@ impl Lane {
         };
         let wanted = Room {
             staging: more(has.staging, needed.staging, self.most.staging),
+            decoded: more(has.decoded, needed.decoded, self.most.decoded),
             scratch: more(has.scratch, needed.scratch, self.most.scratch),
         };
-        if wanted.staging < needed.staging || wanted.scratch < needed.scratch {
+        if !wanted.holds(needed) {
             return Ok(false);
         }
         match self.resize(wanted) {
@@ -156,6 +185,9 @@ impl Lane {
             self.inputs = DeviceMemory::new(&self.stream, room.staging)?;
             self.staging = staging;
         }
+        if room.decoded != self.decoded.num_bytes() {
+            self.decoded = DeviceMemory::new(&self.stream, room.decoded)?;
+        }
         if room.scratch != self.scratch.num_bytes() {
             self.scratch = DeviceMemory::new(&self.stream, room.scratch)?;
         }
@@ -171,9 +203,14 @@ impl Lane {
         unsafe { self.staging.piece(offset, num_bytes) }
     }
 
-    /// Where an image will lie on the card.
-    pub(super) fn image_address(&self, offset: usize) -> u64 {
-        self.inputs.address() + offset as u64
+    /// Where the pixels of an image will lie on the card.
+    pub(super) fn image_address(&self, source: Source, place: Place) -> u64 {
+        match source {
+            Source::Pixels(_) => self.inputs.address() + place.staging as u64,
+            Source::Jpeg(_, picture) => {
+                self.decoded.address() + (place.decoded + jpeg::pixels_offset(picture)) as u64
+            }
+        }
     }
 
     /// Where the slot's tensors lie on the card.
@@ -181,31 +218,87 @@ impl Lane {
         self.tensors.address()
     }
 
-    /// Puts a round onto the stream: one copy, then the kernels.
-    pub(super) fn run(&mut self, round: &Round) -> Result<(), CardError> {
-        let views = round.table.views();
-        let (offset, num_bytes) = round.descriptors();
-        // SAFETY: the round keeps this place free of images, and nothing of it is on its way.
-        unsafe { self.staging.piece(offset, num_bytes) }.write::<View>(views);
+    /// Puts a round onto the stream: one copy, the decoding of its files, then the kernels. Says what became of the files.
+    pub(super) fn run(&mut self, round: &Round) -> Result<Decoded, CardError> {
+        let [of_views, of_jpegs, end] = round.descriptors();
+        self.write_descriptors(round);
         // SAFETY: both ends are the lane's, which is not used before the stream has done it.
-        unsafe {
-            memory::upload(
-                &self.stream,
-                &self.staging,
-                &self.inputs,
-                offset + num_bytes,
-            )?
-        };
-        let table = self.image_address(offset);
-        for Launch { kernel, num_blocks } in round.table.launches() {
-            let shape = (num_blocks, views.len() as u32);
-            // SAFETY: the descriptors were made for images, scratch and tensors of this lane; the round does not take more than they hold.
-            unsafe {
-                self.card
-                    .launch(&self.stream, kernel, shape, table, self.scratch.address())?;
-            }
+        unsafe { memory::upload(&self.stream, &self.staging, &self.inputs, end)? };
+        let decoded = self.decode(round)?;
+        let table = |offset: usize| self.inputs.address() + offset as u64;
+        if let Some(most) = round
+            .jpegs
+            .iter()
+            .map(|jpeg| jpeg::num_pixels(&jpeg.picture))
+            .max()
+        {
+            let num_blocks = (most as u32).div_ceil(NUM_THREADS);
+            self.launch(
+                decode::KERNEL,
+                (num_blocks, round.jpegs.len()),
+                table(of_jpegs),
+            )?;
         }
-        Ok(())
+        for Launch { kernel, num_blocks } in round.table.launches() {
+            let shape = (num_blocks, round.table.views().len());
+            self.launch(kernel, shape, table(of_views))?;
+        }
+        Ok(decoded)
+    }
+
+    fn write_descriptors(&self, round: &Round) {
+        let [of_views, of_jpegs, end] = round.descriptors();
+        let memory = self.decoded.address();
+        let jpegs: Vec<decode::Planes> = round
+            .jpegs
+            .iter()
+            .map(|jpeg| jpeg.descriptor(memory))
+            .collect();
+        // SAFETY: the round keeps these places free of images, and nothing of it is on its way.
+        unsafe {
+            self.staging
+                .piece(of_views, of_jpegs - of_views)
+                .write::<View>(round.table.views());
+            self.staging.piece(of_jpegs, end - of_jpegs).write(&jpegs);
+        }
+    }
+
+    fn decode(&mut self, round: &Round) -> Result<Decoded, CardError> {
+        let mut decoded = Decoded::default();
+        let Some(decoder) = self.decoder.as_mut().filter(|_| !round.jpegs.is_empty()) else {
+            return Ok(decoded);
+        };
+        self.card.bind()?;
+        let memory = self.decoded.address();
+        let images = round.jpegs.iter().map(|jpeg| {
+            // SAFETY: the round gave this place to the file, which is written; nobody writes it before the stream has done the round.
+            let bytes = unsafe { self.staging.part(jpeg.offset, jpeg.num_bytes) };
+            (bytes, jpeg.planes(memory))
+        });
+        let images: Vec<_> = images.collect();
+        // SAFETY: the context is bound; files and planes are this lane's, whose earlier rounds are done, as long as the round said.
+        let answers = unsafe { decoder.decode(&images, self.stream.cu_stream().cast()) };
+        if let Some(failure) = decoder.take_engine_failure() {
+            tracing::warn!(
+                "the JPEG engines failed at a batch, which was decoded image by image: {failure}"
+            );
+        }
+        decoded.add(round.jpegs.iter().map(|jpeg| jpeg.row), answers);
+        Ok(decoded)
+    }
+
+    fn launch(
+        &self,
+        kernel: &str,
+        (num_blocks, num_rows): (u32, usize),
+        table: u64,
+    ) -> Result<(), CardError> {
+        let shape = (num_blocks, num_rows as u32);
+        // SAFETY: the descriptors were made for memory of this lane; the round does not take more than that holds.
+        unsafe {
+            self.card
+                .launch(&self.stream, kernel, shape, table, self.scratch.address())
+        }
     }
 
     /// Puts the way back onto the stream, and the event that tells its end.

@@ -100,6 +100,15 @@ impl PinnedMemory {
         Piece { start, num_bytes }
     }
 
+    /// What a part of it holds.
+    ///
+    /// # Safety
+    /// Nobody writes the part for as long as it is looked at.
+    pub(super) unsafe fn part(&self, offset: usize, num_bytes: usize) -> &[u8] {
+        // SAFETY: upheld by the caller, as far as the part is looked at.
+        unsafe { &self.bytes(offset + num_bytes)[offset..] }
+    }
+
     /// What it holds.
     ///
     /// # Safety

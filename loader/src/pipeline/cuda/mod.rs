@@ -1,14 +1,18 @@
-//! Batches made by an NVIDIA card. The views have the bytes that the engine on the CPU would give.
+//! Batches made by an NVIDIA card. From the same pixels, the views have the bytes that the engine on the CPU would give.
 //!
 //! # How a batch flows
 //!
 //! 1. A stream hands over a batch with its slot ([`Engine::submit`](crate::pipeline::Engine::submit)). It waits for a free *lane* (`lane`): a CUDA stream with an event, pinned
-//!    memory for images, and memory of the card for images, for what kernels write in between, and for one slot. There are three, so all memory is bounded.
-//! 2. Threads decode its images in any order (`row`), by the rule for bad samples that the CPU follows, and draw the views' parameters. Each copies its image into
-//!    the lane's pinned memory, and adds the descriptors of its views to the batch's table (`batch`).
-//! 3. The thread that places the last row puts everything onto the lane's stream: one copy of images and descriptors to the card, at most seven launches
-//!    ([`augment::cuda`](crate::augment::cuda)), one copy of all tensors into the slot, and the event. It waits for nothing.
-//! 4. One thread waits for the events, one after the other, writes head and labels, publishes the slot, and gives the lane back.
+//!    memory for images and files, and memory of the card for both, for what is decoded, for what kernels write in between, and for one slot. There are three, so
+//!    all memory is bounded but for what nvJPEG takes.
+//! 2. Threads take its images in any order (`row`). Of a JPEG that nvJPEG takes they read the header alone; any other they decode, by the rule for bad samples that the
+//!    CPU follows. They draw the views' parameters. Each copies its file or image into the lane's pinned memory, and adds the descriptors of its views to the batch's
+//!    table (`batch`).
+//! 3. The thread that places the last row puts everything onto the lane's stream: one copy of images and descriptors to the card, the files to nvJPEG
+//!    (`nvjpeg_decoders`), one launch that makes pixels of its planes ([`decode`](crate::decode)), at most seven for the views
+//!    ([`augment::cuda`](crate::augment::cuda)), one copy of all tensors into the slot, and the event. It waits for nothing, but reads what the engines do not take.
+//! 4. One thread waits for the events, one after the other, makes the rows that nvJPEG did not decode by the CPU, writes head and labels, publishes the slot, and gives
+//!    the lane back.
 //!
 //! The slot lies in shared memory that is registered with the driver (`PinnedRing`), so the card writes it by itself. A driver that refuses costs one copy
 //! more, through pinned memory.
@@ -22,20 +26,22 @@
 //! # Where the card fails
 //!
 //! Any call that fails ends the use of the card: what was on its way, and all that comes, is made by threads of the CPU, or the daemon stops
-//! ([`OnFailure`]). A slot is touched by the CPU only once the stream that writes it is known to be still.
+//! ([`OnFailure`]). The same holds for nvJPEG alone where it fails and no file is to blame: the CPU decodes for the card from then on. A slot is touched by the CPU only once the stream that writes it is known to be still.
 //!
 //! # What it does not know
 //!
-//! What a view is, and what libraries there are at build time: driver and NVRTC are loaded at run time (`card`, `compile`), and a machine without them learns what is
-//! missing. It needs no card to be tested: the crate `cuda-standin` takes the driver's place.
+//! What a view is, and what libraries there are at build time: driver, NVRTC and nvJPEG are loaded at run time (`card`, `compile`, `nvjpeg_decoders`), and a machine without them learns what is
+//! missing. It needs no card to be tested: the crates `cuda-standin` and `nvjpeg-standin` take their place.
 
 mod batch;
 mod card;
 mod compile;
 mod engine;
 mod error;
+mod jpeg;
 mod lane;
 pub(super) mod memory;
+mod nvjpeg_decoders;
 mod round;
 mod row;
 

@@ -1,25 +1,52 @@
 //! What goes to the card at once: images and the views to make of them, as many as the memory of a lane holds. Arithmetic alone.
 
+use nvjpeg::Picture;
+
 use crate::augment::cuda::{Table, View};
+use crate::decode::Planes;
+use crate::pipeline::cuda::jpeg::{self, Jpeg};
 
 /// Alignment of images and descriptors in the staging memory.
 const ALIGN: usize = 16;
 /// Most descriptors of a launch: the most blocks along y.
 const MAX_VIEWS: usize = 65_535;
 
-/// Bytes of the two memories that images need on their way.
+/// Bytes of the memories that images need on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Room {
-    /// For images and descriptors, on the host and again on the card.
+    /// For images, JPEG files and descriptors, on the host and again on the card.
     pub(super) staging: usize,
+    /// For planes and pixels of JPEG files.
+    pub(super) decoded: usize,
     /// For what kernels write in between.
     pub(super) scratch: usize,
 }
 
 impl Room {
-    fn holds(&self, needed: Room) -> bool {
-        needed.staging <= self.staging && needed.scratch <= self.scratch
+    /// Whether there is as much as is needed.
+    pub(super) fn holds(&self, needed: Room) -> bool {
+        needed.staging <= self.staging
+            && needed.decoded <= self.decoded
+            && needed.scratch <= self.scratch
     }
+}
+
+/// What is copied to the card of an image.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// Its pixels, `u8 [height, width, 3]`.
+    Pixels(&'a [u8]),
+    /// Its file, which the card decodes.
+    Jpeg(&'a [u8], &'a Picture),
+}
+
+/// An image's place in a round: offsets in the memory for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// In the staging memory.
+    pub(super) staging: usize,
+    /// In that for what is decoded.
+    pub(super) decoded: usize,
 }
 
 /// A round that is being filled by several threads.
@@ -27,36 +54,47 @@ impl Room {
 pub(super) struct Round {
     /// The views of all images that have been written.
     pub(super) table: Table,
+    /// The files among them.
+    pub(super) jpegs: Vec<Jpeg>,
     image_bytes: usize,
+    decoded_bytes: usize,
     scratch_bytes: usize,
     num_views: usize,
+    num_jpegs: usize,
     /// Images whose place is taken and that are not yet written.
     pub(super) num_writing: usize,
 }
 
 impl Round {
     /// What the round needs with one image more.
-    pub(super) fn with(&self, image_bytes: usize, views: &Table) -> Room {
-        let images = self.image_bytes.next_multiple_of(ALIGN) + image_bytes;
-        let descriptors = (self.num_views + views.views().len()) * size_of::<View>();
+    pub(super) fn with(&self, source: Source, views: &Table) -> Room {
+        let images = self.image_bytes.next_multiple_of(ALIGN) + source.bytes().len();
+        let of_views = (self.num_views + views.views().len()) * size_of::<View>();
+        let of_jpegs = (self.num_jpegs + source.num_jpegs()) * size_of::<Planes>();
         Room {
-            staging: images.next_multiple_of(ALIGN) + descriptors,
+            staging: images.next_multiple_of(ALIGN) + of_views + of_jpegs,
+            decoded: self.decoded_bytes + source.decoded_bytes(),
             scratch: self.scratch_bytes + views.scratch_bytes() as usize,
         }
     }
 
-    /// A place for an image within `room`: its offset in the staging memory. `None` where the round is full.
-    pub(super) fn take(&mut self, image_bytes: usize, views: &Table, room: Room) -> Option<usize> {
+    /// A place for an image within `room`. `None` where the round is full.
+    pub(super) fn take(&mut self, source: Source, views: &Table, room: Room) -> Option<Place> {
         let num_views = self.num_views + views.views().len();
-        if num_views > MAX_VIEWS || !room.holds(self.with(image_bytes, views)) {
+        if num_views > MAX_VIEWS || !room.holds(self.with(source, views)) {
             return None;
         }
-        let offset = self.image_bytes.next_multiple_of(ALIGN);
-        self.image_bytes = offset + image_bytes;
+        let place = Place {
+            staging: self.image_bytes.next_multiple_of(ALIGN),
+            decoded: self.decoded_bytes,
+        };
+        self.image_bytes = place.staging + source.bytes().len();
+        self.decoded_bytes = place.decoded + source.decoded_bytes();
+        self.num_jpegs += source.num_jpegs();
         self.scratch_bytes += views.scratch_bytes() as usize;
         self.num_views = num_views;
         self.num_writing += 1;
-        Some(offset)
+        Some(place)
     }
 
     /// Whether no place is taken.
@@ -64,16 +102,50 @@ impl Round {
         self.num_views == 0
     }
 
-    /// Where the descriptors go in the staging memory, after the images, and how many bytes they take.
-    pub(super) fn descriptors(&self) -> (usize, usize) {
-        let offset = self.image_bytes.next_multiple_of(ALIGN);
-        (offset, size_of_val(self.table.views()))
+    /// Where the descriptors go in the staging memory, after the images: those of views, those of files, and the end of both.
+    pub(super) fn descriptors(&self) -> [usize; 3] {
+        let of_views = self.image_bytes.next_multiple_of(ALIGN);
+        let of_jpegs = of_views + size_of_val(self.table.views());
+        [
+            of_views,
+            of_jpegs,
+            of_jpegs + self.jpegs.len() * size_of::<Planes>(),
+        ]
     }
 
     /// Begins anew.
     pub(super) fn clear(&mut self) {
-        self.table.clear();
-        (self.image_bytes, self.scratch_bytes, self.num_views) = (0, 0, 0);
+        let (mut table, mut jpegs) = (
+            std::mem::take(&mut self.table),
+            std::mem::take(&mut self.jpegs),
+        );
+        table.clear();
+        jpegs.clear();
+        *self = Round {
+            table,
+            jpegs,
+            ..Round::default()
+        };
+    }
+}
+
+impl<'a> Source<'a> {
+    /// What is copied.
+    pub(super) fn bytes(self) -> &'a [u8] {
+        match self {
+            Source::Pixels(bytes) | Source::Jpeg(bytes, _) => bytes,
+        }
+    }
+
+    fn num_jpegs(self) -> usize {
+        usize::from(matches!(self, Source::Jpeg(..)))
+    }
+
+    fn decoded_bytes(self) -> usize {
+        match self {
+            Source::Pixels(_) => 0,
+            Source::Jpeg(_, picture) => jpeg::decoded_bytes(picture),
+        }
     }
 }
 
@@ -106,27 +178,66 @@ mod tests {
     fn a_round_takes_what_its_room_holds_and_no_more() {
         let views = views();
         let mut round = Round::default();
-        let one = round.with(105, &views);
+        let image = Source::Pixels(&[0; 105]);
+        let one = round.with(image, &views);
         let enough_for_three = Room {
             staging: 3 * (112 + size_of::<View>()),
+            decoded: 0,
             scratch: one.scratch * 3,
         };
         for index in 0..3 {
-            let offset = round.take(105, &views, enough_for_three);
-            assert_eq!(offset, Some(index * 112));
+            let place = round.take(image, &views, enough_for_three);
+            assert_eq!(place, at(index * 112, 0));
         }
-        assert_eq!(round.take(105, &views, enough_for_three), None);
+        assert_eq!(round.take(image, &views, enough_for_three), None);
         assert_eq!(round.num_writing, 3);
         round.clear();
         assert!(round.is_empty());
-        assert_eq!(round.take(105, &views, enough_for_three), Some(0));
+        assert_eq!(round.take(image, &views, enough_for_three), at(0, 0));
+    }
+
+    fn at(staging: usize, decoded: usize) -> Option<Place> {
+        Some(Place { staging, decoded })
+    }
+
+    #[test]
+    fn a_file_takes_its_bytes_its_planes_and_its_pixels() {
+        let picture = Picture {
+            width: 5,
+            height: 7,
+            num_components: 1,
+            across: 1,
+            down: 1,
+        };
+        let views = views();
+        let jpeg = Source::Jpeg(&[0; 40], &picture);
+        let mut round = Round::default();
+        let two = Room {
+            decoded: 2 * 224,
+            staging: 1 << 20,
+            scratch: 1 << 20,
+        };
+        assert_eq!(round.take(jpeg, &views, two), at(0, 0));
+        assert_eq!(
+            round.take(jpeg, &views, two),
+            at(48, 224),
+            "16 a row, then 3 a pixel"
+        );
+        assert_eq!(round.take(jpeg, &views, two), None);
+        let pixels = Source::Pixels(&[0; 105]);
+        assert_eq!(
+            round.take(pixels, &views, two),
+            at(96, 448),
+            "they take none of it"
+        );
     }
 
     #[test]
     fn a_round_is_full_where_either_memory_is() {
         let views = views();
         let mut round = Round::default();
-        let one = round.with(105, &views);
+        let image = Source::Pixels(&[0; 105]);
+        let one = round.with(image, &views);
         for room in [
             Room {
                 staging: one.staging - 1,
@@ -137,8 +248,8 @@ mod tests {
                 ..one
             },
         ] {
-            assert_eq!(round.take(105, &views, room), None);
+            assert_eq!(round.take(image, &views, room), None);
         }
-        assert_eq!(round.take(105, &views, one), Some(0));
+        assert_eq!(round.take(image, &views, one), at(0, 0));
     }
 }
