@@ -216,6 +216,46 @@ fn without_nvjpeg_or_engines_the_cpu_decodes_for_the_card_or_the_daemon_ends_wit
 }
 
 #[test]
+fn parity_counts_how_far_the_cards_pixels_are_from_those_of_the_cpu() {
+    let bench = Bench::new();
+    let parity = |levels: &str, more: &[&str]| {
+        let args = [&["parity", text(&bench.shards)][..], more].concat();
+        let environment = [
+            ("LD_LIBRARY_PATH", bench.libraries.as_path()),
+            ("STANDIN_LEVELS", Path::new(levels)),
+        ];
+        start_with("loader", &args, &environment).finish()
+    };
+    for (levels, most, code) in [("0", 0, 0), ("1", 3, 0), ("9", 25, 5)] {
+        let done = parity(levels, &["--json"]);
+        assert_eq!(done.code, Some(code), "{}", done.stderr);
+        let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        let ways = report["ways"].as_array().unwrap();
+        let num_images = ways.iter().map(|way| way["num_images"].as_u64().unwrap());
+        assert_eq!(num_images.collect::<Vec<_>>(), [1, 15], "{report}");
+        assert!(
+            ways.iter().all(|way| way["most"].as_u64().unwrap() <= most),
+            "{report}"
+        );
+        let is_off = |way: &serde_json::Value| {
+            way["by_one"].as_u64().unwrap() + way["by_more"].as_u64().unwrap() > 0
+        };
+        assert_eq!(ways.iter().all(is_off), levels != "0", "{report}");
+        assert_eq!(report["is_within"], code == 0, "{report}");
+        assert_eq!(report["not_decoded"]["it is no JPEG"], 1, "{report}");
+    }
+    let done = parity("9", &["--images", "3"]);
+    for words in ["error[5]: the card decodes other pixels", "key "] {
+        assert!(done.stderr.contains(words), "{}", done.stderr);
+    }
+    assert!(
+        done.stdout.contains("the card's engines"),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
 fn several_subscribers_share_a_card() {
     let bench = Bench::new();
     let loader = bench.serve("auto", &[]);

@@ -34,6 +34,9 @@ pub enum Command {
     /// Draw a contact sheet of the views that a recipe makes.
     #[command(after_help = "Example: loader preview /data/imagenet-shards --out views.png")]
     Preview(PreviewArgs),
+    /// Compare what an NVIDIA card decodes with what the CPU does.
+    #[command(after_help = "Example: loader parity /data/imagenet-shards --images 1000")]
+    Parity(ParityArgs),
 }
 
 /// Arguments of `loader serve`.
@@ -90,6 +93,23 @@ pub struct StatusArgs {
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `loader parity`.
+#[derive(Debug, Args)]
+pub struct ParityArgs {
+    /// Folder that `shard-tool pack` wrote; several are one data set, as for `serve`.
+    #[arg(value_name = "SHARDS", required = true)]
+    pub data: Vec<PathBuf>,
+    /// Split to take the images from.
+    #[arg(long, value_name = "NAME", default_value = "train")]
+    pub split: String,
+    /// How many images, drawn from all of the split.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub images: u64,
+    /// Print JSON for programs.
     #[arg(long)]
     pub json: bool,
 }

@@ -10,6 +10,8 @@ pub mod config;
 pub mod daemon;
 pub mod decode;
 pub mod failures;
+#[cfg(feature = "cuda")]
+pub mod parity;
 pub mod pipeline;
 pub mod preview;
 pub mod program;

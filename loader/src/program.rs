@@ -26,6 +26,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Serve(args) => run::serve(args),
         Command::Status(args) => run::status(&args),
         Command::Preview(args) => run::preview(&args),
+        Command::Parity(args) => run::parity(&args),
     });
     let Err(failure) = done else { return 0 };
     // The code tells it where standard error does not.

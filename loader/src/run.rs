@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use std::process;
 
 use image::ImageError;
+#[cfg(feature = "cuda")]
+use loader_ipc::Reason;
 use loader_ipc::{ErrorKind, IpcError, Listener};
 use shard_format::{FormatError, ReadOptions};
 
-use crate::cli::{PreviewArgs, ServeArgs, StatusArgs};
+use crate::cli::{ParityArgs, PreviewArgs, ServeArgs, StatusArgs};
 use crate::config::{ConfigError, ServeConfig, shown, socket_or_default};
 use crate::daemon::Daemon;
 use crate::pipeline;
@@ -127,6 +129,35 @@ pub fn preview(args: &PreviewArgs) -> Result<(), Failure> {
         print_line(&line)?;
     }
     print_line(&args.out.display().to_string())
+}
+
+/// `loader parity`.
+///
+/// # Errors
+/// When the data cannot be read, there is no card or no nvJPEG, or the card's pixels are others.
+#[cfg(feature = "cuda")]
+pub fn parity(args: &ParityArgs) -> Result<(), Failure> {
+    use crate::parity;
+    let of_reason = |reason: Reason| Failure::new(reason.kind, reason.to_string());
+    explain_lost_bytes(shown(&args.data))?;
+    let report = parity::run(args).map_err(of_reason)?;
+    print_line(&match args.json {
+        true => report.as_json().to_string(),
+        false => report.as_text(),
+    })?;
+    report
+        .failure()
+        .map_or(Ok(()), |reason| Err(of_reason(reason)))
+}
+
+/// `loader parity`.
+///
+/// # Errors
+/// Always: there is no card without CUDA.
+#[cfg(not(feature = "cuda"))]
+pub fn parity(_: &ParityArgs) -> Result<(), Failure> {
+    let reason = pipeline::without_cuda();
+    Err(Failure::new(reason.kind, reason.to_string()))
 }
 
 fn announce(config: &ServeConfig, shards: &Shards) -> Result<(), Failure> {

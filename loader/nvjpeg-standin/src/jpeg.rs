@@ -1,9 +1,22 @@
 //! What libjpeg-turbo says of a JPEG: its header, and its planes. The C side is `jpeg.c`.
 
 // Its build script makes the library that `jpeg.c` calls.
+use std::sync::LazyLock;
+
 use turbojpeg_sys as _;
 
 use crate::status;
+
+/// What planes hold where the data are none.
+const GARBAGE: u8 = 0x77;
+
+/// Levels by which every value of a plane is off (`STANDIN_LEVELS`), as an inverse DCT may round otherwise.
+static LEVELS: LazyLock<u8> = LazyLock::new(|| {
+    let levels = std::env::var("STANDIN_LEVELS");
+    levels.map_or(0, |levels| {
+        levels.parse().expect("STANDIN_LEVELS is a number")
+    })
+});
 
 /// `struct picture` of jpeg.c.
 #[repr(C)]
@@ -103,9 +116,12 @@ impl Parsed {
         // SAFETY: the caller's promise; a header other than the one that was parsed is not decoded.
         let is_decoded = Self::read(bytes).is_ok_and(|read| read.is_as(self))
             && unsafe { nvjpeg_standin_planes(bytes.as_ptr(), bytes.len(), channel, pitch) } != 0;
-        if !is_decoded {
-            // SAFETY: the caller's promise.
-            unsafe { self.fill_with_garbage(image) };
+        // SAFETY: the caller's promise.
+        unsafe {
+            match is_decoded {
+                true => self.change_values(image, |value| value.saturating_add(*LEVELS)),
+                false => self.change_values(image, |_| GARBAGE),
+            }
         }
     }
 
@@ -116,15 +132,16 @@ impl Parsed {
 
     /// # Safety
     /// The planes are as large as the header says.
-    unsafe fn fill_with_garbage(&self, image: &Image) {
+    unsafe fn change_values(&self, image: &Image, change: impl Fn(u8) -> u8) {
         for component in 0..(self.header.num_components as usize).min(4) {
             let (width, height) = self.plane(component);
             for row in 0..height {
                 // SAFETY: within the plane.
-                unsafe {
+                let values = unsafe {
                     let start = image.channel[component].add(row * image.pitch[component]);
-                    start.write_bytes(0x77, width);
-                }
+                    std::slice::from_raw_parts_mut(start, width)
+                };
+                values.iter_mut().for_each(|value| *value = change(*value));
             }
         }
     }

@@ -52,7 +52,13 @@ fn card(config: &ServeConfig) -> Result<Arc<dyn Engine>, Reason> {
 
 #[cfg(not(feature = "cuda"))]
 fn card(_: &ServeConfig) -> Result<Arc<dyn Engine>, Reason> {
+    Err(without_cuda())
+}
+
+/// That this program cannot use a card.
+#[cfg(not(feature = "cuda"))]
+pub fn without_cuda() -> Reason {
     let what = "this loader was built without CUDA";
     let remedy = "build it with --features loader/cuda";
-    Err(Reason::new(ErrorKind::Library, what, "", remedy))
+    Reason::new(ErrorKind::Library, what, "", remedy)
 }

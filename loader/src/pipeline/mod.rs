@@ -10,5 +10,7 @@ mod replace;
 mod stream_context;
 
 pub use choose::choose;
+#[cfg(not(feature = "cuda"))]
+pub use choose::without_cuda;
 pub use engine::{BatchJob, Engine};
 pub use stream_context::StreamContext;

@@ -11,7 +11,6 @@ use loader_ipc::{BatchHead, NO_LABEL, NO_SAMPLE, SlotWriter};
 
 use crate::augment::cuda::Table;
 use crate::pipeline::cuda::error::CardError;
-use crate::pipeline::cuda::jpeg::Jpeg;
 use crate::pipeline::cuda::lane::Lane;
 use crate::pipeline::cuda::nvjpeg_decoders::Decoded;
 use crate::pipeline::cuda::round::{Place, Room, Round, Source};
@@ -192,8 +191,8 @@ impl Batch {
         open(&mut guard).is_emptying = true;
         guard = self.wait_while(guard, |filling| filling.round.num_writing > 0);
         let filling = open(&mut guard);
-        let emptied = filling.lane.run(&filling.round).and_then(|decoded| {
-            filling.decoded.append(decoded);
+        let emptied = filling.lane.run(&filling.round).and_then(|answers| {
+            filling.decoded.add(&filling.round.jpegs, answers);
             filling.lane.wait()?;
             filling.lane.grow(needed)
         });
@@ -227,15 +226,7 @@ fn open<'a>(guard: &'a mut MutexGuard<'_, Option<Filling>>) -> &'a mut Filling {
 impl Filling {
     fn add(&mut self, row: usize, shown: Shown, (source, place): (Source, Place), views: &Table) {
         let image = self.lane.image_address(source, place);
-        if let Source::Jpeg(bytes, picture) = source {
-            self.round.jpegs.push(Jpeg {
-                row,
-                offset: place.staging,
-                num_bytes: bytes.len(),
-                picture: *picture,
-                decoded: place.decoded,
-            });
-        }
+        self.round.add_file(row, source, place);
         let tensors = self.lane.tensors_address();
         let slot = &self.slot;
         let out = |view| tensors + slot.view_offset(view, row) as u64;

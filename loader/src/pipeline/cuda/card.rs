@@ -73,6 +73,24 @@ impl Card {
         &self.context
     }
 
+    fn no_room(&self, error: &CardError) -> Reason {
+        let what = format!("there is too little memory for one batch: {error}");
+        let place = format!("{} of {} MiB", self.name(), self.memory_bytes() >> 20);
+        let remedy =
+            "make batches or views smaller, free memory of the card, or let the CPU decode";
+        Reason::new(ErrorKind::Resources, what, place, remedy)
+    }
+
+    /// What it means that a call failed.
+    pub(super) fn broken(&self, error: &CardError) -> Reason {
+        if error.is_out_of_memory() {
+            return self.no_room(error);
+        }
+        let what = format!("the card has failed: {error}");
+        let remedy = "see the driver's messages (dmesg), or let the CPU decode";
+        Reason::new(ErrorKind::Library, what, self.name(), remedy)
+    }
+
     /// Puts a launch of `kernel(table, scratch)` onto `stream`: so many blocks for each of `num_rows` descriptors.
     ///
     /// # Safety

@@ -97,7 +97,7 @@ impl CudaEngine {
         let (decoders, nvjpeg) = decoders(&card, settings.on_failure)?;
         let has_decoders = AtomicBool::new(!decoders.is_empty());
         let free = bounded(NUM_LANES);
-        for lane in lanes(&card, decoders).map_err(|error| no_room(&card, &error))? {
+        for lane in lanes(&card, decoders).map_err(|error| card.broken(&error))? {
             free.0.send(lane).expect("room for all of them");
         }
         let (in_flight, arriving) = unbounded();
@@ -131,7 +131,7 @@ impl CudaEngine {
 
 /// nvJPEG's decoders and what to tell of it. The CPU decodes where there are none, unless the card is to do it for certain.
 fn decoders(card: &Card, on_failure: OnFailure) -> Result<(Vec<Decoder>, String), Reason> {
-    match nvjpeg_decoders::open(card, NUM_LANES) {
+    match nvjpeg_decoders::for_lanes(card, NUM_LANES) {
         Err(reason) if on_failure == OnFailure::UseCpu => Ok((Vec::new(), reason.to_string())),
         opened => opened,
     }
@@ -340,8 +340,8 @@ impl Shared {
         let sent = match failure.take() {
             Some(error) => Err(error),
             None if round.is_empty() => lane.send(&mut job.slot, bounces),
-            None => lane.run(round).and_then(|of_round| {
-                decoded.append(of_round);
+            None => lane.run(round).and_then(|answers| {
+                decoded.add(&round.jpegs, answers);
                 lane.send(&mut job.slot, bounces)
             }),
         };
@@ -454,7 +454,7 @@ impl Shared {
             OnFailure::Stop => {
                 stream
                     .shutdown
-                    .trigger(Stop::Failed(broken(&self.card, error)));
+                    .trigger(Stop::Failed(self.card.broken(error)));
             }
         }
     }
@@ -503,25 +503,4 @@ fn nvjpeg_failed(card: &Card, failure: Failure) -> Reason {
         ),
     };
     Reason::new(kind, what, card.name(), remedy)
-}
-
-fn broken(card: &Card, error: &CardError) -> Reason {
-    match error.is_out_of_memory() {
-        true => no_room(card, error),
-        false => {
-            let what = format!("the card has failed: {error}");
-            let remedy = "see the driver's messages (dmesg), or let the CPU decode";
-            Reason::new(ErrorKind::Library, what, card.name(), remedy)
-        }
-    }
-}
-
-fn no_room(card: &Card, error: &CardError) -> Reason {
-    if !error.is_out_of_memory() {
-        return broken(card, error);
-    }
-    let what = format!("there is too little memory for one batch: {error}");
-    let place = format!("{} of {} MiB", card.name(), card.memory_bytes() >> 20);
-    let remedy = "make batches or views smaller, free memory of the card, or let the CPU decode";
-    Reason::new(ErrorKind::Resources, what, place, remedy)
 }

@@ -13,9 +13,9 @@ use crate::augment::cuda::{Launch, NUM_THREADS, View};
 use crate::decode;
 use crate::pipeline::cuda::card::Card;
 use crate::pipeline::cuda::error::{CardError, failed};
-use crate::pipeline::cuda::jpeg;
+use crate::pipeline::cuda::jpeg::{self, Jpeg};
 use crate::pipeline::cuda::memory::{self, DeviceMemory, Piece, PinnedMemory};
-use crate::pipeline::cuda::nvjpeg_decoders::Decoded;
+use crate::pipeline::cuda::nvjpeg_decoders::Answer;
 use crate::pipeline::cuda::round::{Place, Room, Round, Source};
 
 const MIB: usize = 1 << 20;
@@ -203,6 +203,12 @@ impl Lane {
         unsafe { self.staging.piece(offset, num_bytes) }
     }
 
+    /// Writes a file that nobody else has a place for.
+    pub(super) fn write(&mut self, place: Place, bytes: &[u8]) {
+        // SAFETY: nothing is on its way, and the lane is borrowed for this alone.
+        unsafe { self.piece(place.staging, bytes.len()) }.write(bytes);
+    }
+
     /// Where the pixels of an image will lie on the card.
     pub(super) fn image_address(&self, source: Source, place: Place) -> u64 {
         match source {
@@ -218,13 +224,13 @@ impl Lane {
         self.tensors.address()
     }
 
-    /// Puts a round onto the stream: one copy, the decoding of its files, then the kernels. Says what became of the files.
-    pub(super) fn run(&mut self, round: &Round) -> Result<Decoded, CardError> {
+    /// Puts a round onto the stream: one copy, the decoding of its files, then the kernels. Gives nvJPEG's answer for each of the files.
+    pub(super) fn run(&mut self, round: &Round) -> Result<Vec<Answer>, CardError> {
         let [of_views, of_jpegs, end] = round.descriptors();
         self.write_descriptors(round);
         // SAFETY: both ends are the lane's, which is not used before the stream has done it.
         unsafe { memory::upload(&self.stream, &self.staging, &self.inputs, end)? };
-        let decoded = self.decode(round)?;
+        let answers = self.decode(round)?;
         let table = |offset: usize| self.inputs.address() + offset as u64;
         if let Some(most) = round
             .jpegs
@@ -243,7 +249,7 @@ impl Lane {
             let shape = (num_blocks, round.table.views().len());
             self.launch(kernel, shape, table(of_views))?;
         }
-        Ok(decoded)
+        Ok(answers)
     }
 
     fn write_descriptors(&self, round: &Round) {
@@ -263,10 +269,9 @@ impl Lane {
         }
     }
 
-    fn decode(&mut self, round: &Round) -> Result<Decoded, CardError> {
-        let mut decoded = Decoded::default();
+    fn decode(&mut self, round: &Round) -> Result<Vec<Answer>, CardError> {
         let Some(decoder) = self.decoder.as_mut().filter(|_| !round.jpegs.is_empty()) else {
-            return Ok(decoded);
+            return Ok(Vec::new());
         };
         self.card.bind()?;
         let memory = self.decoded.address();
@@ -283,8 +288,17 @@ impl Lane {
                 "the JPEG engines failed at a batch, which was decoded image by image: {failure}"
             );
         }
-        decoded.add(round.jpegs.iter().map(|jpeg| jpeg.row), answers);
-        Ok(decoded)
+        Ok(answers)
+    }
+
+    /// The pixels of a file, once they are there.
+    pub(super) fn pixels(&self, jpeg: &Jpeg) -> Result<Vec<u8>, CardError> {
+        let offset = jpeg.decoded + jpeg::pixels_offset(&jpeg.picture);
+        let mut pixels = vec![0; jpeg::num_pixels(&jpeg.picture) * 3];
+        // SAFETY: the copy is waited for, and nobody else knows where it goes.
+        unsafe { memory::download(&self.stream, &self.decoded, offset, &mut pixels)? };
+        self.wait()?;
+        Ok(pixels)
     }
 
     fn launch(
@@ -312,7 +326,7 @@ impl Lane {
             },
             // SAFETY: the slot is held until the event, or the stream, says that this is done.
             _ => unsafe {
-                memory::download(&self.stream, &self.tensors, tensors.as_mut_ptr(), num_bytes)?;
+                memory::download(&self.stream, &self.tensors, 0, tensors)?;
             },
         }
         let recorded = self.done.record(&self.stream);

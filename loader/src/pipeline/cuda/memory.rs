@@ -157,21 +157,31 @@ pub(super) unsafe fn upload(
     put.map_err(failed("copying to the card"))
 }
 
-/// Copies the first bytes of `from` to the host.
+/// Copies bytes of `from`, from `offset` on, to the host.
 ///
 /// # Safety
-/// `to` is memory of this size that lives, and that nobody else uses, until the stream has done it; so does `from`.
+/// `to` is memory that lives, and that nobody else uses, until the stream has done it; so does `from`.
 pub(super) unsafe fn download(
     stream: &CudaStream,
     from: &DeviceMemory,
-    to: *mut u8,
-    num_bytes: usize,
+    offset: usize,
+    to: &mut [u8],
 ) -> Result<(), CardError> {
-    assert!(num_bytes <= from.num_bytes(), "inside the memory");
+    let end = offset.checked_add(to.len());
+    assert!(
+        end.is_some_and(|end| end <= from.num_bytes()),
+        "inside the memory"
+    );
     bind(stream)?;
+    let address = from.address() + offset as u64;
     // SAFETY: the addresses are those of live memory of this size; upheld by the caller.
     let put = unsafe {
-        sys::cuMemcpyDtoHAsync_v2(to.cast(), from.address(), num_bytes, stream.cu_stream())
+        sys::cuMemcpyDtoHAsync_v2(
+            to.as_mut_ptr().cast(),
+            address,
+            to.len(),
+            stream.cu_stream(),
+        )
     };
     put.result().map_err(failed("copying from the card"))
 }
@@ -194,8 +204,11 @@ impl PinnedMemory {
         num_bytes: usize,
     ) -> Result<(), CardError> {
         assert!(num_bytes <= self.num_bytes(), "inside the memory");
-        // SAFETY: upheld by the caller.
-        unsafe { download(stream, from, self.start, num_bytes) }
+        // SAFETY: inside of the memory; the rest is upheld by the caller.
+        unsafe {
+            let to = std::slice::from_raw_parts_mut(self.start, num_bytes);
+            download(stream, from, 0, to)
+        }
     }
 }
 

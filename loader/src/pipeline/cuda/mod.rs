@@ -38,6 +38,7 @@ mod card;
 mod compile;
 mod engine;
 mod error;
+mod files;
 mod jpeg;
 mod lane;
 pub(super) mod memory;
@@ -46,3 +47,4 @@ mod round;
 mod row;
 
 pub use engine::{CudaEngine, CudaSettings, OnFailure};
+pub use files::{CardDecoder, Pixels};

@@ -6,6 +6,10 @@ use ::nvjpeg::{Decoder, Error, Failure, Library, Options, Route};
 use loader_ipc::{ErrorKind, Reason};
 
 use crate::pipeline::cuda::card::Card;
+use crate::pipeline::cuda::jpeg::Jpeg;
+
+/// What nvJPEG says of a file: the way that it went, or why it is not decoded.
+pub(super) type Answer = Result<Route, Error>;
 
 /// What became of the JPEG files of a batch.
 #[derive(Debug, Default)]
@@ -21,13 +25,9 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    /// Adds what nvJPEG answered for the images of these rows.
-    pub(super) fn add(
-        &mut self,
-        rows: impl Iterator<Item = usize>,
-        answers: Vec<Result<Route, Error>>,
-    ) {
-        for (row, answer) in rows.zip(answers) {
+    /// Adds what nvJPEG answered for the files of a round.
+    pub(super) fn add(&mut self, jpegs: &[Jpeg], answers: Vec<Answer>) {
+        for (row, answer) in jpegs.iter().map(|jpeg| jpeg.row).zip(answers) {
             match answer {
                 Ok(Route::Hardware) => self.by_engines += 1,
                 Ok(Route::Hybrid) => self.by_hybrid += 1,
@@ -43,14 +43,6 @@ impl Decoded {
         }
     }
 
-    /// Adds what became of another round.
-    pub(super) fn append(&mut self, other: Decoded) {
-        self.by_engines += other.by_engines;
-        self.by_hybrid += other.by_hybrid;
-        self.failed_rows.extend(other.failed_rows);
-        self.failure = other.failure.or(self.failure);
-    }
-
     /// Images that are decoded.
     pub(super) fn num_images(&self) -> u64 {
         self.by_engines + self.by_hybrid
@@ -62,7 +54,20 @@ impl Decoded {
 ///
 /// # Errors
 /// Why nvJPEG cannot be used.
-pub(super) fn open(card: &Card, num_lanes: usize) -> Result<(Vec<Decoder>, String), Reason> {
+pub(super) fn for_lanes(card: &Card, num_lanes: usize) -> Result<(Vec<Decoder>, String), Reason> {
+    let (decoders, version) = open(card, num_lanes)?;
+    let num_engines = decoders.iter().map(Decoder::num_engines).min().unwrap_or(0);
+    Ok(match num_engines {
+        0 => (Vec::new(), format!("{version} finds no JPEG engines on it")),
+        num => (decoders, format!("{version} with {num} JPEG engines")),
+    })
+}
+
+/// So many decoders, and what they are called.
+///
+/// # Errors
+/// Why nvJPEG cannot be used.
+pub(super) fn open(card: &Card, num: usize) -> Result<(Vec<Decoder>, String), Reason> {
     let library = Library::load().map_err(|missing| {
         let remedy = "or let the CPU decode";
         Reason::new(ErrorKind::Library, missing.to_string(), "", remedy)
@@ -77,22 +82,11 @@ pub(super) fn open(card: &Card, num_lanes: usize) -> Result<(Vec<Decoder>, Strin
         )
     };
     card.bind().map_err(|error| failed(error.to_string()))?;
-    let decoder = |_| new_decoder(&library);
-    let decoders = (0..num_lanes).map(decoder).collect::<Result<Vec<_>, _>>();
+    let decoders = (0..num).map(|_| new_decoder(&library));
+    let decoders = decoders.collect::<Result<Vec<_>, _>>();
     let decoders =
         decoders.map_err(|failure| failed(format!("nvJPEG does not start: {failure}")))?;
-    let version = library.version();
-    let num_engines = decoders.iter().map(Decoder::num_engines).min().unwrap_or(0);
-    Ok(match num_engines {
-        0 => (
-            Vec::new(),
-            format!("nvJPEG {version} finds no JPEG engines on it"),
-        ),
-        num => (
-            decoders,
-            format!("nvJPEG {version} with {num} JPEG engines"),
-        ),
-    })
+    Ok((decoders, format!("nvJPEG {}", library.version())))
 }
 
 /// A lane's next round begins when the one before is done, so one call is under way. Memory is taken when images come that need it.

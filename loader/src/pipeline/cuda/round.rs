@@ -97,6 +97,19 @@ impl Round {
         Some(place)
     }
 
+    /// Adds what was written to a place that was taken, if it is a file.
+    pub(super) fn add_file(&mut self, row: usize, source: Source, place: Place) {
+        if let Source::Jpeg(bytes, picture) = source {
+            self.jpegs.push(Jpeg {
+                row,
+                offset: place.staging,
+                num_bytes: bytes.len(),
+                picture: *picture,
+                decoded: place.decoded,
+            });
+        }
+    }
+
     /// Whether no place is taken.
     pub(super) fn is_empty(&self) -> bool {
         self.num_views == 0
