@@ -26,6 +26,7 @@ pub mod jobs;
 pub mod learner;
 mod libtorch;
 pub mod limits;
+mod lines;
 pub mod loader_process;
 pub mod loss;
 pub mod machine;

@@ -19,6 +19,17 @@ pub struct Schedule {
     held: u64,
 }
 
+/// The schedules, with the number of steps known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RateSchedules {
+    /// Learning rate.
+    pub lr: Schedule,
+    /// Weight decay.
+    pub weight_decay: Schedule,
+    /// Teacher momentum.
+    pub momentum: Schedule,
+}
+
 /// What follows the warm-up.
 #[derive(Debug, Clone, PartialEq)]
 enum Shape {

@@ -2,7 +2,6 @@
 //!
 //! Knows when things happen, not how: steps are the method's, batches the stream's, scores the validator's.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,13 +11,14 @@ use crate::checkpoint::{self, Position, State};
 use crate::collapse::judge::Judge;
 use crate::config::Settings;
 use crate::failure::Failure;
+use crate::lines::{step_line, validation_line, validation_text};
 use crate::method::{Method, StepRates};
-use crate::metrics::{Metrics, StepLine, ValidationLine};
+use crate::metrics::{Metrics, StepLine};
 use crate::non_finite::{self, Before, Tolerance};
 use crate::optim::Rates;
 use crate::progress::{Progress, Shown};
 use crate::scalars::{Scalars, Sent};
-use crate::schedule::Schedule;
+use crate::schedule::RateSchedules;
 use crate::stop::Stop;
 use crate::validate::{Validated, Validator};
 
@@ -74,17 +74,6 @@ pub struct Asked {
     waited: Duration,
     before: Option<Before>,
     sent: Sent,
-}
-
-/// The schedules, with the number of steps known.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RateSchedules {
-    /// Learning rate.
-    pub lr: Schedule,
-    /// Weight decay.
-    pub weight_decay: Schedule,
-    /// Teacher momentum.
-    pub momentum: Schedule,
 }
 
 /// Why a pass through the loop ended without an error.
@@ -311,19 +300,7 @@ impl TrainLoop {
         let Validated::Done(found) = validated else {
             return Ok(End::Stopped);
         };
-        let Position {
-            step,
-            epoch,
-            step_in_epoch,
-            ..
-        } = self.state.position;
-        let line = ValidationLine {
-            epoch: epoch + u64::from(step_in_epoch > 0),
-            step,
-            knn_split: validator.split.name().to_owned(),
-            knn_samples: found.num_samples,
-            scores: named(found.scores.all(), &["knn_top1", "knn_top5", "probe_top1"]),
-        };
+        let line = validation_line(&self.state.position, validator.split, &found);
         self.metrics.validation(&line);
         self.progress.line(&validation_text(&line, start.elapsed()));
         self.state.position.is_validated = true;
@@ -400,69 +377,4 @@ impl TrainLoop {
         ));
         Ok(())
     }
-}
-
-fn step_line(
-    position: Position,
-    batch: &Batch,
-    rates: StepRates,
-    values: &Scalars,
-    took: Duration,
-    waited: Duration,
-) -> StepLine {
-    StepLine {
-        step: position.step + 1,
-        epoch: position.epoch + 1,
-        loss: finite(values.loss()),
-        lr: rates.optimizer.lr,
-        weight_decay: rates.optimizer.weight_decay,
-        momentum: rates.momentum,
-        teacher_temp: rates.teacher_temp,
-        others: named(values.others(), &["loss_local", "probe_loss"]),
-        images_per_s: batch.batch_size() as f64 / took.as_secs_f64(),
-        data_wait_ms: waited.as_secs_f64() * 1e3,
-    }
-}
-
-/// Numbers of a line. Those that readers look for are there in every line.
-fn named(
-    measured: impl Iterator<Item = (&'static str, f64)>,
-    looked_for: &[&str],
-) -> BTreeMap<String, Option<f64>> {
-    let looked_for = looked_for.iter().map(|name| ((*name).to_owned(), None));
-    let measured = measured.map(|(name, value)| (name.to_owned(), finite(value)));
-    looked_for.chain(measured).collect()
-}
-
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
-}
-
-fn validation_text(line: &ValidationLine, took: Duration) -> String {
-    format!(
-        "validation after epoch {}: {} ({} labelled images of {}{}, {:.1} s)",
-        line.epoch,
-        scores_text(line),
-        line.knn_samples,
-        line.knn_split,
-        if line.score("top1").is_some() {
-            ""
-        } else {
-            ", leave one out"
-        },
-        took.as_secs_f64()
-    )
-}
-
-fn scores_text(line: &ValidationLine) -> String {
-    let percent = |value: Option<f64>| value.map_or("none".to_owned(), |v| format!("{v:.2} %"));
-    let classifier = ["top1", "top5", "val_loss"].map(|name| line.score(name));
-    if let [Some(top1), Some(top5), Some(loss)] = classifier {
-        return format!("top-1 {top1:.2} %, top-5 {top5:.2} %, loss {loss:.4}");
-    }
-    let probe = line
-        .score("probe_top1")
-        .map_or(String::new(), |top1| format!(", probe top-1 {top1:.2} %"));
-    let [one, five] = ["knn_top1", "knn_top5"].map(|name| percent(line.score(name)));
-    format!("kNN top-1 {one}, top-5 {five}{probe}")
 }

@@ -9,7 +9,7 @@ use crate::batch::Normalization;
 use crate::checkpoint::Keep;
 use crate::method::MethodConfig;
 use crate::model::precision::Precision;
-use crate::schedule::{Schedule, TeacherTemperature};
+use crate::schedule::{RateSchedules, Schedule, TeacherTemperature};
 
 /// A run, fully decided but for what only the data set knows: its classes and the number of steps in an epoch.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,6 +163,15 @@ impl Settings {
 }
 
 impl Schedules {
+    /// Those that run by step.
+    pub fn by_step(&self, steps_per_epoch: u64) -> RateSchedules {
+        RateSchedules {
+            lr: self.lr(steps_per_epoch),
+            weight_decay: self.weight_decay(steps_per_epoch),
+            momentum: self.momentum(steps_per_epoch),
+        }
+    }
+
     /// Learning rate by step.
     pub fn lr(&self, steps_per_epoch: u64) -> Schedule {
         let SolverSchedule {

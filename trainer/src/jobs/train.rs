@@ -27,7 +27,7 @@ use crate::resume::Resume;
 use crate::run_dir::RunDir;
 use crate::stop::Stop;
 use crate::subset;
-use crate::train_loop::{RateSchedules, TrainLoop};
+use crate::train_loop::TrainLoop;
 use crate::training_data::TrainingData;
 use crate::validate::{Split, Validator};
 
@@ -82,7 +82,7 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
         ),
         judge: Judge::new(facts.steps_per_epoch),
         tolerance: Tolerance::new(settings.skip_non_finite),
-        rates: rates(&settings, facts.steps_per_epoch),
+        rates: settings.schedules.by_step(facts.steps_per_epoch),
         state: State {
             position,
             steps_per_epoch: facts.steps_per_epoch,
@@ -251,15 +251,6 @@ fn make_validator(
         show!("{line}");
     }
     Ok(Some(validator))
-}
-
-fn rates(settings: &Settings, steps_per_epoch: u64) -> RateSchedules {
-    let schedules = &settings.schedules;
-    RateSchedules {
-        lr: schedules.lr(steps_per_epoch),
-        weight_decay: schedules.weight_decay(steps_per_epoch),
-        momentum: schedules.momentum(steps_per_epoch),
-    }
 }
 
 /// The run is done and saved: a picture that cannot be drawn is told and ends nothing.

@@ -15,7 +15,7 @@ use trainer::metrics::Metrics;
 use trainer::non_finite::Tolerance;
 use trainer::progress::Progress;
 use trainer::stop::Stop;
-use trainer::train_loop::{RateSchedules, TrainLoop};
+use trainer::train_loop::TrainLoop;
 use trainer::training_data::TrainingData;
 
 use crate::oracle::alone_with_the_generator;
@@ -61,11 +61,7 @@ fn trained(
         progress: Progress::new(6, 0, 20),
         judge: Judge::new(steps),
         tolerance: Tolerance::new(0),
-        rates: RateSchedules {
-            lr: settings.schedules.lr(steps),
-            weight_decay: settings.schedules.weight_decay(steps),
-            momentum: settings.schedules.momentum(steps),
-        },
+        rates: settings.schedules.by_step(steps),
         state: State {
             position,
             steps_per_epoch: steps,
