@@ -12,6 +12,7 @@ mod clients;
 mod compressed;
 mod cut_shards;
 mod edges;
+mod engine;
 mod evaluations;
 mod folders;
 mod harness;

@@ -164,10 +164,31 @@ impl Stream {
     fn submit_all(&self) -> Result<(), IpcError> {
         for sequence in 0..self.info.num_batches {
             if !self.submit_batch(sequence)? {
-                break;
+                return Ok(());
             }
         }
+        self.wait_for_the_last()
+    }
+
+    /// Waits until all batches are published: one that the engine loses after the last slot was reserved is told, too.
+    fn wait_for_the_last(&self) -> Result<(), IpcError> {
+        let num_published = || self.context.num_published.load(Ordering::Relaxed);
+        while num_published() < self.info.num_batches && !self.is_over() {
+            self.check_engine()?;
+            thread::sleep(LOOK_INTERVAL);
+        }
         Ok(())
+    }
+
+    /// An engine that lost a batch never publishes it.
+    fn check_engine(&self) -> Result<(), IpcError> {
+        if !self.publisher.is_aborted() {
+            return Ok(());
+        }
+        let (what, place) = ("a worker failed", format!("stream {}", self.id));
+        let remedy = "see the loader's log";
+        let reason = Reason::new(ErrorKind::Library, what, place, remedy);
+        Err(IpcError::Stopped(reason))
     }
 
     /// Reserves the slot of batch `sequence` and hands it to the engine; `false` when the stream is over.
@@ -177,12 +198,7 @@ impl Stream {
             if self.is_over() {
                 return Ok(false);
             }
-            if self.publisher.is_aborted() {
-                let (what, place) = ("a worker failed", format!("stream {}", self.id));
-                let remedy = "see the loader's log";
-                let reason = Reason::new(ErrorKind::Library, what, place, remedy);
-                return Err(IpcError::Stopped(reason));
-            }
+            self.check_engine()?;
             if let Some(slot) = self.publisher.reserve(sequence, LOOK_INTERVAL)? {
                 break slot;
             }
