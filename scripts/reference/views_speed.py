@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast others make SSLight's views on the CPU: what our loader is held against.
 
-usage: views_speed.py PEER FOLDER SECONDS    PEER: pillow, torchvision, torchvision-card or dali; FOLDER holds *.JPEG files at any depth
+usage: views_speed.py PEER FOLDER SECONDS    PEER: pillow, torchvision, torchvision-card, dali or dali-card; FOLDER holds *.JPEG files at any depth
 Prints source images per second. Work: decode, two views of 224 px (crops of .3-1) and six of 128 (.05-.3), bicubic and antialiased, flip, colour jitter,
 grey, blur, solarise, uint8 in main memory; torchvision-card decodes batches of 64 by nvJPEG, and its views stay on the card. The files are read once
 before: no disk is measured. DALI needs nvidia-dali-cuda130.
@@ -111,8 +111,8 @@ def data_loader(files, maker):
     return 16, iter(loader)
 
 
-def dali(files):
-    """Blur is all samples' or none's in DALI: those without one get a radius that changes nothing."""
+def dali(files, decoder="cpu"):
+    """`mixed` decodes by nvJPEG, and all that follows stays on the card. Blur is all samples' or none's in DALI: those without one get a radius that changes nothing."""
     from nvidia.dali import fn, pipeline_def, types
 
     batch = 32
@@ -135,9 +135,9 @@ def dali(files):
             out = fn.cast(out * (1 - inverts) + (255 - out) * inverts, dtype=types.UINT8)
         return fn.flip(out, horizontal=fn.random.coin_flip())
 
-    @pipeline_def(batch_size=batch, num_threads=os.cpu_count(), device_id=None, prefetch_queue_depth=2)
+    @pipeline_def(batch_size=batch, num_threads=os.cpu_count(), device_id=None if decoder == "cpu" else 0, prefetch_queue_depth=2)
     def pipeline():
-        image = fn.decoders.image(fn.external_source(next_files, dtype=types.UINT8), device="cpu", output_type=types.RGB)
+        image = fn.decoders.image(fn.external_source(next_files, dtype=types.UINT8), device=decoder, output_type=types.RGB)
         return tuple(view(image, *spec) for spec in VIEWS)
 
     built = pipeline()
@@ -147,7 +147,7 @@ def dali(files):
 
 def main(peer, folder, seconds):
     files = [path.read_bytes() for path in sorted(pathlib.Path(folder).rglob("*.JPEG"))]
-    peers = {"pillow": lambda: data_loader(files, by_pillow), "torchvision": lambda: data_loader(files, by_torchvision), "torchvision-card": lambda: on_the_card(files), "dali": lambda: dali(files)}
+    peers = {"pillow": lambda: data_loader(files, by_pillow), "torchvision": lambda: data_loader(files, by_torchvision), "torchvision-card": lambda: on_the_card(files), "dali": lambda: dali(files), "dali-card": lambda: dali(files, "mixed")}
     batch, batches = peers[peer]()
     for _ in range(4):
         next(batches)

@@ -66,6 +66,6 @@ mod sys;
 
 pub use decoder::{Counts, Decoder, Error, Options, Route};
 pub use job::Planes;
-pub use library::{Library, Missing, Version};
+pub use library::{Library, Missing, Version, library_folders};
 pub use picture::{Picture, Refusal};
 pub use status::{Failure, Status};

@@ -55,7 +55,7 @@ impl Library {
     /// See [`Missing`]. A file that is found but cannot be used ends the search.
     pub fn load() -> Result<Arc<Self>, Missing> {
         let mut sought = Vec::new();
-        for folder in folders() {
+        for folder in library_folders() {
             let path = folder.join(NAME);
             if path.exists() {
                 return Self::open(&path);
@@ -142,8 +142,8 @@ fn version(function: Property, name: &'static str) -> Result<Version, Failure> {
     Ok(Version(part(0)?, part(1)?, part(2)?))
 }
 
-/// Folders in the order in which they are looked through.
-fn folders() -> Vec<PathBuf> {
+/// Folders in which NVIDIA's libraries for CUDA 13 may lie, in the order in which they are looked through: what [`Library::load`] tells, but the system's.
+pub fn library_folders() -> Vec<PathBuf> {
     let listed = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let of_variable = env::split_paths(&listed).filter(|folder| !folder.as_os_str().is_empty());
     let of_wheels = environments().into_iter().flat_map(|env| wheels(&env));
@@ -151,7 +151,7 @@ fn folders() -> Vec<PathBuf> {
     of_variable.chain(of_wheels).chain(of_toolkit).collect()
 }
 
-/// Python environments that may have the wheel.
+/// Python environments that may have NVIDIA's wheels.
 fn environments() -> Vec<PathBuf> {
     let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].map(env::var_os);
     let active = active.into_iter().flatten().map(PathBuf::from);
@@ -162,7 +162,7 @@ fn environments() -> Vec<PathBuf> {
     let of_python = named.parent().and_then(Path::parent).map(Path::to_owned);
     let beside = above(&program)
         .into_iter()
-        .map(|folder| folder.join(".venv"));
+        .flat_map(|folder| [folder.join(".venv"), folder]);
     let below = env::current_dir()
         .into_iter()
         .map(|folder| folder.join(".venv"));

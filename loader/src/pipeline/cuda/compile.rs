@@ -1,18 +1,18 @@
 //! Kernels to machine code by NVRTC, which is loaded at run time.
 #![allow(unsafe_code)]
 
-use std::env;
 use std::ffi::{CStr, CString};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cudarc::nvrtc::{result, sys};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use nvjpeg::library_folders;
 
 /// The name of the library that goes with CUDA 13.
 const NVRTC: &str = "libnvrtc.so.13";
 
-/// Makes NVRTC loadable, be it known to the system or lie in a folder where it is known to be put.
+/// Makes NVRTC loadable, be it known to the system or lie in one of the folders in which nvJPEG is sought, too.
 ///
 /// # Errors
 /// The folders in which it was sought in vain.
@@ -21,7 +21,7 @@ pub(super) fn find_nvrtc() -> Result<(), Vec<PathBuf>> {
     if unsafe { sys::is_culib_present() } {
         return Ok(());
     }
-    let folders = folders();
+    let folders = library_folders();
     let Some(folder) = folders.iter().find(|folder| folder.join(NVRTC).is_file()) else {
         return Err(folders);
     };
@@ -40,31 +40,6 @@ pub(super) fn find_nvrtc() -> Result<(), Vec<PathBuf>> {
         true => Ok(()),
         false => Err(folders),
     }
-}
-
-/// Folders of CUDA's toolkit and of the wheels from PyPI, in the active environment and beside this program.
-fn folders() -> Vec<PathBuf> {
-    let named = ["VIRTUAL_ENV", "CONDA_PREFIX"];
-    let named = named.iter().filter_map(env::var_os).map(PathBuf::from);
-    let program = env::current_exe().unwrap_or_default();
-    let around = program
-        .ancestors()
-        .skip(1)
-        .flat_map(|folder| [folder.join(".venv"), folder.to_owned()]);
-    let environments: Vec<PathBuf> = named.chain(around).collect();
-    let wheels = environments.iter().flat_map(|path| wheels(path));
-    let toolkit = PathBuf::from("/usr/local/cuda/lib64");
-    wheels.chain([toolkit]).collect()
-}
-
-/// `lib/python3*/site-packages/nvidia/*/lib` of an environment.
-fn wheels(environment: &Path) -> Vec<PathBuf> {
-    let inside = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
-    let pythons = inside(environment.join("lib"))
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"));
-    let packages =
-        pythons.flat_map(|python| inside(python.path().join("site-packages").join("nvidia")));
-    packages.map(|package| package.path().join("lib")).collect()
 }
 
 struct Program(sys::nvrtcProgram);

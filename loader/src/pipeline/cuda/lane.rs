@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaEvent, CudaStream, sys};
 use loader_ipc::SlotWriter;
-use nvjpeg::Decoder;
+use nvjpeg::{Decoder, Error};
 
 use crate::augment::cuda::{Launch, NUM_THREADS, View};
 use crate::decode;
@@ -19,17 +19,21 @@ use crate::pipeline::cuda::nvjpeg_decoders::Answer;
 use crate::pipeline::cuda::round::{Place, Room, Round, Source};
 
 const MIB: usize = 1 << 20;
+/// Most files of a round: the most blocks of a launch along y.
+const MAX_JPEGS: usize = 65_535;
 /// What a lane begins with, unless it may have less.
 const FIRST: Room = Room {
     staging: 8 * MIB,
     decoded: 16 * MIB,
     scratch: 24 * MIB,
+    num_jpegs: MAX_JPEGS,
 };
 /// The most it may ever have: a batch of 256 photographs at once.
 const MOST: Room = Room {
     staging: 256 * MIB,
     decoded: 512 * MIB,
     scratch: 1024 * MIB,
+    num_jpegs: MAX_JPEGS,
 };
 /// The share of the card's memory, and of that of the host, that all lanes together may have, one part in so many. Slots come on top.
 const SHARE: usize = 8;
@@ -74,6 +78,7 @@ impl Room {
                 1
             },
             scratch: MOST.scratch.min(card / 8 * 5),
+            num_jpegs: MOST.num_jpegs,
         }
     }
 
@@ -82,6 +87,7 @@ impl Room {
             staging: self.staging.min(other.staging),
             decoded: self.decoded.min(other.decoded),
             scratch: self.scratch.min(other.scratch),
+            num_jpegs: self.num_jpegs.min(other.num_jpegs),
         }
     }
 }
@@ -121,6 +127,7 @@ impl Lane {
             staging: self.staging.num_bytes(),
             decoded: self.decoded.num_bytes(),
             scratch: self.scratch.num_bytes(),
+            num_jpegs: self.most.num_jpegs,
         }
     }
 
@@ -151,6 +158,7 @@ impl Lane {
             staging: more(has.staging, needed.staging, self.most.staging),
             decoded: more(has.decoded, needed.decoded, self.most.decoded),
             scratch: more(has.scratch, needed.scratch, self.most.scratch),
+            num_jpegs: has.num_jpegs,
         };
         if !wanted.holds(needed) {
             return Ok(false);
@@ -283,12 +291,33 @@ impl Lane {
         let images: Vec<_> = images.collect();
         // SAFETY: the context is bound; files and planes are this lane's, whose earlier rounds are done, as long as the round said.
         let answers = unsafe { decoder.decode(&images, self.stream.cu_stream().cast()) };
-        if let Some(failure) = decoder.take_engine_failure() {
+        let engine_failure = decoder.take_engine_failure();
+        if let Some(failure) = engine_failure {
             tracing::warn!(
                 "the JPEG engines failed at a batch, which was decoded image by image: {failure}"
             );
         }
+        let failures = answers.iter().filter_map(|answer| match answer {
+            Err(Error::Failed(failure)) => Some(*failure),
+            _ => None,
+        });
+        if failures
+            .chain(engine_failure)
+            .any(|failure| failure.is_out_of_memory())
+        {
+            self.decode_fewer_at_once(images.len());
+        }
         Ok(answers)
+    }
+
+    /// nvJPEG had no memory for so many files: from now on a round has half as many.
+    fn decode_fewer_at_once(&mut self, num_jpegs: usize) {
+        self.most.num_jpegs = (num_jpegs / 2).max(1);
+        tracing::warn!(
+            "nvJPEG has too little memory for {num_jpegs} images at once on {}: {} from now on",
+            self.card.name(),
+            self.most.num_jpegs
+        );
     }
 
     /// The pixels of a file, once they are there.

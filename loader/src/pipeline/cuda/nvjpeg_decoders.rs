@@ -25,7 +25,7 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    /// Adds what nvJPEG answered for the files of a round.
+    /// Adds what nvJPEG answered for the files of a round. Where it had no memory for several, rounds become smaller, and nothing has failed yet.
     pub(super) fn add(&mut self, jpegs: &[Jpeg], answers: Vec<Answer>) {
         for (row, answer) in jpegs.iter().map(|jpeg| jpeg.row).zip(answers) {
             match answer {
@@ -35,6 +35,7 @@ impl Decoded {
                     self.failed_rows.push(row);
                     if let Error::Failed(failure) = error
                         && !failure.is_of_the_image()
+                        && (jpegs.len() == 1 || !failure.is_out_of_memory())
                     {
                         self.failure = Some(failure);
                     }

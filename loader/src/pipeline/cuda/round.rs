@@ -11,7 +11,7 @@ const ALIGN: usize = 16;
 /// Most descriptors of a launch: the most blocks along y.
 const MAX_VIEWS: usize = 65_535;
 
-/// Bytes of the memories that images need on their way.
+/// Bytes of the memories that images need on their way, and how many files may be among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Room {
     /// For images, JPEG files and descriptors, on the host and again on the card.
@@ -20,6 +20,8 @@ pub(super) struct Room {
     pub(super) decoded: usize,
     /// For what kernels write in between.
     pub(super) scratch: usize,
+    /// Files that nvJPEG has memory of its own for.
+    pub(super) num_jpegs: usize,
 }
 
 impl Room {
@@ -28,6 +30,7 @@ impl Room {
         needed.staging <= self.staging
             && needed.decoded <= self.decoded
             && needed.scratch <= self.scratch
+            && needed.num_jpegs <= self.num_jpegs
     }
 }
 
@@ -70,11 +73,13 @@ impl Round {
     pub(super) fn with(&self, source: Source, views: &Table) -> Room {
         let images = self.image_bytes.next_multiple_of(ALIGN) + source.bytes().len();
         let of_views = (self.num_views + views.views().len()) * size_of::<View>();
-        let of_jpegs = (self.num_jpegs + source.num_jpegs()) * size_of::<Planes>();
+        let num_jpegs = self.num_jpegs + source.num_jpegs();
+        let of_jpegs = num_jpegs * size_of::<Planes>();
         Room {
             staging: images.next_multiple_of(ALIGN) + of_views + of_jpegs,
             decoded: self.decoded_bytes + source.decoded_bytes(),
             scratch: self.scratch_bytes + views.scratch_bytes() as usize,
+            num_jpegs,
         }
     }
 
@@ -197,6 +202,7 @@ mod tests {
             staging: 3 * (112 + size_of::<View>()),
             decoded: 0,
             scratch: one.scratch * 3,
+            num_jpegs: 0,
         };
         for index in 0..3 {
             let place = round.take(image, &views, enough_for_three);
@@ -229,6 +235,7 @@ mod tests {
             decoded: 2 * 224,
             staging: 1 << 20,
             scratch: 1 << 20,
+            num_jpegs: 9,
         };
         assert_eq!(round.take(jpeg, &views, two), at(0, 0));
         assert_eq!(
@@ -243,6 +250,32 @@ mod tests {
             at(96, 448),
             "they take none of it"
         );
+    }
+
+    #[test]
+    fn a_round_takes_as_many_files_as_nvjpeg_has_memory_for() {
+        let picture = Picture {
+            width: 5,
+            height: 7,
+            num_components: 1,
+            across: 1,
+            down: 1,
+        };
+        let (views, room) = (
+            views(),
+            Room {
+                decoded: 1 << 20,
+                staging: 1 << 20,
+                scratch: 1 << 20,
+                num_jpegs: 1,
+            },
+        );
+        let jpeg = Source::Jpeg(&[0; 40], &picture);
+        let mut round = Round::default();
+        assert!(round.take(jpeg, &views, room).is_some());
+        assert_eq!(round.take(jpeg, &views, room), None);
+        let pixels = Source::Pixels(&[0; 105]);
+        assert!(round.take(pixels, &views, room).is_some());
     }
 
     #[test]
