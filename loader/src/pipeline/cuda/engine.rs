@@ -428,11 +428,12 @@ impl Shared {
     /// What becomes of a batch that the card has failed.
     fn lose(&self, sealed: Sealed, error: &CardError) {
         let is_still = sealed.lane.wait().is_ok();
+        // Before the lane is free: no batch may begin on it any more.
+        self.say_failed(&sealed.job.stream, error);
         self.give_back(sealed.lane);
         if is_still {
-            return self.fail(sealed.job, error);
+            return self.use_cpu(sealed.job);
         }
-        self.say_failed(&sealed.job.stream, error);
         // The card might yet write the slot, so its memory is never given back. The slot is dropped unfinished, which ends the stream.
         std::mem::forget((sealed.job.slot.ring(), Arc::clone(&sealed.job.stream)));
     }
