@@ -1,6 +1,8 @@
 //! Bad input ends in one readable line and the right exit code.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 
 use loader_ipc::{Client, ErrorKind, Recipe, Subscription};
 
@@ -132,4 +134,22 @@ fn nobody_at_the_socket_is_an_error_of_status() {
         6,
         &["loader serve"],
     );
+}
+
+#[test]
+fn a_loader_of_another_version_is_named_with_its_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("loader.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let older = std::thread::spawn(move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut hello = [0; 12];
+        peer.read_exact(&mut hello).unwrap();
+        hello[8..].copy_from_slice(&1u32.to_le_bytes());
+        peer.write_all(&hello).unwrap();
+    });
+    let done = run("loader", &["status", "--socket", text(&socket)]);
+    older.join().unwrap();
+    let process = format!("process {} version 1", std::process::id());
+    assert_refused(&done, 2, &[&process, "end the older one"]);
 }

@@ -34,6 +34,8 @@ pub enum IpcError {
         ours: u32,
         /// The peer's.
         theirs: u32,
+        /// Process id of the peer.
+        pid: i32,
     },
     /// What listens there is no loader.
     NotAPeer {
@@ -179,8 +181,8 @@ impl IpcError {
             IpcError::NoDaemon { socket }
             | IpcError::BadSocket { socket, .. }
             | IpcError::SocketInUse { socket, .. } => socket.display().to_string(),
-            IpcError::Version { ours, theirs } => {
-                format!("this side speaks version {ours}, the peer {theirs}")
+            IpcError::Version { ours, theirs, pid } => {
+                format!("this side speaks version {ours}, process {pid} version {theirs}")
             }
             IpcError::PeerGone { epoch, step, .. } => {
                 format!("waiting for epoch {epoch}, step {step}")
@@ -203,7 +205,9 @@ impl IpcError {
             IpcError::NoDaemon { .. } => "start one that serves there",
             IpcError::BadSocket { .. } => "choose another path",
             IpcError::SocketInUse { .. } => "subscribe to it, stop it, or choose another socket",
-            IpcError::Version { .. } => "use binaries of one release",
+            IpcError::Version { .. } => {
+                "end the older one (kill and its number), and use binaries of one release"
+            }
             IpcError::NotAPeer { .. } => "check the socket path",
             IpcError::HungUp { .. } => "try again, or check the socket path",
             IpcError::PeerGone { .. } => "restart it, then resume",

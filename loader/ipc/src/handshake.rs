@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::IpcError;
 use crate::limits;
+use crate::liveness;
 use crate::message::{Reply, Request};
 use crate::reason::{ErrorKind, Reason};
 
@@ -161,6 +162,7 @@ fn exchange_hello(stream: &mut UnixStream) -> Result<(), IpcError> {
         return Err(IpcError::Version {
             ours: PROTOCOL_VERSION,
             theirs: version,
+            pid: liveness::peer_pid(stream)?,
         });
     }
     Ok(())
