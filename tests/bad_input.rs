@@ -150,6 +150,8 @@ fn a_loader_of_another_version_is_named_with_its_process() {
     });
     let done = run("loader", &["status", "--socket", text(&socket)]);
     older.join().unwrap();
-    let process = format!("process {} version 1", std::process::id());
-    assert_refused(&done, 2, &[&process, "end the older one"]);
+    let pid = std::process::id();
+    let words =
+        format!("process {pid} version 1 (kill {pid} ends it); use binaries of one release");
+    assert_refused(&done, 2, &[&words]);
 }

@@ -175,6 +175,7 @@ impl Stream {
         let num_published = || self.context.num_published.load(Ordering::Relaxed);
         while num_published() < self.info.num_batches && !self.is_over() {
             self.check_engine()?;
+            // Nobody waits for this thread: a late look delays the words about a failure alone.
             thread::sleep(LOOK_INTERVAL);
         }
         Ok(())

@@ -182,7 +182,9 @@ impl IpcError {
             | IpcError::BadSocket { socket, .. }
             | IpcError::SocketInUse { socket, .. } => socket.display().to_string(),
             IpcError::Version { ours, theirs, pid } => {
-                format!("this side speaks version {ours}, process {pid} version {theirs}")
+                format!(
+                    "this side speaks version {ours}, process {pid} version {theirs} (kill {pid} ends it)"
+                )
             }
             IpcError::PeerGone { epoch, step, .. } => {
                 format!("waiting for epoch {epoch}, step {step}")
@@ -205,9 +207,7 @@ impl IpcError {
             IpcError::NoDaemon { .. } => "start one that serves there",
             IpcError::BadSocket { .. } => "choose another path",
             IpcError::SocketInUse { .. } => "subscribe to it, stop it, or choose another socket",
-            IpcError::Version { .. } => {
-                "end the older one (kill and its number), and use binaries of one release"
-            }
+            IpcError::Version { .. } => "use binaries of one release",
             IpcError::NotAPeer { .. } => "check the socket path",
             IpcError::HungUp { .. } => "try again, or check the socket path",
             IpcError::PeerGone { .. } => "restart it, then resume",
