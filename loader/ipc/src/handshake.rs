@@ -145,11 +145,16 @@ pub(crate) fn receive_descriptors(stream: &UnixStream) -> Result<[OwnedFd; 2], I
     })
 }
 
-fn exchange_hello(stream: &mut UnixStream) -> Result<(), IpcError> {
+fn hello() -> [u8; 12] {
     let mut hello = [0; 12];
     hello[..8].copy_from_slice(&MAGIC);
     hello[8..].copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());
-    stream.write_all(&hello).map_err(broken)?;
+    hello
+}
+
+fn exchange_hello(stream: &mut UnixStream) -> Result<(), IpcError> {
+    // Whoever greets and hangs up at once is still told by the greeting.
+    let sent = stream.write_all(&hello()).map_err(broken);
     let mut theirs = [0; 12];
     stream.read_exact(&mut theirs).map_err(broken)?;
     if theirs[..8] != MAGIC {
@@ -165,7 +170,7 @@ fn exchange_hello(stream: &mut UnixStream) -> Result<(), IpcError> {
             pid: liveness::peer_pid(stream)?,
         });
     }
-    Ok(())
+    sent
 }
 
 fn write_text(stream: &mut UnixStream, text: &str) -> io::Result<()> {
@@ -262,5 +267,26 @@ fn no_daemon(socket: &Path, error: io::Error) -> IpcError {
     IpcError::BadSocket {
         socket: socket.to_owned(),
         what: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_greets_and_hangs_up_is_judged_by_its_greeting() {
+        let greeted = |greeting: &[u8; 12]| {
+            let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+            theirs.write_all(greeting).unwrap();
+            drop(theirs);
+            exchange_hello(&mut ours).unwrap_err()
+        };
+        let error = greeted(b"sslight\n\x4d\0\0\0");
+        assert!(matches!(error, IpcError::Version { theirs: 77, .. }));
+        let error = greeted(b"HTTP/1.1 400");
+        assert!(matches!(error, IpcError::NotAPeer { .. }), "{error}");
+        let error = greeted(&hello());
+        assert!(matches!(error, IpcError::HungUp { .. }), "{error}");
     }
 }
