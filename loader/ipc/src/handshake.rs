@@ -2,7 +2,7 @@
 //!
 //! On the socket, in this order: both send [`Hello`]; the daemon sends the name of a one-shot ipc-channel server (a socket in a
 //! 0700 folder); the subscriber connects to it and sends its two channel ends. Later the daemon passes the segments'
-//! descriptors over the same socket, which stays open as the sign of life.
+//! descriptors, and that of a card's memory, over the same socket, which stays open as the sign of life.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,10 +26,12 @@ use crate::message::{Reply, Request};
 use crate::reason::{ErrorKind, Reason};
 
 /// Version of the protocol; both sides must have the same.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 const MAGIC: [u8; 8] = *b"sslight\n";
 /// Longest name or reason that is read.
 const MAX_TEXT: usize = 4096;
+/// Most descriptors that are passed at once: two segments and the card's memory.
+const MAX_DESCRIPTORS: usize = 3;
 /// How long a peer may take for its part of the handshake.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a peer may take to be turned away; whoever comes next waits for it.
@@ -100,13 +102,14 @@ pub(crate) fn turn_away(mut stream: UnixStream, error: &IpcError) {
 }
 
 /// Daemon: passes the segments' descriptors.
-pub(crate) fn send_descriptors(stream: &UnixStream, fds: &[OwnedFd; 2]) -> Result<(), IpcError> {
-    let borrowed = [fds[0].as_fd(), fds[1].as_fd()];
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+pub(crate) fn send_descriptors(stream: &UnixStream, fds: &[OwnedFd]) -> Result<(), IpcError> {
+    let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+    let mut space =
+        [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     assert!(
         control.push(SendAncillaryMessage::ScmRights(&borrowed)),
-        "room for two descriptors"
+        "room for all descriptors"
     );
     sendmsg(
         stream,
@@ -118,9 +121,12 @@ pub(crate) fn send_descriptors(stream: &UnixStream, fds: &[OwnedFd; 2]) -> Resul
     .map_err(|e| IpcError::io("cannot pass the segments to the subscriber")(e.into()))
 }
 
-/// Subscriber: receives the segments' descriptors.
-pub(crate) fn receive_descriptors(stream: &UnixStream) -> Result<[OwnedFd; 2], IpcError> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+/// Subscriber: receives `NUM` descriptors.
+pub(crate) fn receive_descriptors<const NUM: usize>(
+    stream: &UnixStream,
+) -> Result<[OwnedFd; NUM], IpcError> {
+    let mut space =
+        [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let failed = |errno: Errno| IpcError::io("the loader did not pass its segments")(errno.into());
@@ -140,8 +146,8 @@ pub(crate) fn receive_descriptors(stream: &UnixStream) -> Result<[OwnedFd; 2], I
             fds.extend(received);
         }
     }
-    <[OwnedFd; 2]>::try_from(fds).map_err(|fds| IpcError::Corrupt {
-        what: format!("{} descriptors where 2 were due", fds.len()),
+    <[OwnedFd; NUM]>::try_from(fds).map_err(|fds| IpcError::Corrupt {
+        what: format!("{} descriptors where {NUM} were due", fds.len()),
     })
 }
 

@@ -3,7 +3,7 @@
 //! Pure arithmetic: nothing here touches memory. Both sides compute a [`Layout`] from the agreed [`Geometry`]; no offset or
 //! length ever travels through shared memory.
 //!
-//! Views segment: `num_slots` slots of `slot_bytes`. One slot:
+//! Views segment: `num_slots` slots of `slot_bytes`. One slot of [`Place::HostFile`]:
 //!
 //! | part | type and shape | at |
 //! |---|---|---|
@@ -11,6 +11,11 @@
 //! | labels | `i64 [batch]`, -1 where unlabelled | 64 |
 //! | sample ids | `u64 [batch]` | after the labels, 64-byte aligned |
 //! | one tensor per view group | `u8 [num_views, batch, size, size, 3]` | 4096-byte aligned |
+//!
+//! Of [`Place::Card`] the segment's slots end behind the sample ids, and the tensors lie in the card's memory: `num_slots` times
+//! `card_slot_bytes`, the first tensor of a slot where that begins.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,11 +50,33 @@ pub struct Geometry {
     pub place: Place,
 }
 
-/// The kind of memory that holds the slots. The turn words lie in host memory always.
+/// The kind of memory that holds the views. Turn words, heads, labels and ids lie in host memory always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// A sealed `memfd`, passed by its descriptor.
     HostFile,
+    /// Memory of a card, passed by a descriptor that its driver exports.
+    Card(CardId),
+}
+
+/// An NVIDIA card, or an instance of one (MIG), by the UUID that its driver gives it, the same in all processes whatever `CUDA_VISIBLE_DEVICES` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardId(pub [u8; 16]);
+
+impl fmt::Display for CardId {
+    /// As `nvidia-smi -L` shows it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GPU")?;
+        for (index, byte) in self.0.iter().enumerate() {
+            let dash = if [0, 4, 6, 8, 10].contains(&index) {
+                "-"
+            } else {
+                ""
+            };
+            write!(f, "{dash}{byte:02x}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Offsets and lengths in bytes, all derived from a [`Geometry`].
@@ -59,8 +86,10 @@ pub struct Layout {
     pub batch_size: usize,
     /// Slots in the ring.
     pub num_slots: usize,
-    /// Bytes from one slot to the next.
+    /// Bytes from one slot to the next in the views segment.
     pub slot_bytes: usize,
+    /// Bytes from one slot to the next in the card's memory; 0 where the views lie in the segment.
+    pub card_slot_bytes: usize,
     pub(crate) labels_offset: usize,
     pub(crate) ids_offset: usize,
     /// The tensors, in the recipe's order.
@@ -72,7 +101,7 @@ pub struct Layout {
 pub struct TensorLayout {
     /// The views it holds.
     pub group: ViewGroup,
-    /// Offset from the start of the slot, in bytes.
+    /// Offset from the start of the slot, in bytes, in the memory that holds the views.
     pub offset: usize,
     /// Bytes of one view of one sample.
     pub view_bytes: usize,
@@ -123,22 +152,31 @@ impl Geometry {
         let batch_size = self.batch_size as usize;
         let labels_offset = SLOT_HEADER_BYTES;
         let ids_offset = align(labels_offset.checked_add(batch_size.checked_mul(8)?)?, 64)?;
-        let mut end = ids_offset.checked_add(batch_size.checked_mul(8)?)?;
+        let head_end = ids_offset.checked_add(batch_size.checked_mul(8)?)?;
+        let (host_end, mut end) = match self.place {
+            Place::HostFile => (None, head_end),
+            Place::Card(_) => (Some(head_end), 0),
+        };
         let mut tensors = Vec::with_capacity(self.groups.len());
         for group in &self.groups {
             let tensor = tensor_at(*group, align(end, TENSOR_ALIGN)?, batch_size)?;
             end = tensor.offset.checked_add(tensor.bytes)?;
             tensors.push(tensor);
         }
-        let slot_bytes = align(end, TENSOR_ALIGN)?;
+        let (slot_bytes, card_slot_bytes) = match host_end {
+            None => (align(end, TENSOR_ALIGN)?, 0),
+            Some(head_end) => (align(head_end, TENSOR_ALIGN)?, align(end, TENSOR_ALIGN)?),
+        };
         let num_slots = self.num_slots as usize;
-        slot_bytes
-            .checked_mul(num_slots)
-            .filter(|bytes| isize::try_from(*bytes).is_ok())?;
+        for bytes in [slot_bytes, card_slot_bytes] {
+            let all = bytes.checked_mul(num_slots)?;
+            isize::try_from(all).ok()?;
+        }
         Some(Layout {
             batch_size,
             num_slots,
             slot_bytes,
+            card_slot_bytes,
             labels_offset,
             ids_offset,
             tensors,
@@ -152,12 +190,22 @@ impl Layout {
         self.slot_bytes * self.num_slots
     }
 
+    /// Bytes of the card's memory; 0 where the views lie in the segment.
+    pub fn card_bytes(&self) -> usize {
+        self.card_slot_bytes * self.num_slots
+    }
+
     /// Bytes of the control segment.
     pub fn control_bytes(&self) -> usize {
         (CONTROL_HEADER_BYTES + TURN_STRIDE * self.num_slots).next_multiple_of(TENSOR_ALIGN)
     }
 
-    /// Where the tensors begin in a slot; they end where it does.
+    /// Where the tensors of a slot begin in the card's memory; `None` where they lie in the segment.
+    pub(crate) fn card_offset(&self, slot: usize) -> Option<usize> {
+        (self.card_slot_bytes > 0).then_some(slot * self.card_slot_bytes)
+    }
+
+    /// Where the tensors begin in a slot of the memory that holds them; they end where it does.
     pub(crate) fn tensors_offset(&self) -> usize {
         self.tensors
             .first()
@@ -199,6 +247,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const CARD: Place = Place::Card(CardId([0xA1; 16]));
+
     fn geometry(num_slots: u32, batch_size: u32, sizes: &[(usize, u32)]) -> Geometry {
         let mut first_view = 0;
         let mut groups = Vec::new();
@@ -223,6 +273,40 @@ mod tests {
         let layout = geometry(4, 128, &[(2, 224), (6, 128)]).layout().unwrap();
         let views = 128 * (2 * 224 * 224 * 3 + 6 * 128 * 128 * 3);
         assert!(layout.slot_bytes >= views && layout.slot_bytes < views + 3 * 4096);
+    }
+
+    #[test]
+    fn views_on_a_card_leave_heads_labels_and_ids_on_the_host() {
+        let on_host = geometry(4, 128, &[(2, 224), (6, 128)]);
+        let on_card = Geometry {
+            place: CARD,
+            ..on_host.clone()
+        };
+        let (host, card) = (on_host.layout().unwrap(), on_card.layout().unwrap());
+        assert_eq!(card.slot_bytes, 4096);
+        assert_eq!(
+            (card.labels_offset, card.ids_offset),
+            (host.labels_offset, host.ids_offset)
+        );
+        assert_eq!(
+            card.card_slot_bytes,
+            host.slot_bytes - host.tensors_offset()
+        );
+        assert_eq!(card.card_bytes(), 4 * card.card_slot_bytes);
+        for (view, row) in [(0, 0), (1, 127), (7, 3)] {
+            let (offset, len) = host.view_range(view, row).unwrap();
+            assert_eq!(
+                card.view_range(view, row),
+                Some((offset - host.tensors_offset(), len))
+            );
+        }
+        assert_eq!(host.card_bytes(), 0);
+    }
+
+    #[test]
+    fn a_card_is_shown_as_by_nvidia_smi() {
+        let id = CardId(std::array::from_fn(|index| index as u8 * 17));
+        assert_eq!(id.to_string(), "GPU-00112233-4455-6677-8899-aabbccddeeff");
     }
 
     #[test]

@@ -35,7 +35,8 @@
 //!    length, UTF-8) instead, and hangs up. From here on [`Request`]s and [`Reply`]s travel over ipc-channel.
 //! 3. [`Request::Subscribe`] is answered by [`Reply::Subscribed`], and the daemon passes two descriptors over the socket
 //!    (`SCM_RIGHTS`): the control segment and the views, both `memfd`s sealed against shrinking; the views are sealed against
-//!    writing as well. A subscriber must refuse descriptors without the seal `F_SEAL_SHRINK`.
+//!    writing as well. A subscriber must refuse descriptors without the seal `F_SEAL_SHRINK`. Where the views lie in memory of a card
+//!    ([`Place::Card`]) a third one comes with them, which the card's driver imports.
 //! 4. Batches then need no messages at all: a turn word per slot, waited for with a futex, says whose turn it is (module
 //!    `ring`, which holds the state table).
 //! 5. The socket stays open as the sign of life. A daemon that ends a stream early sends [`Reply::Closed`] first.
@@ -66,7 +67,7 @@ mod sync;
 pub use default_socket::default_socket;
 pub use error::IpcError;
 pub use handshake::PROTOCOL_VERSION;
-pub use layout::{CHANNELS, Geometry, Layout, MAX_BATCH, MAX_SLOTS, Place, TensorLayout};
+pub use layout::{CHANNELS, CardId, Geometry, Layout, MAX_BATCH, MAX_SLOTS, Place, TensorLayout};
 pub use limits::MAX_SOCKET_PATH;
 pub use listener::{Closer, Connection, Listener, lock_of};
 pub use memory::{Room, room};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::layout::Geometry;
+use crate::layout::{CardId, Geometry};
 use crate::reason::Reason;
 use crate::recipe::Recipe;
 
@@ -39,6 +39,10 @@ pub struct Subscription {
     pub num_epochs: u64,
     /// Slots of the ring; `None` leaves it to the daemon.
     pub num_slots: Option<u32>,
+    /// The card whose memory shall hold the views; `None` wants them in memory of the host. Whoever asks for a card must be ready for host memory
+    /// ([`StreamInfo::not_on_card`]).
+    #[serde(default)]
+    pub card: Option<CardId>,
 }
 
 impl Subscription {
@@ -60,6 +64,7 @@ impl Subscription {
             start_step: 0,
             num_epochs: 1,
             num_slots: None,
+            card: None,
         }
     }
 }
@@ -101,6 +106,8 @@ pub struct StreamInfo {
     pub start_step: u64,
     /// Sizes of the ring, and where it lies.
     pub geometry: Geometry,
+    /// Why the views lie in memory of the host although a card was asked for.
+    pub not_on_card: Option<Reason>,
 }
 
 impl StreamInfo {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::IpcError;
-use crate::layout::{Geometry, Layout, Place};
+use crate::layout::{Geometry, Layout};
 use crate::ring::{Ring, Turn};
 use crate::segment::Segment;
 use crate::sync::{AtomicBool, AtomicUsize, Ordering};
@@ -28,6 +28,8 @@ pub struct Publisher {
 struct Shared {
     ring: Ring,
     views: Segment,
+    /// The card's memory, as its driver exports it.
+    card_memory: Option<OwnedFd>,
     layout: Layout,
     aborted: AtomicBool,
 }
@@ -76,14 +78,24 @@ impl Publisher {
     /// # Errors
     /// [`IpcError::SharedMemory`] when there is too little memory for the ring.
     pub fn create(geometry: &Geometry) -> Result<Publisher, IpcError> {
+        Publisher::create_with(geometry, None)
+    }
+
+    /// The same where the views lie in memory of a card: `card_memory` is its descriptor, for the subscriber.
+    ///
+    /// # Errors
+    /// As those of [`Publisher::create`].
+    pub fn create_with(
+        geometry: &Geometry,
+        card_memory: Option<OwnedFd>,
+    ) -> Result<Publisher, IpcError> {
         let layout = geometry.layout()?;
-        let views = match geometry.place {
-            Place::HostFile => Segment::create_views(&layout)?,
-        };
+        let views = Segment::create_views(&layout)?;
         let ring = Ring::create(&layout)?;
         let shared = Shared {
             ring,
             views,
+            card_memory,
             layout,
             aborted: AtomicBool::new(false),
         };
@@ -92,12 +104,17 @@ impl Publisher {
         })
     }
 
-    /// Descriptors for the subscriber: the control segment and the views.
+    /// Descriptors for the subscriber: the control segment, the views, and the card's memory where they lie there.
     ///
     /// # Errors
     /// [`IpcError::Io`] when descriptors run out.
-    pub fn descriptors(&self) -> Result<[OwnedFd; 2], IpcError> {
-        Ok([self.shared.ring.fd()?, self.shared.views.fd()?])
+    pub fn descriptors(&self) -> Result<Vec<OwnedFd>, IpcError> {
+        let mut descriptors = vec![self.shared.ring.fd()?, self.shared.views.fd()?];
+        if let Some(memory) = &self.shared.card_memory {
+            let copy = memory.try_clone();
+            descriptors.push(copy.map_err(IpcError::io("cannot duplicate a descriptor"))?);
+        }
+        Ok(descriptors)
     }
 
     /// Waits for the slot of batch number `sequence` to be free; `None` when `timeout` passed first.
@@ -155,19 +172,41 @@ impl SlotWriter {
         }
     }
 
+    /// Where the slot's tensors begin in the card's memory, in bytes; `None` where they lie in memory of the host.
+    pub fn card_offset(&self) -> Option<usize> {
+        let Filling { shared, turn, .. } = &self.filling;
+        shared.layout.card_offset(turn.slot)
+    }
+
+    /// Bytes of all tensors of the slot, wherever they lie.
+    pub fn tensors_bytes(&self) -> usize {
+        let layout = &self.filling.shared.layout;
+        match layout.card_slot_bytes {
+            0 => layout.slot_bytes - layout.tensors_offset(),
+            bytes => bytes,
+        }
+    }
+
     /// All tensors of the slot in one piece, for an engine that writes whole batches. What it says of rows beyond the valid ones does not matter.
+    ///
+    /// # Panics
+    /// If they lie in memory of a card.
     #[allow(unsafe_code)]
     pub fn tensors(&mut self) -> &mut [u8] {
         let Filling { shared, turn, .. } = &self.filling;
+        assert!(
+            self.card_offset().is_none(),
+            "tensors in memory of the host"
+        );
         let offset = shared.layout.tensors_offset();
-        let len = shared.layout.slot_bytes - offset;
+        let len = self.tensors_bytes();
         let at = shared.bytes(*turn, offset, len);
         // SAFETY: inside the mapping; the turn word gives this slot to this writer alone, which has handed out no rows yet; `&mut self` makes it unique
         // in this process; the subscriber cannot write the views (they are sealed, `Segment::create_views`).
         unsafe { std::slice::from_raw_parts_mut(at, len) }
     }
 
-    /// Where a view (its index in the recipe) of a row begins in [`SlotWriter::tensors`], in bytes.
+    /// Where a view (its index in the recipe) of a row begins, counted from the slot's first tensor, in bytes.
     ///
     /// # Panics
     /// If there is no such view or row.

@@ -3,6 +3,7 @@
 //! A [`Lease`] is a published slot; dropping it gives the slot back. Nothing here starts a thread. Every wait has a deadline,
 //! and a daemon that dies is noticed within [`LIVENESS_INTERVAL`].
 
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use ipc_channel::ipc::{IpcReceiver, IpcSender};
 
 use crate::error::IpcError;
 use crate::handshake;
-use crate::layout::{Layout, Place, TensorLayout};
+use crate::layout::{CardId, Layout, Place, TensorLayout};
 use crate::liveness;
 use crate::message::{DaemonStatus, Reply, Request, StreamInfo, Subscription};
 use crate::ring::{Ring, Turn};
@@ -40,6 +41,7 @@ pub struct Subscriber {
     shared: Arc<Shared>,
     client: Client,
     info: StreamInfo,
+    card_memory: Option<(CardId, OwnedFd)>,
     next: u64,
 }
 
@@ -118,11 +120,18 @@ impl Client {
         };
         check_promise(subscription, &info)?;
         let layout = info.geometry.layout()?;
-        let [control, views] = handshake::receive_descriptors(&self.stream)?;
-        let ring = Ring::open(control, &layout)?;
-        let views = match info.geometry.place {
-            Place::HostFile => Segment::open(views, layout.views_bytes(), false)?,
+        let (control, views, card_memory) = match info.geometry.place {
+            Place::HostFile => {
+                let [control, views] = handshake::receive_descriptors(&self.stream)?;
+                (control, views, None)
+            }
+            Place::Card(card) => {
+                let [control, views, memory] = handshake::receive_descriptors(&self.stream)?;
+                (control, views, Some((card, memory)))
+            }
         };
+        let ring = Ring::open(control, &layout)?;
+        let views = Segment::open(views, layout.views_bytes(), false)?;
         let shared = Arc::new(Shared {
             ring,
             views,
@@ -133,6 +142,7 @@ impl Client {
             shared,
             client: self,
             info,
+            card_memory,
             next: 0,
         })
     }
@@ -156,6 +166,12 @@ impl Subscriber {
     /// What the daemon promised.
     pub fn info(&self) -> &StreamInfo {
         &self.info
+    }
+
+    /// The card whose memory holds the views, and the descriptor that its driver imports ([`Layout::card_bytes`]): whoever maps it takes it. `None`
+    /// where the views lie in memory of the host, and when it was taken.
+    pub fn take_card_memory(&mut self) -> Option<(CardId, OwnedFd)> {
+        self.card_memory.take()
     }
 
     /// Sizes of the ring.
@@ -311,8 +327,19 @@ impl Drop for Lease {
 }
 
 impl GroupBytes<'_> {
+    /// Where it begins in the card's memory, in bytes; `None` where it lies in memory of the host.
+    pub fn card_offset(&self) -> Option<usize> {
+        let Lease { shared, turn, .. } = self.lease;
+        let of_slot = shared.layout.card_offset(turn.slot)?;
+        Some(of_slot + self.tensor.offset)
+    }
+
     /// First byte; valid for reads of [`GroupBytes::len`] bytes while the lease lives. Make no slice of it: the daemon may write there.
+    ///
+    /// # Panics
+    /// If it lies in memory of a card.
     pub fn as_ptr(&self) -> *const u8 {
+        assert!(self.card_offset().is_none(), "views in memory of the host");
         let Lease { shared, turn, .. } = self.lease;
         shared.bytes(*turn, self.tensor.offset, self.tensor.bytes)
     }
@@ -340,7 +367,11 @@ impl GroupBytes<'_> {
     }
 
     /// A private copy of the bytes.
+    ///
+    /// # Panics
+    /// If they lie in memory of a card.
     pub fn to_vec(&self) -> Vec<u8> {
+        assert!(self.card_offset().is_none(), "views in memory of the host");
         let Lease { shared, turn, .. } = self.lease;
         // Tensors begin at whole pages and end before the end of a page, so the last word is all inside of the slot.
         let word = |number: usize| {
@@ -396,11 +427,18 @@ fn unexpected(reply: &Reply) -> IpcError {
 
 fn check_promise(asked: &Subscription, info: &StreamInfo) -> Result<(), IpcError> {
     let geometry = &info.geometry;
-    if geometry.batch_size == asked.batch_size && geometry.groups == asked.recipe.groups() {
+    let is_place_asked_for = match geometry.place {
+        Place::HostFile => true,
+        Place::Card(card) => asked.card == Some(card),
+    };
+    if geometry.batch_size == asked.batch_size
+        && geometry.groups == asked.recipe.groups()
+        && is_place_asked_for
+    {
         return Ok(());
     }
     Err(IpcError::Corrupt {
-        what: format!("the daemon promises {geometry:?} for another recipe"),
+        what: format!("the daemon promises {geometry:?}, which nobody asked for"),
     })
 }
 

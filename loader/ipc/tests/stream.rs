@@ -29,6 +29,7 @@ fn subscription() -> Subscription {
         start_step: 1,
         num_epochs: 2,
         num_slots: Some(2),
+        card: None,
     }
 }
 
@@ -43,6 +44,7 @@ fn info(subscription: &Subscription) -> StreamInfo {
         start_epoch: subscription.start_epoch,
         start_step: subscription.start_step,
         geometry: Geometry::new(&subscription.recipe, subscription.batch_size, 2),
+        not_on_card: None,
     }
 }
 

@@ -29,6 +29,7 @@ fn subscription() -> Subscription {
         start_step: 0,
         num_epochs: 1,
         num_slots: None,
+        card: None,
     }
 }
 
@@ -45,7 +46,7 @@ fn memfd(bytes: usize, seals: SealFlags) -> OwnedFd {
 }
 
 /// What a subscriber makes of a daemon that speaks the protocol and passes these descriptors.
-fn subscribe_to(descriptors: [OwnedFd; 2]) -> Result<Subscriber, IpcError> {
+fn subscribe_to(descriptors: Vec<OwnedFd>) -> Result<Subscriber, IpcError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
@@ -63,6 +64,7 @@ fn subscribe_to(descriptors: [OwnedFd; 2]) -> Result<Subscriber, IpcError> {
             start_epoch: 0,
             start_step: 0,
             geometry: geometry(),
+            not_on_card: None,
         };
         replies.send(Reply::Subscribed(info)).unwrap();
         handshake::send_descriptors(&stream, &descriptors).unwrap();
@@ -93,16 +95,19 @@ fn views_that_are_too_short_or_could_shrink_are_refused() {
             "not sealed",
         ),
     ] {
-        let [control, _] = control();
-        let error = subscribe_to([control, views]).unwrap_err();
+        let error = subscribe_to(vec![control().remove(0), views]).unwrap_err();
         assert!(
             matches!(&error, IpcError::Corrupt { what } if what.contains(words)),
             "{error}"
         );
     }
-    let [_, views] = control();
-    let error = subscribe_to([memfd(4096, SealFlags::GROW), views]).unwrap_err();
+    let error = subscribe_to(vec![memfd(4096, SealFlags::GROW), control().remove(1)]).unwrap_err();
     assert!(error.to_string().contains("not sealed"), "{error}");
+    let error = subscribe_to(control().into_iter().chain(control()).take(3).collect()).unwrap_err();
+    assert!(
+        error.to_string().contains("3 descriptors where 2 were due"),
+        "{error}"
+    );
     assert!(
         subscribe_to(control()).is_ok(),
         "and those of a sound daemon are taken"
