@@ -11,6 +11,7 @@ use host_kernels::{Launch, NAMES};
 
 use crate::memory::Kind;
 use crate::nvrtc;
+use crate::shared::PIECE;
 use crate::status::{
     ALREADY_REGISTERED, INVALID_CONTEXT, INVALID_IMAGE, INVALID_VALUE, NO_DEVICE, NOT_FOUND,
     NOT_READY, NOT_REGISTERED, Status, UNKNOWN,
@@ -18,8 +19,10 @@ use crate::status::{
 use crate::streams::Work;
 use crate::world::{number, world};
 
-/// The handle of the one context.
+/// The handle of the first card's context; the others follow.
 const CONTEXT: usize = 0xC0;
+/// The first card's UUID; its last byte is the number.
+const CARD: [u8; 16] = *b"stand-in, card 0";
 /// CUDA 13.0.
 const VERSION: c_int = 13_000;
 /// Compute capability 9.0.
@@ -29,19 +32,20 @@ thread_local! {
     static CURRENT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Most calls need a context on the thread that makes them.
-fn current() -> Result<(), Status> {
-    match CURRENT.get() {
-        CONTEXT => Ok(()),
-        _ => Err(INVALID_CONTEXT),
-    }
+/// Most calls need a context on the thread that makes them: that of this card.
+fn current() -> Result<usize, Status> {
+    CURRENT.get().checked_sub(CONTEXT).ok_or(INVALID_CONTEXT)
+}
+
+fn num_devices() -> usize {
+    number("STANDIN_DEVICES", 1)
 }
 
 calls! {
 UNKNOWN:
 
     fn cuInit(_flags: c_uint) {
-        match number("STANDIN_DEVICES", 1) {
+        match num_devices() {
             0 => Err(NO_DEVICE),
             _ => Ok(()),
         }
@@ -52,9 +56,21 @@ UNKNOWN:
         Ok(())
     }
 
+    fn cuDeviceGetCount(count: *mut c_int) {
+        count.write(num_devices() as c_int);
+        Ok(())
+    }
+
+    fn cuDeviceGetUuid_v2(id: *mut [u8; 16], device: c_int) {
+        let mut card = CARD;
+        card[15] += device as u8;
+        id.write(card);
+        Ok(())
+    }
+
     fn cuDeviceGet(device: *mut c_int, ordinal: c_int) {
         device.write(ordinal);
-        if ordinal == 0 { Ok(()) } else { Err(INVALID_VALUE) }
+        if (ordinal as usize) < num_devices() { Ok(()) } else { Err(INVALID_VALUE) }
     }
 
     fn cuDeviceGetName(name: *mut c_char, len: c_int, _device: c_int) {
@@ -73,13 +89,15 @@ UNKNOWN:
             75 => MAJOR,
             76 => 0,
             115 => 1,
+            // Descriptors of memory.
+            103 => number("STANDIN_EXPORTS", 1),
             _ => return Err(INVALID_VALUE),
         });
         Ok(())
     }
 
-    fn cuDevicePrimaryCtxRetain(context: *mut usize, _device: c_int) {
-        context.write(CONTEXT);
+    fn cuDevicePrimaryCtxRetain(context: *mut usize, device: c_int) {
+        context.write(CONTEXT + device as usize);
         Ok(())
     }
 
@@ -107,8 +125,8 @@ UNKNOWN:
     }
 
     fn cuStreamCreate(stream: *mut usize, _flags: c_uint) {
-        current()?;
-        stream.write(world().streams.make_stream());
+        let card = current()?;
+        stream.write(world().streams.make_stream(card));
         Ok(())
     }
 
@@ -141,8 +159,9 @@ UNKNOWN:
     }
 
     fn cuEventRecord(event: usize, stream: usize) {
-        current()?;
+        let card = current()?;
         let world = &mut *world();
+        let stream = world.streams.meant(card, stream);
         world.streams.record(event, stream, &mut world.memory)
     }
 
@@ -160,16 +179,16 @@ UNKNOWN:
     }
 
     fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) {
-        current()?;
+        let card = current()?;
         let world = world();
-        free.write(world.memory.free_bytes());
+        free.write(world.memory.free_bytes(card));
         total.write(world.memory.total);
         Ok(())
     }
 
     fn cuMemAlloc_v2(address: *mut usize, num_bytes: usize) {
-        current()?;
-        address.write(world().memory.take(Kind::Card, num_bytes)?);
+        let card = current()?;
+        address.write(world().memory.take(Kind::Card(card), num_bytes)?);
         Ok(())
     }
 
@@ -178,12 +197,12 @@ UNKNOWN:
         let world = &mut *world();
         // The driver waits for everything that might use it.
         world.streams.finish_all(&mut world.memory);
-        world.memory.give_back(Kind::Card, address)
+        world.memory.give_back(address)
     }
 
     fn cuMemAllocAsync(address: *mut usize, num_bytes: usize, _stream: usize) {
-        current()?;
-        address.write(world().memory.take(Kind::Card, num_bytes)?);
+        let card = current()?;
+        address.write(world().memory.take(Kind::Card(card), num_bytes)?);
         Ok(())
     }
 
@@ -208,7 +227,7 @@ UNKNOWN:
         if let Some(num_bytes) = world.memory.num_bytes(address) {
             world.streams.check_unused(address, num_bytes);
         }
-        world.memory.give_back(Kind::Pinned, address)
+        world.memory.give_back(address)
     }
 
     fn cuMemHostRegister_v2(address: usize, num_bytes: usize, _flags: c_uint) {
@@ -232,24 +251,91 @@ UNKNOWN:
     }
 
     fn cuMemcpyHtoDAsync_v2(to: usize, from: usize, num_bytes: usize, stream: usize) {
-        current()?;
+        let card = current()?;
         let world = &mut *world();
-        world.memory.check(to, num_bytes, "where a copy is to go to");
+        world.memory.check(card, to, num_bytes, "where a copy is to go to");
         world.streams.put(stream, Work::Upload { from, to, num_bytes }, &mut world.memory)
     }
 
     fn cuMemcpyDtoHAsync_v2(to: usize, from: usize, num_bytes: usize, stream: usize) {
-        current()?;
+        let card = current()?;
         let world = &mut *world();
-        world.memory.check(from, num_bytes, "where a copy is to come from");
+        world.memory.check(card, from, num_bytes, "where a copy is to come from");
         world.streams.put(stream, Work::Download { from, to, num_bytes }, &mut world.memory)
     }
 
     fn cuMemsetD8Async(at: usize, value: u8, num_bytes: usize, stream: usize) {
+        let card = current()?;
+        let world = &mut *world();
+        world.memory.check(card, at, num_bytes, "what is to be filled");
+        world.streams.put(stream, Work::Fill { at, value, num_bytes }, &mut world.memory)
+    }
+
+    fn cuMemsetD8_v2(at: usize, value: u8, num_bytes: usize) {
+        let card = current()?;
+        let world = &mut *world();
+        world.memory.check(card, at, num_bytes, "what is to be filled");
+        // Of memory of the card nobody waits for it.
+        let stream = world.streams.default_of(card);
+        world.streams.put(stream, Work::Fill { at, value, num_bytes }, &mut world.memory)
+    }
+
+    fn cuMemGetAllocationGranularity(num_bytes: *mut usize, _properties: *const c_void, _option: c_uint) {
+        num_bytes.write(PIECE);
+        Ok(())
+    }
+
+    fn cuMemCreate(handle: *mut u64, num_bytes: usize, _properties: *const c_void, _flags: u64) {
+        let card = current()?;
+        let world = &mut *world();
+        handle.write(world.shared.take(num_bytes, card, &mut world.memory)?);
+        Ok(())
+    }
+
+    fn cuMemRelease(handle: u64) {
+        let world = &mut *world();
+        world.shared.release(handle, &mut world.memory)
+    }
+
+    fn cuMemExportToShareableHandle(descriptor: *mut c_int, handle: u64, _kind: c_uint, _flags: u64) {
+        current()?;
+        descriptor.write(world().shared.export(handle)?);
+        Ok(())
+    }
+
+    fn cuMemImportFromShareableHandle(handle: *mut u64, descriptor: usize, _kind: c_uint) {
+        let card = current()?;
+        handle.write(world().shared.import(descriptor as c_int, card)?);
+        Ok(())
+    }
+
+    fn cuMemAddressReserve(address: *mut usize, num_bytes: usize, _alignment: usize, _wanted: usize, _flags: u64) {
+        current()?;
+        address.write(world().shared.reserve(num_bytes)?);
+        Ok(())
+    }
+
+    fn cuMemAddressFree(address: usize, _num_bytes: usize) {
+        world().shared.end_reservation(address)
+    }
+
+    fn cuMemMap(address: usize, num_bytes: usize, offset: usize, handle: u64, _flags: u64) {
+        current()?;
+        match offset {
+            0 => world().shared.map(address, num_bytes, handle),
+            _ => Err(INVALID_VALUE),
+        }
+    }
+
+    fn cuMemSetAccess(address: usize, num_bytes: usize, _access: *const c_void, _count: usize) {
         current()?;
         let world = &mut *world();
-        world.memory.check(at, num_bytes, "what is to be filled");
-        world.streams.put(stream, Work::Fill { at, value, num_bytes }, &mut world.memory)
+        world.shared.open(address, num_bytes, &mut world.memory)
+    }
+
+    fn cuMemUnmap(address: usize, _num_bytes: usize) {
+        let world = &mut *world();
+        world.shared.unmap(address, &mut world.memory)
     }
 
     fn cuModuleLoadData(module: *mut usize, image: *const c_void) {
@@ -262,7 +348,7 @@ UNKNOWN:
     }
 
     fn cuModuleUnload(_module: usize) {
-        current()
+        current().map(drop)
     }
 
     fn cuModuleGetFunction(function: *mut usize, module: usize, name: *const c_char) {

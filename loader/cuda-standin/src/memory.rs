@@ -12,7 +12,8 @@ const ALIGN: usize = 256;
 /// What a piece of memory was taken as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Card,
+    /// Of the card with this number.
+    Card(usize),
     Pinned,
 }
 
@@ -29,24 +30,56 @@ struct Piece {
 #[derive(Debug)]
 pub(crate) struct Memory {
     pieces: BTreeMap<usize, Piece>,
+    /// What every card has.
     pub(crate) total: usize,
-    used: usize,
+    used: BTreeMap<usize, usize>,
     next_garbage: u8,
 }
 
 impl Memory {
-    /// A card that has `total` bytes.
+    /// Cards that have `total` bytes each.
     pub(crate) const fn new(total: usize) -> Memory {
         Memory {
             pieces: BTreeMap::new(),
             total,
-            used: 0,
+            used: BTreeMap::new(),
             next_garbage: 0xA5,
         }
     }
 
-    pub(crate) fn free_bytes(&self) -> usize {
-        self.total - self.used
+    pub(crate) fn free_bytes(&self, card: usize) -> usize {
+        self.total - self.used.get(&card).copied().unwrap_or(0)
+    }
+
+    /// Counts memory as used.
+    pub(crate) fn count(&mut self, card: usize, num_bytes: usize) -> Result<(), Status> {
+        if num_bytes > self.free_bytes(card) {
+            return Err(OUT_OF_MEMORY);
+        }
+        *self.used.entry(card).or_default() += num_bytes;
+        Ok(())
+    }
+
+    /// Counts it as free again.
+    pub(crate) fn uncount(&mut self, card: usize, num_bytes: usize) {
+        *self.used.get_mut(&card).expect("it was counted") -= num_bytes;
+    }
+
+    /// Knows pages of others as memory of the card.
+    pub(crate) fn know(&mut self, card: usize, address: usize, num_bytes: usize) {
+        let piece = Piece {
+            kind: Kind::Card(card),
+            num_bytes,
+            pages: address,
+            num_mapped: num_bytes,
+            is_given_back: false,
+        };
+        self.pieces.insert(address, piece);
+    }
+
+    /// Does not know them any more.
+    pub(crate) fn forget(&mut self, address: usize) {
+        self.pieces.remove(&address);
     }
 
     /// Memory full of garbage.
@@ -54,11 +87,8 @@ impl Memory {
         if num_bytes == 0 {
             return Err(INVALID_VALUE);
         }
-        if kind == Kind::Card {
-            if num_bytes > self.free_bytes() {
-                return Err(OUT_OF_MEMORY);
-            }
-            self.used += num_bytes;
+        if let Kind::Card(card) = kind {
+            self.count(card, num_bytes)?;
         }
         let room = num_bytes.next_multiple_of(ALIGN);
         let num_mapped = room.next_multiple_of(PAGE) + PAGE;
@@ -92,22 +122,22 @@ impl Memory {
     }
 
     /// Closes memory for ever: its addresses are never used again.
-    pub(crate) fn give_back(&mut self, kind: Kind, address: usize) -> Result<(), Status> {
-        let Some(piece) = self.pieces.get_mut(&address).filter(|it| it.kind == kind) else {
-            return Err(INVALID_VALUE);
-        };
+    pub(crate) fn give_back(&mut self, address: usize) -> Result<(), Status> {
+        let piece = self.pieces.get_mut(&address).ok_or(INVALID_VALUE)?;
         if piece.is_given_back {
             complain("memory is given back twice");
         }
         piece.is_given_back = true;
-        if kind == Kind::Card {
-            self.used -= piece.num_bytes;
+        let (pages, num_mapped) = (piece.pages, piece.num_mapped);
+        let (kind, num_bytes) = (piece.kind, piece.num_bytes);
+        if let Kind::Card(card) = kind {
+            self.uncount(card, num_bytes);
         }
-        let pages = ptr::with_exposed_provenance_mut(piece.pages);
+        let pages = ptr::with_exposed_provenance_mut(pages);
         // SAFETY: pages that were mapped by `take` and never given back.
         unsafe {
-            libc::madvise(pages, piece.num_mapped, libc::MADV_DONTNEED);
-            assert_eq!(libc::mprotect(pages, piece.num_mapped, libc::PROT_NONE), 0);
+            libc::madvise(pages, num_mapped, libc::MADV_DONTNEED);
+            assert_eq!(libc::mprotect(pages, num_mapped, libc::PROT_NONE), 0);
         }
         Ok(())
     }
@@ -117,17 +147,17 @@ impl Memory {
         self.pieces.get(&address).map(|piece| piece.num_bytes)
     }
 
-    /// Complains unless these bytes are the card's.
-    pub(crate) fn check(&self, address: usize, num_bytes: usize, what: &str) {
+    /// Complains unless these bytes are that card's.
+    pub(crate) fn check(&self, card: usize, address: usize, num_bytes: usize, what: &str) {
         let before = self.pieces.range(..=address).next_back();
         let holds = |(start, piece): (&usize, &Piece)| {
-            piece.kind == Kind::Card
+            piece.kind == Kind::Card(card)
                 && !piece.is_given_back
                 && address + num_bytes <= start + piece.num_bytes
         };
         if !before.is_some_and(holds) {
             complain(&format!(
-                "{what} is not, or not any more, memory of the card"
+                "{what} is not, or not any more, memory of card {card}"
             ));
         }
     }
@@ -155,17 +185,18 @@ mod tests {
     #[test]
     fn memory_holds_garbage_and_ends_when_it_is_used_up() {
         let mut memory = Memory::new(1000);
-        let address = memory.take(Kind::Card, 600).unwrap();
+        let address = memory.take(Kind::Card(0), 600).unwrap();
         // SAFETY: it was just taken.
         let bytes =
             unsafe { std::slice::from_raw_parts(ptr::with_exposed_provenance::<u8>(address), 600) };
         assert!(bytes.iter().all(|byte| *byte != 0));
         assert_eq!(address % ALIGN, 0);
-        assert_eq!(memory.take(Kind::Card, 600), Err(OUT_OF_MEMORY));
+        assert_eq!(memory.take(Kind::Card(0), 600), Err(OUT_OF_MEMORY));
+        assert!(memory.take(Kind::Card(1), 600).is_ok());
         assert!(memory.take(Kind::Pinned, 600).is_ok());
-        memory.give_back(Kind::Card, address).unwrap();
-        let other = memory.take(Kind::Card, 600).unwrap();
+        memory.give_back(address).unwrap();
+        let other = memory.take(Kind::Card(0), 600).unwrap();
         assert_ne!(other, address, "addresses are not used again");
-        assert_eq!(memory.give_back(Kind::Pinned, other), Err(INVALID_VALUE));
+        assert_eq!(memory.give_back(other + 1), Err(INVALID_VALUE));
     }
 }

@@ -6,7 +6,7 @@ use std::ptr;
 
 use host_kernels::Launch;
 
-use crate::memory::{Kind, Memory};
+use crate::memory::Memory;
 use crate::status::{INVALID_HANDLE, Status, complain};
 
 /// What can be put onto a stream. Addresses are plain numbers, checked when it is done.
@@ -49,6 +49,9 @@ pub(crate) enum Work {
     },
 }
 
+/// The default stream of the first card; those of the others are far from all handles.
+const DEFAULT: usize = 1;
+
 /// Who comes when.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Order {
@@ -68,29 +71,53 @@ struct Event {
     open: BTreeMap<u64, usize>,
 }
 
+#[derive(Debug, Default)]
+struct Queue {
+    /// The card whose stream it is.
+    card: usize,
+    work: VecDeque<Work>,
+}
+
 /// All streams and events.
 #[derive(Debug)]
 pub(crate) struct Streams {
     order: Order,
-    queues: BTreeMap<usize, VecDeque<Work>>,
+    queues: BTreeMap<usize, Queue>,
     events: BTreeMap<usize, Event>,
     last_handle: usize,
 }
 
 impl Streams {
-    pub(crate) const fn new(order: Order) -> Streams {
+    pub(crate) fn new(order: Order) -> Streams {
         Streams {
             order,
             queues: BTreeMap::new(),
             events: BTreeMap::new(),
-            last_handle: 0,
+            last_handle: DEFAULT,
         }
     }
 
-    pub(crate) fn make_stream(&mut self) -> usize {
+    pub(crate) fn make_stream(&mut self, card: usize) -> usize {
         self.last_handle += 1;
-        self.queues.insert(self.last_handle, VecDeque::new());
+        let work = VecDeque::new();
+        self.queues.insert(self.last_handle, Queue { card, work });
         self.last_handle
+    }
+
+    /// The stream of a card that nobody makes.
+    pub(crate) fn default_of(&mut self, card: usize) -> usize {
+        let handle = DEFAULT + (card << 32);
+        let work = VecDeque::new();
+        self.queues.entry(handle).or_insert(Queue { card, work });
+        handle
+    }
+
+    /// What a caller means by a stream: 0 and 1 are the default one.
+    pub(crate) fn meant(&mut self, card: usize, stream: usize) -> usize {
+        match stream {
+            0 | DEFAULT => self.default_of(card),
+            other => other,
+        }
     }
 
     pub(crate) fn make_event(&mut self) -> usize {
@@ -107,7 +134,7 @@ impl Streams {
         memory: &mut Memory,
     ) -> Result<(), Status> {
         let queue = self.queues.get_mut(&stream).ok_or(INVALID_HANDLE)?;
-        queue.push_back(work);
+        queue.work.push_back(work);
         match self.order {
             Order::Late => {}
             Order::Early => self.finish(stream, memory)?,
@@ -190,7 +217,7 @@ impl Streams {
     pub(crate) fn check_unused(&self, address: usize, num_bytes: usize) {
         let overlaps =
             |start: usize, len: usize| start < address + num_bytes && address < start + len;
-        for work in self.queues.values().flatten() {
+        for work in self.queues.values().flat_map(|queue| &queue.work) {
             let (host, num_bytes) = match *work {
                 Work::Upload {
                     from, num_bytes, ..
@@ -213,7 +240,11 @@ impl Streams {
 
     /// Does the next thing on a stream; `false` where there is none.
     fn step(&mut self, stream: usize, memory: &mut Memory) -> bool {
-        let Some(work) = self.queues.get_mut(&stream).and_then(VecDeque::pop_front) else {
+        let Some(queue) = self.queues.get_mut(&stream) else {
+            return false;
+        };
+        let card = queue.card;
+        let Some(work) = queue.work.pop_front() else {
             return false;
         };
         match work {
@@ -224,11 +255,11 @@ impl Streams {
             }
             Work::Wait { event, number } => self.reach(event, number, memory),
             Work::GiveBack(address) => {
-                let given = memory.give_back(Kind::Card, address);
+                let given = memory.give_back(address);
                 given.expect("checked when it was put there");
             }
             // SAFETY: see there.
-            other => unsafe { act(other, self.coin(), memory) },
+            other => unsafe { act(other, card, self.coin(), memory) },
         }
         true
     }
@@ -262,7 +293,7 @@ impl Streams {
 ///
 /// # Safety
 /// Addresses of the host are those of memory that lives; those of the card are checked, apart from what descriptors name.
-unsafe fn act(work: Work, backward: bool, memory: &Memory) {
+unsafe fn act(work: Work, card: usize, backward: bool, memory: &Memory) {
     let bytes = ptr::with_exposed_provenance_mut::<u8>;
     // SAFETY: as said above.
     unsafe {
@@ -272,7 +303,7 @@ unsafe fn act(work: Work, backward: bool, memory: &Memory) {
                 to,
                 num_bytes,
             } => {
-                memory.check(to, num_bytes, "where a copy goes to");
+                memory.check(card, to, num_bytes, "where a copy goes to");
                 ptr::copy_nonoverlapping(bytes(from), bytes(to), num_bytes);
             }
             Work::Download {
@@ -280,7 +311,7 @@ unsafe fn act(work: Work, backward: bool, memory: &Memory) {
                 to,
                 num_bytes,
             } => {
-                memory.check(from, num_bytes, "where a copy comes from");
+                memory.check(card, from, num_bytes, "where a copy comes from");
                 ptr::copy_nonoverlapping(bytes(from), bytes(to), num_bytes);
             }
             Work::Fill {
@@ -288,7 +319,7 @@ unsafe fn act(work: Work, backward: bool, memory: &Memory) {
                 value,
                 num_bytes,
             } => {
-                memory.check(at, num_bytes, "what is filled");
+                memory.check(card, at, num_bytes, "what is filled");
                 bytes(at).write_bytes(value, num_bytes);
             }
             Work::Kernel {
@@ -296,8 +327,8 @@ unsafe fn act(work: Work, backward: bool, memory: &Memory) {
                 table,
                 scratch,
             } => {
-                memory.check(table, 1, "a kernel's table");
-                memory.check(scratch, 1, "a kernel's scratch");
+                memory.check(card, table, 1, "a kernel's table");
+                memory.check(card, scratch, 1, "a kernel's scratch");
                 let launch = Launch { backward, ..launch };
                 host_kernels::run(launch, bytes(table).cast(), bytes(scratch));
             }
@@ -310,6 +341,7 @@ unsafe fn act(work: Work, backward: bool, memory: &Memory) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Kind;
 
     const LEN: usize = 64;
 
@@ -322,7 +354,7 @@ mod tests {
     impl Card {
         fn new(order: Order) -> Card {
             let mut memory = Memory::new(1 << 20);
-            let near = memory.take(Kind::Card, LEN).unwrap();
+            let near = memory.take(Kind::Card(0), LEN).unwrap();
             Card {
                 memory,
                 streams: Streams::new(order),
@@ -362,7 +394,7 @@ mod tests {
     /// Sends bytes to the card on one stream and back on another, with a fence in between or without.
     fn sent(order: Order, is_fenced: bool) -> [u8; LEN] {
         let mut card = Card::new(order);
-        let (up, down) = (card.streams.make_stream(), card.streams.make_stream());
+        let (up, down) = (card.streams.make_stream(0), card.streams.make_stream(0));
         let event = card.streams.make_event();
         let (bytes, mut back) = ([7; LEN], [0; LEN]);
         card.upload(up, &bytes);
@@ -391,7 +423,7 @@ mod tests {
     #[test]
     fn memory_that_is_written_before_its_copy_is_done_gives_wrong_bytes() {
         let mut card = Card::new(Order::Late);
-        let stream = card.streams.make_stream();
+        let stream = card.streams.make_stream(0);
         let (mut bytes, mut back) = ([7; LEN], [0; LEN]);
         card.upload(stream, &bytes);
         // Read through a pointer, so that the compiler does not leave it out.
@@ -404,7 +436,7 @@ mod tests {
     #[test]
     fn an_event_brings_only_what_came_before_it() {
         let mut card = Card::new(Order::Late);
-        let (stream, event) = (card.streams.make_stream(), card.streams.make_event());
+        let (stream, event) = (card.streams.make_stream(0), card.streams.make_event());
         let (bytes, mut first, mut second) = ([7; LEN], [0; LEN], [0; LEN]);
         card.upload(stream, &bytes);
         card.download(stream, &mut first);
@@ -423,7 +455,7 @@ mod tests {
     #[test]
     fn what_was_destroyed_is_refused() {
         let mut card = Card::new(Order::Early);
-        let (stream, event) = (card.streams.make_stream(), card.streams.make_event());
+        let (stream, event) = (card.streams.make_stream(0), card.streams.make_event());
         card.streams.end_stream(stream, &mut card.memory).unwrap();
         card.streams.end_event(event, &mut card.memory).unwrap();
         assert_eq!(

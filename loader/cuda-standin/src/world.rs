@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::memory::{Memory, explain_faults};
+use crate::shared::Shared;
 use crate::streams::{Order, Streams};
 
 /// All that the driver keeps.
@@ -12,6 +13,7 @@ use crate::streams::{Order, Streams};
 pub(crate) struct World {
     pub(crate) memory: Memory,
     pub(crate) streams: Streams,
+    pub(crate) shared: Shared,
     /// The kernels' source of each module.
     pub(crate) modules: Vec<String>,
     /// Registered memory of the host: address and bytes.
@@ -31,6 +33,7 @@ static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| {
     Mutex::new(World {
         memory: Memory::new(number("STANDIN_MEMORY", 1 << 30)),
         streams: Streams::new(order),
+        shared: Shared::new(),
         modules: Vec::new(),
         registered: Vec::new(),
     })

@@ -1,0 +1,122 @@
+//! Reads views in memory of a card: `card_views SOCKET SUBSCRIPTION.json` prints a line for every sample, with the checksum of each of its views.
+//! The variable `CARD` is the number of the card, 0 if it is not set.
+//!
+//! The copies run on a stream of their own while later batches are received; a slot is given back once its copies are done.
+#![allow(unsafe_code)]
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cudarc::driver::{CudaStream, result};
+use loader_card::{Batch, Reader, card_of_device, context_of};
+use loader_ipc::{Lease, Subscription};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A copy of a batch, once its stream is done.
+struct Copy {
+    sample_ids: Vec<u64>,
+    batch_size: usize,
+    groups: Vec<Vec<u8>>,
+    /// Views in each group.
+    num_views: Vec<usize>,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [socket, subscription] = &arguments[..] else {
+        return Err("usage: card_views SOCKET SUBSCRIPTION.json".into());
+    };
+    let mut asked: Subscription = serde_json::from_str(&std::fs::read_to_string(subscription)?)?;
+    let device = std::env::var("CARD").map_or(Ok(0), |number| number.parse())?;
+    let card = card_of_device(device)?;
+    asked.card = Some(card);
+    let mut reader = Reader::subscribe(Path::new(socket), PATIENCE, &asked)?;
+    match reader.not_on_card() {
+        None => eprintln!("views in memory of {card}"),
+        Some(reason) => eprintln!("views in memory of the host: {reason}"),
+    }
+    let stream = context_of(card)?.new_stream()?;
+    let mut copies = Vec::new();
+    while let Some(batch) = reader.receive(PATIENCE)? {
+        copies.push(Copy::start(&batch, &stream)?);
+    }
+    stream.synchronize()?;
+    for copy in &copies {
+        copy.print();
+    }
+    Ok(())
+}
+
+/// Puts a copy onto the stream. The bytes must stay where they are until it is done: moving their vector leaves them there.
+fn download(stream: &Arc<CudaStream>, from: u64, to: &mut [u8]) -> Result<(), Box<dyn Error>> {
+    stream.context().bind_to_thread()?;
+    // SAFETY: the batch is given back behind this copy, and all vectors live until the stream was waited for.
+    unsafe { result::memcpy_dtoh_async(to, from, stream.cu_stream())? };
+    Ok(())
+}
+
+impl Copy {
+    /// Copies the views of a batch, or puts that onto the stream, which reads the batch from then on.
+    fn start(batch: &Batch, stream: &Arc<CudaStream>) -> Result<Copy, Box<dyn Error>> {
+        let mut copy = Copy::of(batch.lease());
+        for (group, bytes) in copy.groups.iter_mut().enumerate() {
+            match batch {
+                Batch::Host(lease) => *bytes = lease.group(group).to_vec(),
+                Batch::Card(batch) => download(stream, batch.address(group), bytes)?,
+            }
+        }
+        if let Batch::Card(batch) = batch {
+            batch.read_by(stream.cu_stream().expose_provenance());
+        }
+        Ok(copy)
+    }
+
+    /// Room for the views of a batch.
+    fn of(lease: &Lease) -> Copy {
+        let groups = || (0..lease.num_groups()).map(|index| lease.group(index));
+        let mut sample_ids = lease.sample_ids();
+        let batch_size = sample_ids.len();
+        sample_ids.truncate(lease.num_valid());
+        Copy {
+            sample_ids,
+            batch_size,
+            groups: groups().map(|group| vec![0; group.len()]).collect(),
+            num_views: groups().map(|group| group.shape()[0]).collect(),
+        }
+    }
+
+    fn print(&self) {
+        for (row, id) in self.sample_ids.iter().enumerate() {
+            let sums: Vec<String> = self
+                .views(row)
+                .map(crc32fast::hash)
+                .map(|sum| format!("{sum:08x}"))
+                .collect();
+            println!("{id} {}", sums.join(" "));
+        }
+    }
+
+    /// The views of a sample, in the recipe's order.
+    fn views(&self, row: usize) -> impl Iterator<Item = &[u8]> {
+        let groups = self.groups.iter().zip(&self.num_views);
+        groups.flat_map(move |(bytes, num_views)| {
+            let view_bytes = bytes.len() / num_views / self.batch_size;
+            let of_row = move |view: usize| (view * self.batch_size + row) * view_bytes;
+            (0..*num_views).map(move |view| &bytes[of_row(view)..][..view_bytes])
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! A subscription, wherever its views lie.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loader_ipc::{Client, IpcError, Layout, Lease, Reason, StreamInfo, Subscriber, Subscription};
+
+use crate::views::{CardLease, CardViews};
+
+/// The receiving end of a stream. Its views lie in memory of the card that the subscription names if that is possible, else in that of the host.
+#[derive(Debug)]
+pub struct Reader {
+    subscriber: Subscriber,
+    views: Option<Arc<CardViews>>,
+    not_on_card: Option<Reason>,
+}
+
+/// A batch, ours until dropped.
+#[derive(Debug)]
+pub enum Batch {
+    /// Its views lie in memory of the host.
+    Host(Lease),
+    /// They lie in memory of a card.
+    Card(CardLease),
+}
+
+impl Reader {
+    /// Subscribes at `socket`, waiting at most `timeout` for each of the daemon's answers.
+    ///
+    /// # Errors
+    /// Those of [`Client::connect`] and [`Client::subscribe`]. That the views cannot lie on the card is none: [`Reader::not_on_card`].
+    pub fn subscribe(
+        socket: &Path,
+        timeout: Duration,
+        subscription: &Subscription,
+    ) -> Result<Reader, IpcError> {
+        let subscribe = |asked: &Subscription| Client::connect(socket, timeout)?.subscribe(asked);
+        let mut subscriber = subscribe(subscription)?;
+        let (subscriber, views, not_on_card) = match CardViews::open(&mut subscriber) {
+            Ok(views) => {
+                let reason = subscriber.info().not_on_card.clone();
+                (subscriber, views.map(Arc::new), reason)
+            }
+            // It can be had there, and not here.
+            Err(reason) => {
+                drop(subscriber);
+                let card = None;
+                let on_host = subscribe(&Subscription {
+                    card,
+                    ..subscription.clone()
+                })?;
+                (on_host, None, Some(reason))
+            }
+        };
+        Ok(Reader {
+            subscriber,
+            views,
+            not_on_card,
+        })
+    }
+
+    /// Why the views lie in memory of the host although a card was asked for.
+    pub fn not_on_card(&self) -> Option<&Reason> {
+        self.not_on_card.as_ref()
+    }
+
+    /// Number of the card whose memory holds the views, as CUDA counts in this process; `None` where they lie in memory of the host.
+    pub fn device(&self) -> Option<usize> {
+        self.views.as_ref().map(|views| views.device())
+    }
+
+    /// What the daemon promised.
+    pub fn info(&self) -> &StreamInfo {
+        self.subscriber.info()
+    }
+
+    /// Sizes of the ring.
+    pub fn layout(&self) -> &Layout {
+        self.subscriber.layout()
+    }
+
+    /// Waits for the next batch; `None` once all epochs were served.
+    ///
+    /// # Errors
+    /// Those of [`Subscriber::receive`].
+    pub fn receive(&mut self, timeout: Duration) -> Result<Option<Batch>, IpcError> {
+        let Some(views) = &self.views else {
+            return Ok(self.subscriber.receive(timeout)?.map(Batch::Host));
+        };
+        views.reclaim();
+        let lease = self.subscriber.receive(timeout)?;
+        Ok(lease.map(|lease| Batch::Card(CardLease::new(lease, views))))
+    }
+}
+
+impl Batch {
+    /// Labels, ids and shapes.
+    pub fn lease(&self) -> &Lease {
+        match self {
+            Batch::Host(lease) => lease,
+            Batch::Card(batch) => batch.lease(),
+        }
+    }
+}
