@@ -34,7 +34,7 @@ fn documented_builds(dir: &Path) -> Vec<String> {
 }
 
 /// Builds `source` with `flags` against the shared library.
-fn built(source: &str, flags: &str, dir: &Path) -> PathBuf {
+pub(crate) fn built(source: &str, flags: &str, dir: &Path) -> PathBuf {
     let program = dir.join("program");
     let (out, libraries) = (text(&program), library_dir());
     let libraries = text(&libraries);

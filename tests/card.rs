@@ -59,6 +59,11 @@ impl Bench {
         self.dir.path().join(name)
     }
 
+    /// Where the stand-ins are.
+    pub(crate) fn libraries(&self) -> &Path {
+        &self.libraries
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.path("loader.sock")
     }

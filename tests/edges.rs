@@ -54,7 +54,7 @@ fn everything_under(
 }
 
 /// What may not be under a package.
-const FORBIDDEN: [(&str, &[&str]); 11] = [
+const FORBIDDEN: [(&str, &[&str]); 12] = [
     (
         "trainer",
         &[
@@ -86,7 +86,12 @@ const FORBIDDEN: [(&str, &[&str]); 11] = [
             "shard-format",
             "clap",
             "tracing",
+            "cudarc",
         ],
+    ),
+    (
+        "loader-card",
+        &["tch", "loader", "image-decode", "shard-format", "clap"],
     ),
     (
         "shard-format",

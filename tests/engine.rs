@@ -7,7 +7,7 @@ use loader::cli::{Cli, Command};
 use loader::config::ServeConfig;
 use loader::daemon::Daemon;
 use loader::pipeline::cpu::Pool;
-use loader::pipeline::{BatchJob, Engine};
+use loader::pipeline::{BatchJob, Engine, Engines};
 use loader::shutdown::Shutdown;
 use loader::source::Shards;
 use loader_ipc::{Client, Listener};
@@ -44,7 +44,8 @@ fn serve(shards: &Path, socket: &Path, step: u64) {
     let (shutdown, woken) = Shutdown::new();
     let listener = Listener::bind(&config.socket, "a test").unwrap();
     let shards = Shards::open(&config.data, Default::default()).unwrap();
-    let daemon = Daemon::new(config, shards, Arc::new(Losing { pool, step }), shutdown);
+    let engines = Engines::new(vec![Arc::new(Losing { pool, step })]);
+    let daemon = Daemon::new(config, shards, engines, shutdown);
     std::thread::spawn(move || daemon.serve(listener, &woken));
 }
 

@@ -6,6 +6,8 @@ mod c_library;
 mod card;
 #[cfg(feature = "cuda")]
 mod card_faults;
+#[cfg(feature = "cuda")]
+mod card_memory;
 mod chain;
 mod circles;
 mod clients;

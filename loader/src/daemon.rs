@@ -17,7 +17,7 @@ use loader_ipc::{
 
 use crate::config::ServeConfig;
 use crate::failures::Failures;
-use crate::pipeline::Engine;
+use crate::pipeline::Engines;
 use crate::shutdown::{Shutdown, Stop};
 use crate::source::Shards;
 use crate::stream::{Services, Stream};
@@ -45,17 +45,17 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// A daemon over `shards` whose batches are made by `engine`, its socket not yet bound.
+    /// A daemon over `shards` whose batches are made by `engines`, its socket not yet bound.
     pub fn new(
         config: ServeConfig,
         shards: Shards,
-        engine: Arc<dyn Engine>,
+        engines: Engines,
         shutdown: Shutdown,
     ) -> Arc<Daemon> {
         let users = Users::new(config.until_unused.then(|| shutdown.clone()));
         let services = Services {
             shards,
-            engine,
+            engines,
             failures: Arc::new(Failures::new(config.max_bad_fraction)),
             shutdown,
             num_slots: config.num_slots,
@@ -115,7 +115,7 @@ impl Daemon {
             uptime_s: self.started.elapsed().as_secs_f64(),
             num_workers: self.config.num_workers,
             failures: self.services.failures.counts(),
-            routes: self.services.engine.routes(),
+            routes: self.services.engines.routes(),
             subscribers: self
                 .streams()
                 .values()

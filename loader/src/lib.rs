@@ -15,6 +15,7 @@ pub mod parity;
 pub mod pipeline;
 pub mod preview;
 pub mod program;
+pub mod ring;
 pub mod run;
 pub mod set_error;
 pub mod shutdown;

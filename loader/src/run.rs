@@ -82,14 +82,14 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
         );
     }
     announce(&config, &shards)?;
-    let engine = pipeline::choose(&config).map_err(|reason| {
+    let engines = pipeline::choose(&config).map_err(|reason| {
         let option = match reason.kind {
             ErrorKind::Library => " (--decoder cpu)",
             _ => "",
         };
         Failure::new(reason.kind, format!("{reason}{option}"))
     })?;
-    let daemon = Daemon::new(config, shards, engine, shutdown);
+    let daemon = Daemon::new(config, shards, engines, shutdown);
     let stop = daemon
         .serve(listener, &woken)
         .map_err(IpcError::no_thread("accepting subscribers"))?;

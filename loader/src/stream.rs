@@ -1,7 +1,7 @@
 //! One subscriber's stream: its promise, its ring, and the thread that reserves slots and hands batches to its engine.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,8 @@ use loader_ipc::{
 };
 
 use crate::failures::Failures;
-use crate::pipeline::{BatchJob, Engine, StreamContext};
+use crate::pipeline::{BatchJob, Engine, Engines, StreamContext};
+use crate::ring::Ring;
 use crate::set_error;
 use crate::shutdown::Shutdown;
 use crate::source::{Plan, Selection, Shards};
@@ -25,7 +26,7 @@ pub struct Services {
     /// The data set.
     pub shards: Shards,
     /// What makes the batches.
-    pub engine: Arc<dyn Engine>,
+    pub engines: Engines,
     /// The bad samples.
     pub failures: Arc<Failures>,
     /// Stops the daemon.
@@ -70,7 +71,8 @@ impl Stream {
         let plan = Plan::new(&subscription, selection.num_samples())?;
         let num_slots = subscription.num_slots.unwrap_or(services.num_slots);
         let geometry = Geometry::new(&subscription.recipe, subscription.batch_size, num_slots);
-        let publisher = Publisher::create(&geometry)?;
+        let engine = services.engines.for_stream(subscription.card);
+        let (ring, not_on_card) = Ring::create(&**engine, geometry, subscription.card)?;
         let info = StreamInfo {
             pid: std::process::id() as i32,
             num_samples: selection.num_samples(),
@@ -82,7 +84,8 @@ impl Stream {
             num_batches: plan.num_batches(&subscription),
             start_epoch: subscription.start_epoch,
             start_step: subscription.start_step,
-            geometry,
+            geometry: ring.geometry,
+            not_on_card,
         };
         let context = Arc::new(StreamContext {
             set,
@@ -94,8 +97,10 @@ impl Stream {
             shutdown: services.shutdown.clone(),
             num_published: AtomicU64::new(0),
             cancelled: false.into(),
+            lost: OnceLock::new(),
+            card_memory: ring.card_memory,
             #[cfg(feature = "cuda")]
-            pinned: std::sync::OnceLock::new(),
+            pinned: OnceLock::new(),
         });
         Ok(Stream {
             id,
@@ -104,8 +109,8 @@ impl Stream {
             info,
             plan,
             context,
-            engine: Arc::clone(&services.engine),
-            publisher,
+            engine: Arc::clone(engine),
+            publisher: ring.publisher,
             closer: connection.closer()?,
             started: Instant::now(),
             producer_wait_us: AtomicU64::new(0),
@@ -188,8 +193,9 @@ impl Stream {
         }
         let (what, place) = ("a worker failed", format!("stream {}", self.id));
         let remedy = "see the loader's log";
-        let reason = Reason::new(ErrorKind::Library, what, place, remedy);
-        Err(IpcError::Stopped(reason))
+        let unknown = || Reason::new(ErrorKind::Library, what, place, remedy);
+        let reason = self.context.lost.get().cloned();
+        Err(IpcError::Stopped(reason.unwrap_or_else(unknown)))
     }
 
     /// Reserves the slot of batch `sequence` and hands it to the engine; `false` when the stream is over.

@@ -8,36 +8,38 @@ use crate::cli::DecoderChoice;
 use crate::config::ServeConfig;
 use crate::pipeline::cpu::Pool;
 use crate::pipeline::engine::Engine;
+use crate::pipeline::engines::Engines;
 
-/// The engine that `config` asks for.
+/// The engines that `config` asks for.
 ///
 /// # Errors
 /// When there are no threads, or no card where one is asked for.
-pub fn choose(config: &ServeConfig) -> Result<Arc<dyn Engine>, Reason> {
-    let (engine, why) = match config.decoder {
+pub fn choose(config: &ServeConfig) -> Result<Engines, Reason> {
+    let (engines, why) = match config.decoder {
         DecoderChoice::Cpu => (cpu(config)?, "as asked for (--decoder cpu)".to_owned()),
-        DecoderChoice::Gpu => (card(config)?, "as asked for (--decoder gpu)".to_owned()),
-        DecoderChoice::Auto => match card(config) {
-            Ok(engine) => (engine, "there is a card".to_owned()),
+        DecoderChoice::Gpu => (cards(config)?, "as asked for (--decoder gpu)".to_owned()),
+        DecoderChoice::Auto => match cards(config) {
+            Ok(engines) => (engines, "there is a card".to_owned()),
             Err(reason) => (cpu(config)?, reason.to_string()),
         },
     };
-    tracing::info!("batches are made by {}: {why}", engine.describe());
-    Ok(engine)
+    let engines = Engines::new(engines);
+    tracing::info!("batches are made by {}: {why}", engines.describe());
+    Ok(engines)
 }
 
-fn cpu(config: &ServeConfig) -> Result<Arc<dyn Engine>, Reason> {
+fn cpu(config: &ServeConfig) -> Result<Vec<Arc<dyn Engine>>, Reason> {
     let pool = Pool::start(config.num_workers, config.pixel_limit);
     let pool = pool.map_err(|error| {
         let what = format!("no thread for a worker: {error}");
         let remedy = "end other programs, or allow more threads (ulimit -u)";
         Reason::new(ErrorKind::Resources, what, "", remedy)
     })?;
-    Ok(Arc::new(pool))
+    Ok(vec![Arc::new(pool)])
 }
 
 #[cfg(feature = "cuda")]
-fn card(config: &ServeConfig) -> Result<Arc<dyn Engine>, Reason> {
+fn cards(config: &ServeConfig) -> Result<Vec<Arc<dyn Engine>>, Reason> {
     use crate::pipeline::cuda::{CudaEngine, CudaSettings, OnFailure};
     let settings = CudaSettings {
         num_workers: config.num_workers,
@@ -47,11 +49,12 @@ fn card(config: &ServeConfig) -> Result<Arc<dyn Engine>, Reason> {
             DecoderChoice::Auto | DecoderChoice::Cpu => OnFailure::UseCpu,
         },
     };
-    Ok(Arc::new(CudaEngine::start(settings)?))
+    let engines = CudaEngine::start_all(settings)?.into_iter();
+    Ok(engines.map(|engine| Arc::new(engine) as _).collect())
 }
 
 #[cfg(not(feature = "cuda"))]
-fn card(_: &ServeConfig) -> Result<Arc<dyn Engine>, Reason> {
+fn cards(_: &ServeConfig) -> Result<Vec<Arc<dyn Engine>>, Reason> {
     Err(without_cuda())
 }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use loader_ipc::{BatchHead, RouteCount, SlotWriter};
+use loader_card::ExportedMemory;
+use loader_ipc::{BatchHead, CardId, ErrorKind, Reason, RouteCount, SlotWriter};
 
 use crate::pipeline::stream_context::StreamContext;
 
@@ -11,6 +12,27 @@ use crate::pipeline::stream_context::StreamContext;
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Takes a batch, waiting while there is enough to do. What cannot be done is dropped, and a slot dropped unfinished aborts its ring.
     fn submit(&self, job: BatchJob);
+
+    /// Memory of `card` for the views of a whole ring, where it can make them there.
+    ///
+    /// # Errors
+    /// Why the views have to lie in memory of the host.
+    fn card_memory(&self, card: CardId, num_bytes: usize) -> Result<ExportedMemory, Reason> {
+        let _ = num_bytes;
+        let what = "batches are made by the CPU";
+        let remedy = "start a loader with --decoder gpu where that card is";
+        Err(Reason::new(
+            ErrorKind::Usage,
+            what,
+            card.to_string(),
+            remedy,
+        ))
+    }
+
+    /// The card that it is, if it is one.
+    fn card(&self) -> Option<CardId> {
+        None
+    }
 
     /// What it is, for people: `2 CPU threads`.
     fn describe(&self) -> String;

@@ -6,6 +6,7 @@ pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod engine;
+mod engines;
 mod replace;
 mod stream_context;
 
@@ -13,4 +14,5 @@ pub use choose::choose;
 #[cfg(not(feature = "cuda"))]
 pub use choose::without_cuda;
 pub use engine::{BatchJob, Engine};
+pub use engines::Engines;
 pub use stream_context::StreamContext;

@@ -1,11 +1,11 @@
 //! What an engine must know about a stream.
 
 use std::sync::Arc;
-#[cfg(feature = "cuda")]
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use loader_ipc::Recipe;
+use loader_card::ExportedMemory;
+use loader_ipc::{Reason, Recipe};
 
 use crate::failures::Failures;
 #[cfg(feature = "cuda")]
@@ -34,6 +34,10 @@ pub struct StreamContext {
     pub num_published: AtomicU64,
     /// Set when the subscriber is gone: no work is done for it any more.
     pub cancelled: AtomicBool,
+    /// What became of the stream's batches, where its engine knows more than that one was lost.
+    pub lost: OnceLock<Reason>,
+    /// Memory of a card that holds the views; `None` where they lie in memory of the host.
+    pub card_memory: Option<ExportedMemory>,
     /// The ring, where a card writes it by itself; `None` inside where the card refused that.
     #[cfg(feature = "cuda")]
     pub pinned: OnceLock<Option<PinnedRing>>,

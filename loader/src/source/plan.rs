@@ -159,6 +159,7 @@ mod tests {
             start_epoch: subscription.start_epoch,
             start_step: subscription.start_step,
             geometry: Geometry::new(&subscription.recipe, subscription.batch_size, 2),
+            not_on_card: None,
         }
     }
 

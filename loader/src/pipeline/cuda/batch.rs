@@ -10,13 +10,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use loader_ipc::{BatchHead, NO_LABEL, NO_SAMPLE, SlotWriter};
 
 use crate::augment::cuda::Table;
-use crate::pipeline::cuda::error::CardError;
 use crate::pipeline::cuda::lane::Lane;
 use crate::pipeline::cuda::nvjpeg_decoders::Decoded;
 use crate::pipeline::cuda::round::{Place, Room, Round, Source};
 use crate::pipeline::engine::BatchJob;
 use crate::pipeline::replace::Shown;
 use crate::pipeline::stream_context::StreamContext;
+use loader_card::CardError;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 struct Filling {
     lane: Lane,
+    tensors: u64,
     slot: SlotWriter,
     round: Round,
     is_emptying: bool,
@@ -85,7 +86,8 @@ pub(super) struct Sealed {
 }
 
 impl Batch {
-    pub(super) fn new(job: BatchJob, lane: Lane) -> Batch {
+    /// A batch whose first tensor the card writes at `tensors`.
+    pub(super) fn new(job: BatchJob, lane: Lane, tensors: u64) -> Batch {
         let none = Shown {
             sample_id: NO_SAMPLE,
             label: NO_LABEL,
@@ -93,6 +95,7 @@ impl Batch {
         let num_rows = job.sample_ids.len();
         let filling = Filling {
             lane,
+            tensors,
             slot: job.slot,
             round: Round::default(),
             is_emptying: false,
@@ -227,8 +230,7 @@ impl Filling {
     fn add(&mut self, row: usize, shown: Shown, (source, place): (Source, Place), views: &Table) {
         let image = self.lane.image_address(source, place);
         self.round.add_file(row, source, place);
-        let tensors = self.lane.tensors_address();
-        let slot = &self.slot;
+        let (tensors, slot) = (self.tensors, &self.slot);
         let out = |view| tensors + slot.view_offset(view, row) as u64;
         self.round.table.append(views, image, out);
         self.round.num_writing -= 1;

@@ -8,12 +8,12 @@ use cudarc::driver::{
     CudaContext, CudaFunction, CudaStream, LaunchConfig, PushKernelArg, result, sys,
 };
 use cudarc::nvrtc::Ptx;
-use loader_ipc::{ErrorKind, Reason};
+use loader_ipc::{CardId, ErrorKind, Reason};
 
 use crate::augment::cuda::{self as views, NUM_THREADS};
 use crate::decode;
 use crate::pipeline::cuda::compile;
-use crate::pipeline::cuda::error::{CardError, failed};
+use loader_card::{CardError, ExportedMemory, failed};
 
 /// The driver that this program is written for, as the driver counts: CUDA 13.0.
 const DRIVER_VERSION: i32 = 13_000;
@@ -28,13 +28,26 @@ pub(super) struct Card {
 }
 
 impl Card {
-    /// The first card that the driver shows.
+    /// How many cards the driver shows, one at least.
     ///
     /// # Errors
     /// What is missing, and what to do about it.
-    pub(super) fn open() -> Result<Card, Reason> {
+    pub(super) fn count() -> Result<usize, Reason> {
         check_driver()?;
-        let context = CudaContext::new(0).map_err(failed("opening the card"));
+        let num_cards = result::device::get_count().map_err(failed("counting the cards"));
+        match num_cards.map_err(|error| unusable(&error.to_string()))? {
+            ..=0 => Err(none_shown()),
+            num_cards => Ok(num_cards as usize),
+        }
+    }
+
+    /// One of the cards, as CUDA counts.
+    ///
+    /// # Errors
+    /// What is missing, and what to do about it.
+    pub(super) fn open(device: usize) -> Result<Card, Reason> {
+        check_driver()?;
+        let context = CudaContext::new(device).map_err(failed("opening the card"));
         let context = context.map_err(|error| no_card(&error))?;
         // SAFETY: every buffer is used on the one stream of its lane, so no event of cudarc's is needed between streams.
         unsafe { context.disable_event_tracking() };
@@ -61,6 +74,27 @@ impl Card {
     /// All memory that it has.
     pub(super) fn memory_bytes(&self) -> usize {
         self.memory_bytes
+    }
+
+    /// Its UUID.
+    pub(super) fn id(&self) -> Result<CardId, CardError> {
+        loader_card::id_of_context(&self.context)
+    }
+
+    /// Memory for the views of a ring, if this is the card that is meant.
+    pub(super) fn memory_to_share(
+        &self,
+        card: CardId,
+        num_bytes: usize,
+    ) -> Result<ExportedMemory, Reason> {
+        let id = self.id().map_err(|error| unusable(&error.to_string()))?;
+        if id == card {
+            return ExportedMemory::new(&self.context, num_bytes);
+        }
+        let what = "batches are made by another card";
+        let place = format!("{id}, not {card}");
+        let remedy = "start a loader that sees this card (CUDA_VISIBLE_DEVICES)";
+        Err(Reason::new(ErrorKind::Usage, what, place, remedy))
     }
 
     /// Makes the card's context that of the calling thread, for libraries that look for one there.
@@ -149,10 +183,14 @@ fn check_driver() -> Result<(), Reason> {
 
 fn no_card(error: &CardError) -> Reason {
     if error.is_no_device() {
-        let remedy = "see that nvidia-smi shows one and that CUDA_VISIBLE_DEVICES does not hide it";
-        return missing("the NVIDIA driver shows no card", "", remedy);
+        return none_shown();
     }
     unusable(&error.to_string())
+}
+
+fn none_shown() -> Reason {
+    let remedy = "see that nvidia-smi shows one and that CUDA_VISIBLE_DEVICES does not hide it";
+    missing("the NVIDIA driver shows no card", "", remedy)
 }
 
 fn unusable(what: &str) -> Reason {

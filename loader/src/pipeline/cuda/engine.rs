@@ -10,13 +10,13 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
-use loader_ipc::{ErrorKind, Reason, RouteCount};
+use loader_card::{CardError, ExportedMemory};
+use loader_ipc::{CardId, ErrorKind, Reason, RouteCount};
 use nvjpeg::{Decoder, Failure};
 
 use crate::pipeline::cpu::Pool;
 use crate::pipeline::cuda::batch::{Batch, LateRow, Sealed};
 use crate::pipeline::cuda::card::Card;
-use crate::pipeline::cuda::error::CardError;
 use crate::pipeline::cuda::lane::Lane;
 use crate::pipeline::cuda::memory::PinnedRing;
 use crate::pipeline::cuda::nvjpeg_decoders::{self, Decoded};
@@ -88,16 +88,39 @@ struct Row {
 }
 
 impl CudaEngine {
-    /// Opens the card and starts the threads.
+    /// Opens all cards that the driver shows, and starts the threads that read and decode for all of them. Where the CPU may take over, a card that cannot be
+    /// used is left out if there is another.
     ///
     /// # Errors
-    /// Why the card cannot be used, or that there are no threads.
-    pub fn start(settings: CudaSettings) -> Result<CudaEngine, Reason> {
-        let card = Arc::new(Card::open()?);
+    /// Why the cards cannot be used, or that there are no threads.
+    pub fn start_all(settings: CudaSettings) -> Result<Vec<CudaEngine>, Reason> {
+        let num_cards = Card::count()?;
+        let rows = start_workers(settings).map_err(no_thread)?;
+        let opened = (0..num_cards).map(|device| {
+            let started = CudaEngine::start(device, num_cards, settings, &rows);
+            started.inspect_err(|reason| tracing::warn!("card {device} is not used: {reason}"))
+        });
+        let opened: Vec<Result<CudaEngine, Reason>> = opened.collect();
+        let is_enough =
+            settings.on_failure == OnFailure::UseCpu && opened.iter().any(Result::is_ok);
+        match is_enough {
+            true => Ok(opened.into_iter().flatten().collect()),
+            false => opened.into_iter().collect(),
+        }
+    }
+
+    /// Opens one of the cards and starts the thread that waits for it.
+    fn start(
+        device: usize,
+        num_cards: usize,
+        settings: CudaSettings,
+        rows: &Sender<Row>,
+    ) -> Result<CudaEngine, Reason> {
+        let card = Arc::new(Card::open(device)?);
         let (decoders, nvjpeg) = decoders(&card, settings.on_failure)?;
         let has_decoders = AtomicBool::new(!decoders.is_empty());
         let free = bounded(NUM_LANES);
-        for lane in lanes(&card, decoders).map_err(|error| card.broken(&error))? {
+        for lane in lanes(&card, num_cards, decoders).map_err(|error| card.broken(&error))? {
             free.0.send(lane).expect("room for all of them");
         }
         let (in_flight, arriving) = unbounded();
@@ -116,17 +139,16 @@ impl CudaEngine {
             on_card: AtomicU64::new(0),
             on_cpu: AtomicU64::new(0),
         });
-        let rows = start_threads(&shared, arriving).map_err(|error| {
-            let what = format!("no thread for the engine: {error}");
-            Reason::new(
-                ErrorKind::Resources,
-                what,
-                "",
-                "allow more threads (ulimit -u)",
-            )
-        })?;
+        start_arrivals(&shared, arriving).map_err(no_thread)?;
+        let rows = rows.clone();
         Ok(CudaEngine { shared, rows })
     }
+}
+
+fn no_thread(error: io::Error) -> Reason {
+    let what = format!("no thread for the engine: {error}");
+    let remedy = "allow more threads (ulimit -u)";
+    Reason::new(ErrorKind::Resources, what, "", remedy)
 }
 
 /// nvJPEG's decoders and what to tell of it. The CPU decodes where there are none, unless the card is to do it for certain.
@@ -138,8 +160,12 @@ fn decoders(card: &Card, on_failure: OnFailure) -> Result<(Vec<Decoder>, String)
 }
 
 /// As many lanes as there is memory for.
-fn lanes(card: &Arc<Card>, decoders: Vec<Decoder>) -> Result<Vec<Lane>, CardError> {
-    let host = loader_ipc::room().map_or(usize::MAX, |room| room.bytes as usize);
+fn lanes(
+    card: &Arc<Card>,
+    num_cards: usize,
+    decoders: Vec<Decoder>,
+) -> Result<Vec<Lane>, CardError> {
+    let host = loader_ipc::room().map_or(usize::MAX, |room| room.bytes as usize) / num_cards;
     let decodes = !decoders.is_empty();
     let most = Room::share(card.memory_bytes(), host, NUM_LANES, decodes);
     let mut decoders = decoders.into_iter();
@@ -164,15 +190,20 @@ fn lanes(card: &Arc<Card>, decoders: Vec<Decoder>) -> Result<Vec<Lane>, CardErro
     Ok(lanes)
 }
 
-fn start_threads(shared: &Arc<Shared>, arriving: Receiver<Sealed>) -> io::Result<Sender<Row>> {
-    let num_workers = shared.settings.num_workers;
-    let (rows, queue) = bounded(num_workers * QUEUED_PER_WORKER);
+/// Starts the threads that read or decode files, whichever card they are for. They end with the last sender.
+fn start_workers(settings: CudaSettings) -> io::Result<Sender<Row>> {
+    let num_workers = settings.num_workers;
+    let (rows, queue) = bounded::<Row>(num_workers * QUEUED_PER_WORKER);
     for number in 0..num_workers {
-        let (shared, queue) = (Arc::clone(shared), queue.clone());
-        let work = move || work(&shared, &queue);
+        let queue = queue.clone();
         let named = thread::Builder::new().name(format!("worker-{number}"));
-        named.spawn(work)?;
+        named.spawn(move || work(settings.pixel_limit, &queue))?;
     }
+    Ok(rows)
+}
+
+/// Starts the thread that waits for what the card makes.
+fn start_arrivals(shared: &Arc<Shared>, arriving: Receiver<Sealed>) -> io::Result<()> {
     let weak = Arc::downgrade(shared);
     let mut maker = RowMaker::new(shared.settings.pixel_limit);
     let arrive = move || {
@@ -181,8 +212,8 @@ fn start_threads(shared: &Arc<Shared>, arriving: Receiver<Sealed>) -> io::Result
             shared.arrive(sealed, &mut maker);
         }
     };
-    thread::Builder::new().name("card".into()).spawn(arrive)?;
-    Ok(rows)
+    let named = thread::Builder::new().name("card".into());
+    named.spawn(arrive).map(drop)
 }
 
 impl Engine for CudaEngine {
@@ -204,6 +235,17 @@ impl Engine for CudaEngine {
             // Refused where every worker is gone; then the row is dropped.
             let _ = self.rows.send(row);
         }
+    }
+
+    fn card_memory(&self, card: CardId, num_bytes: usize) -> Result<ExportedMemory, Reason> {
+        if self.shared.has_failed.load(Ordering::Acquire) {
+            return Err(self.shared.no_memory());
+        }
+        self.shared.card.memory_to_share(card, num_bytes)
+    }
+
+    fn card(&self) -> Option<CardId> {
+        self.shared.card.id().ok()
     }
 
     fn describe(&self) -> String {
@@ -241,13 +283,13 @@ impl Engine for CudaEngine {
 }
 
 /// A row that panics costs its stream, not the thread.
-fn work(shared: &Shared, queue: &Receiver<Row>) {
-    let mut maker = RowMaker::new(shared.settings.pixel_limit);
+fn work(pixel_limit: u64, queue: &Receiver<Row>) {
+    let mut maker = RowMaker::new(pixel_limit);
     for mut row in queue {
-        let card_decodes = shared.has_decoders.load(Ordering::Relaxed);
+        let card_decodes = row.shared.has_decoders.load(Ordering::Relaxed);
         let mut fill = || row.is_placed = maker.fill(&row.batch, row.index, card_decodes);
         if panic::catch_unwind(AssertUnwindSafe(&mut fill)).is_err() {
-            maker = RowMaker::new(shared.settings.pixel_limit);
+            maker = RowMaker::new(pixel_limit);
         }
     }
 }
@@ -265,9 +307,10 @@ impl Drop for Row {
 
 impl Shared {
     /// A batch with a lane of its own; `None` where another way was found for the job.
-    fn begin(&self, mut job: BatchJob) -> Option<Batch> {
+    fn begin(&self, job: BatchJob) -> Option<Batch> {
+        let on_card = tensors_on_card(&job);
         let bounces = self.bounces(&job);
-        let num_bytes = job.slot.tensors().len();
+        let num_bytes = job.slot.tensors_bytes();
         loop {
             let mut lane = self.free.1.recv().expect("both ends live as long as this");
             if self.has_failed.load(Ordering::Acquire) {
@@ -275,8 +318,12 @@ impl Shared {
                 self.use_cpu(job);
                 return None;
             }
-            match lane.fit(num_bytes, bounces) {
-                Ok(()) => return Some(Batch::new(job, lane)),
+            let fitted = match on_card {
+                Some(address) => Ok(address),
+                None => lane.fit(num_bytes, bounces),
+            };
+            match fitted {
+                Ok(tensors) => return Some(Batch::new(job, lane, tensors)),
                 Err(error) if error.is_out_of_memory() && self.can_do_with_less(&mut lane) => {
                     tracing::warn!("less memory for batches in flight: {error}");
                     self.give_back(lane);
@@ -296,6 +343,9 @@ impl Shared {
 
     /// Whether the card cannot write the job's slots by itself. The first batch of a stream asks.
     fn bounces(&self, job: &BatchJob) -> bool {
+        if job.slot.card_offset().is_some() {
+            return false;
+        }
         let ring = job.stream.pinned.get_or_init(|| {
             let registered = PinnedRing::register(self.card.context(), job.slot.ring());
             let told = |error| tracing::warn!("views take one copy more on the host: {error}");
@@ -361,36 +411,25 @@ impl Shared {
         if let Err(error) = arrived {
             return self.lose(sealed, &error);
         }
-        let Sealed {
-            mut job,
-            lane,
-            mut shown,
-            mut late,
-            decoded,
-            ..
-        } = sealed;
-        self.give_back(lane);
-        if let Some(failure) = decoded.failure {
-            self.say_nvjpeg_failed(&job.stream, failure);
+        if let Some(failure) = sealed.decoded.failure {
+            self.say_nvjpeg_failed(&sealed.job.stream, failure);
             if self.settings.on_failure == OnFailure::Stop {
-                return;
+                return self.give_back(sealed.lane);
             }
         }
-        let rows = decoded.failed_rows.iter();
-        let made: Option<Vec<_>> = rows.map(|row| remade(maker, &job, *row)).collect();
+        let rows = sealed.decoded.failed_rows.iter();
+        let made: Option<Vec<_>> = rows.map(|row| remade(maker, &sealed.job, *row)).collect();
         let Some(made) = made else {
             // An unfinished slot ends its ring.
-            return;
+            return self.give_back(sealed.lane);
         };
-        late.extend(made);
-        for late in &late {
-            shown[late.row] = late.shown;
-            for (view, pixels) in late.views.iter().enumerate() {
-                let offset = job.slot.view_offset(view, late.row);
-                job.slot.tensors()[offset..offset + pixels.len()].copy_from_slice(pixels);
-            }
+        sealed.late.extend(made);
+        if let Err(error) = sealed.write_late_rows() {
+            return self.lose(sealed, &error);
         }
-        self.count(shown.len(), late.len(), &decoded);
+        self.give_back(sealed.lane);
+        self.count(sealed.shown.len(), sealed.late.len(), &sealed.decoded);
+        let (job, shown) = (sealed.job, sealed.shown);
         for (writer, shown) in job.slot.split(job.head).into_iter().zip(shown) {
             if writer.finish(shown.label, shown.sample_id) {
                 job.stream.num_published.fetch_add(1, Ordering::Relaxed);
@@ -434,6 +473,7 @@ impl Shared {
         if is_still {
             return self.use_cpu(sealed.job);
         }
+        self.ends_stream(&sealed.job);
         // The card might yet write the slot, so its memory is never given back. The slot is dropped unfinished, which ends the stream.
         std::mem::forget((sealed.job.slot.ring(), Arc::clone(&sealed.job.stream)));
     }
@@ -441,6 +481,23 @@ impl Shared {
     fn fail(&self, job: BatchJob, error: &CardError) {
         self.say_failed(&job.stream, error);
         self.use_cpu(job);
+    }
+
+    /// Whether the stream of a batch that the card has failed cannot go on, since the slot lies in memory of the card. Then it learns why, once.
+    fn ends_stream(&self, job: &BatchJob) -> bool {
+        let on_card = job.slot.card_offset().is_some();
+        if on_card {
+            // Before the slot is dropped. An earlier batch may have said so.
+            let _ = job.stream.lost.set(self.no_memory());
+        }
+        on_card
+    }
+
+    /// What a stream learns that has its views in memory of a card that has failed.
+    fn no_memory(&self) -> Reason {
+        let what = "the card that holds the views has failed";
+        let remedy = "subscribe again, for views in memory of the host";
+        Reason::new(ErrorKind::Library, what, self.card.name(), remedy)
     }
 
     /// No batch goes to the card any more.
@@ -460,9 +517,12 @@ impl Shared {
         }
     }
 
-    /// Has the CPU make a batch, unless the daemon stops anyway.
+    /// Has the CPU make a batch, unless the daemon stops anyway, or the CPU cannot write the slot: then the stream ends with the reason.
     fn use_cpu(&self, job: BatchJob) {
         if self.settings.on_failure == OnFailure::Stop {
+            return;
+        }
+        if self.ends_stream(&job) {
             return;
         }
         let CudaSettings {
@@ -481,6 +541,31 @@ impl Shared {
         if let Some(pool) = pool {
             pool.submit(job);
         }
+    }
+}
+
+/// The address of the slot's first tensor, where it lies in memory of the card.
+fn tensors_on_card(job: &BatchJob) -> Option<u64> {
+    let (offset, memory) = (job.slot.card_offset()?, job.stream.card_memory.as_ref()?);
+    Some(memory.address() + offset as u64)
+}
+
+impl Sealed {
+    /// Writes the rows that the CPU made over what the card says of them. The stream has done everything else.
+    fn write_late_rows(&mut self) -> Result<(), CardError> {
+        let on_card = tensors_on_card(&self.job);
+        for late in &self.late {
+            self.shown[late.row] = late.shown;
+            for (view, pixels) in late.views.iter().enumerate() {
+                let offset = self.job.slot.view_offset(view, late.row);
+                match on_card {
+                    Some(tensors) => self.lane.overwrite(tensors + offset as u64, pixels)?,
+                    None => self.job.slot.tensors()[offset..offset + pixels.len()]
+                        .copy_from_slice(pixels),
+                }
+            }
+        }
+        Ok(())
     }
 }
 

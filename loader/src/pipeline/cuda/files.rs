@@ -7,10 +7,10 @@ use nvjpeg::{Picture, Route};
 
 use crate::augment::cuda::Table;
 use crate::pipeline::cuda::card::Card;
-use crate::pipeline::cuda::error::CardError;
 use crate::pipeline::cuda::lane::Lane;
 use crate::pipeline::cuda::nvjpeg_decoders;
 use crate::pipeline::cuda::round::{Room, Round, Source};
+use loader_card::CardError;
 
 /// A card that decodes files. It belongs to one thread.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl CardDecoder {
     /// # Errors
     /// Why one of them cannot be used.
     pub fn open() -> Result<CardDecoder, Reason> {
-        let card = Arc::new(Card::open()?);
+        let card = Arc::new(Card::open(0)?);
         let (mut decoders, version) = nvjpeg_decoders::open(&card, 1)?;
         let most = Room::share(card.memory_bytes(), usize::MAX, 1, true);
         let lane = Lane::new(&card, most, decoders.pop());

@@ -12,11 +12,11 @@ use nvjpeg::{Decoder, Error};
 use crate::augment::cuda::{Launch, NUM_THREADS, View};
 use crate::decode;
 use crate::pipeline::cuda::card::Card;
-use crate::pipeline::cuda::error::{CardError, failed};
 use crate::pipeline::cuda::jpeg::{self, Jpeg};
 use crate::pipeline::cuda::memory::{self, DeviceMemory, Piece, PinnedMemory};
 use crate::pipeline::cuda::nvjpeg_decoders::Answer;
 use crate::pipeline::cuda::round::{Place, Room, Round, Source};
+use loader_card::{CardError, failed};
 
 const MIB: usize = 1 << 20;
 /// Most files of a round: the most blocks of a launch along y.
@@ -131,8 +131,8 @@ impl Lane {
         }
     }
 
-    /// Makes it ready for slots of `num_bytes`; `bounces` where the card cannot write them.
-    pub(super) fn fit(&mut self, num_bytes: usize, bounces: bool) -> Result<(), CardError> {
+    /// Makes it ready for slots of `num_bytes` in memory of the host; `bounces` where the card cannot write them. Gives the address where the tensors are made.
+    pub(super) fn fit(&mut self, num_bytes: usize, bounces: bool) -> Result<u64, CardError> {
         if self.tensors.num_bytes() < num_bytes {
             self.tensors = DeviceMemory::zeroed(&self.stream, num_bytes)?;
         }
@@ -143,7 +143,7 @@ impl Lane {
         if bounces && !has_bounce {
             self.bounce = Some(PinnedMemory::new(self.card.context(), num_bytes)?);
         }
-        Ok(())
+        Ok(self.tensors.address())
     }
 
     /// Makes a round's room at least `needed`, and twice as large as it was. `false` where that is too much, or more than there is: then it stays as it
@@ -225,11 +225,6 @@ impl Lane {
                 self.decoded.address() + (place.decoded + jpeg::pixels_offset(picture)) as u64
             }
         }
-    }
-
-    /// Where the slot's tensors lie on the card.
-    pub(super) fn tensors_address(&self) -> u64 {
-        self.tensors.address()
     }
 
     /// Puts a round onto the stream: one copy, the decoding of its files, then the kernels. Gives nvJPEG's answer for each of the files.
@@ -344,22 +339,32 @@ impl Lane {
         }
     }
 
-    /// Puts the way back onto the stream, and the event that tells its end.
+    /// Puts the way back onto the stream, and the event that tells its end. A slot in memory of the card needs no way back.
     pub(super) fn send(&mut self, slot: &mut SlotWriter, bounces: bool) -> Result<(), CardError> {
-        let tensors = slot.tensors();
-        let num_bytes = tensors.len();
-        match &self.bounce {
-            // SAFETY: both ends are the lane's.
-            Some(bounce) if bounces => unsafe {
-                bounce.download(&self.stream, &self.tensors, num_bytes)?;
-            },
-            // SAFETY: the slot is held until the event, or the stream, says that this is done.
-            _ => unsafe {
-                memory::download(&self.stream, &self.tensors, 0, tensors)?;
-            },
+        if slot.card_offset().is_none() {
+            self.download(slot, bounces)?;
         }
         let recorded = self.done.record(&self.stream);
         recorded.map_err(failed("recording the end of a batch"))
+    }
+
+    fn download(&mut self, slot: &mut SlotWriter, bounces: bool) -> Result<(), CardError> {
+        let tensors = slot.tensors();
+        match &self.bounce {
+            // SAFETY: both ends are the lane's.
+            Some(bounce) if bounces => unsafe {
+                bounce.download(&self.stream, &self.tensors, tensors.len())
+            },
+            // SAFETY: the slot is held until the event, or the stream, says that this is done.
+            _ => unsafe { memory::download(&self.stream, &self.tensors, 0, tensors) },
+        }
+    }
+
+    /// Writes views that the CPU made over those that the card did not, at an address of the slot. Nothing may be on its way.
+    pub(super) fn overwrite(&mut self, address: u64, pixels: &[u8]) -> Result<(), CardError> {
+        // SAFETY: the caller's slot, and pixels that live until the stream is done.
+        unsafe { memory::upload_to(&self.stream, pixels, address)? };
+        self.wait()
     }
 
     /// Waits for the end that [`Lane::send`] announced; then the slot holds all views.

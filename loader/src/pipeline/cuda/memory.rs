@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DevicePtr, PinnedHostSlice, result, sys};
 use loader_ipc::RingMemory;
 
-use crate::pipeline::cuda::error::{CardError, failed};
+use loader_card::{CardError, failed};
 
 /// Memory of the card, freed in the order of its stream.
 #[derive(Debug)]
@@ -149,11 +149,20 @@ pub(super) unsafe fn upload(
     num_bytes: usize,
 ) -> Result<(), CardError> {
     assert!(num_bytes <= to.num_bytes(), "inside the memory");
-    bind(stream)?;
     // SAFETY: nobody writes it, as the caller promises.
     let bytes = unsafe { from.bytes(num_bytes) };
     // SAFETY: the addresses are those of live memory of this size; upheld by the caller.
-    let put = unsafe { result::memcpy_htod_async(to.address(), bytes, stream.cu_stream()) };
+    unsafe { upload_to(stream, bytes, to.address()) }
+}
+
+/// Copies bytes to an address of the card.
+///
+/// # Safety
+/// Both ends live, nobody writes `from`, and nobody else uses the other, until the stream has done it.
+pub(super) unsafe fn upload_to(stream: &CudaStream, from: &[u8], to: u64) -> Result<(), CardError> {
+    bind(stream)?;
+    // SAFETY: upheld by the caller.
+    let put = unsafe { result::memcpy_htod_async(to, from, stream.cu_stream()) };
     put.map_err(failed("copying to the card"))
 }
 

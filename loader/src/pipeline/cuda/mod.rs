@@ -40,7 +40,6 @@ mod batch;
 mod card;
 mod compile;
 mod engine;
-mod error;
 mod files;
 mod jpeg;
 mod lane;
