@@ -14,13 +14,16 @@
 #include <stdint.h>
 
 // Version of these functions and structures; `sslight_connect` compares it with that of the library.
-#define SSLIGHT_ABI_VERSION 1
+#define SSLIGHT_ABI_VERSION 2
 
 // Bytes of an error's text, the closing zero included.
 #define SSLIGHT_ERROR_BYTES 1024
 
 // DLPack's number for main memory (`kDLCPU`).
 #define SSLIGHT_DEVICE_CPU 1
+
+// DLPack's number for memory of an NVIDIA card (`kDLCUDA`).
+#define SSLIGHT_DEVICE_CUDA 2
 
 // How a call went. The numbers from 2 to 6 are the exit codes of the project's programs.
 enum SslightStatus
@@ -64,13 +67,13 @@ typedef struct SslightError {
 
 // All views of one size: `uint8 [num_views, batch_size, height, width, 3]`, without gaps, last index fastest, red first.
 typedef struct SslightViews {
-  // The pixels, read-only memory that is shared with the loader; NULL in a stream's description.
+  // The pixels, memory that is shared with the loader and only to be read; NULL in a stream's description. On a card, the card's address.
   const uint8_t *data;
   // Number of views, of samples, of lines, of pixels in a line, and 3.
   int64_t shape[5];
-  // Where the pixels lie, in DLPack's words: `SSLIGHT_DEVICE_CPU` always, so far.
+  // Where the pixels lie, in DLPack's words: `SSLIGHT_DEVICE_CPU`, or `SSLIGHT_DEVICE_CUDA` if a card was asked for and can be had.
   int32_t device_type;
-  // Number of the device; 0 for main memory.
+  // Number of the device, as CUDA counts in this process; 0 for main memory.
   int32_t device_id;
 } SslightViews;
 
@@ -98,6 +101,8 @@ typedef struct SslightStreamInfo {
   size_t num_groups;
   // Their shapes.
   const struct SslightViews *views;
+  // Why the views lie in main memory although a card was asked for; else NULL.
+  const char *not_on_card;
 } SslightStreamInfo;
 
 // A batch. Its pointers are good until it is released, whatever becomes of its stream.
@@ -153,7 +158,8 @@ SslightStatus sslight_connect(uint32_t abi_version,
 // `subscription` is a JSON object; NULL is `{}`. Its keys, all optional: `split` ("train"), `recipe` (a name: "sslight", "dino", "swav", "moco",
 // "simclr", "supervised", "val"; or an object, as `loader preview --recipe` reads it), `batch_size` (256), `rank` (0) of `world_size` (1),
 // `seed` (0), `order` ("shuffled" or "sequential"), `drop_last` (true), `start_epoch` and `start_step` (0), `num_epochs` (1, the first included),
-// `num_slots` (null: the loader's choice), `subset` (null, or names of images), `name` (what `loader status` shows).
+// `num_slots` (null: the loader's choice), `subset` (null, or names of images), `name` (what `loader status` shows), `card` (null, or the number of
+// CUDA's device whose memory shall hold the views; where that cannot be, `sslight_describe` says why, and they lie in main memory).
 //
 // # Safety
 // `subscription` is closed by a zero; `stream` and `error` lead to memory of their types. `error` may be NULL.
@@ -181,6 +187,15 @@ SslightStatus sslight_next(SslightHandle stream,
                            uint64_t timeout_ms,
                            struct SslightBatch *batch,
                            struct SslightError *error);
+
+// Says that a stream of the card (`CUstream` or `cudaStream_t`) reads the views of a batch: what it is asked to do before the batch is released is done before the
+// slot is filled anew. A batch of which nobody says so is released once all streams of the card are idle.
+//
+// # Safety
+// `stream` is one of the card's until the batch is released; `error` leads to memory of its type, or is NULL.
+SslightStatus sslight_read_by(SslightHandle batch,
+                              void *stream,
+                              struct SslightError *error);
 
 // Lets go of a batch, a stream or a loader, in any order: batches outlive their stream, streams their loader. A forked process may so let go of
 // what it inherited, which takes nothing from the process that forked it.

@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::any::Any;
-use std::ffi::{CStr, OsStr, c_char};
+use std::ffi::{CStr, OsStr, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -70,7 +70,8 @@ pub unsafe extern "C" fn sslight_connect(
 /// `subscription` is a JSON object; NULL is `{}`. Its keys, all optional: `split` ("train"), `recipe` (a name: "sslight", "dino", "swav", "moco",
 /// "simclr", "supervised", "val"; or an object, as `loader preview --recipe` reads it), `batch_size` (256), `rank` (0) of `world_size` (1),
 /// `seed` (0), `order` ("shuffled" or "sequential"), `drop_last` (true), `start_epoch` and `start_step` (0), `num_epochs` (1, the first included),
-/// `num_slots` (null: the loader's choice), `subset` (null, or names of images), `name` (what `loader status` shows).
+/// `num_slots` (null: the loader's choice), `subset` (null, or names of images), `name` (what `loader status` shows), `card` (null, or the number of
+/// CUDA's device whose memory shall hold the views; where that cannot be, `sslight_describe` says why, and they lie in main memory).
 ///
 /// # Safety
 /// `subscription` is closed by a zero; `stream` and `error` lead to memory of their types. `error` may be NULL.
@@ -139,6 +140,27 @@ pub unsafe extern "C" fn sslight_next(
         };
         // SAFETY: the caller's promise.
         unsafe { batch.write(next) };
+        Ok(SslightStatus::Ok)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { answer(error, work) }
+}
+
+/// Says that a stream of the card (`CUstream` or `cudaStream_t`) reads the views of a batch: what it is asked to do before the batch is released is done before the
+/// slot is filled anew. A batch of which nobody says so is released once all streams of the card are idle.
+///
+/// # Safety
+/// `stream` is one of the card's until the batch is released; `error` leads to memory of its type, or is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sslight_read_by(
+    batch: SslightHandle,
+    stream: *mut c_void,
+    error: *mut SslightError,
+) -> SslightStatus {
+    let work = || {
+        // CUDA's NULL is the default stream.
+        let stream = stream.expose_provenance().max(1);
+        BATCHES.get(batch)?.read_by(stream)?;
         Ok(SslightStatus::Ok)
     };
     // SAFETY: the caller's promise.

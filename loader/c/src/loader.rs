@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use loader_card::Reader;
 use loader_client::{Attached, Program, Wanted, attach};
-use loader_ipc::{Client, Subscriber, Subscription};
+use loader_ipc::Subscription;
 
 use crate::failure::Failure;
 use crate::handle::Kind;
@@ -52,9 +53,8 @@ impl Loader {
     }
 
     /// On a connection of its own: each carries one stream.
-    pub(crate) fn subscribe(&self, subscription: &Subscription) -> Result<Subscriber, Failure> {
-        let client = Client::connect(&self.socket, self.timeout)?;
-        Ok(client.subscribe(subscription)?)
+    pub(crate) fn subscribe(&self, subscription: &Subscription) -> Result<Reader, Failure> {
+        Ok(Reader::subscribe(&self.socket, self.timeout, subscription)?)
     }
 }
 

@@ -5,9 +5,10 @@ use std::ptr;
 use std::sync::{Mutex, TryLockError};
 use std::time::Duration;
 
-use loader_ipc::{StreamInfo, Subscriber};
+use loader_card::Reader;
+use loader_ipc::StreamInfo;
 
-use crate::batch::{BATCHES, Batch, views};
+use crate::batch::{BATCHES, Batch, Device, views};
 use crate::failure::Failure;
 use crate::handle::Kind;
 use crate::table::Table;
@@ -19,34 +20,34 @@ pub(crate) static STREAMS: Table<Stream> = Table::new(Kind::Stream);
 /// A stream of batches, and its description as C reads it.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    subscriber: Mutex<Subscriber>,
+    reader: Mutex<Reader>,
     info: StreamInfo,
     _class_names: Vec<CString>,
     classes: Pointing<*const c_char>,
     views: Pointing<SslightViews>,
+    not_on_card: Option<CString>,
 }
 
 impl Stream {
-    pub(crate) fn new(subscriber: Subscriber) -> Stream {
-        let info = subscriber.info().clone();
-        // A name with a zero inside ends there, as C sees it.
-        let names = info.classes.iter().map(|name| name.split('\0').next());
-        let names = names.map(|name| CString::new(name.unwrap_or_default()));
-        let class_names: Vec<CString> = names.map(Result::unwrap_or_default).collect();
+    pub(crate) fn new(reader: Reader) -> Stream {
+        let info = reader.info().clone();
+        let class_names: Vec<CString> = info.classes.iter().map(|name| as_c(name)).collect();
         // The text of a `CString` stays where it is when that is moved.
         let classes = class_names.iter().map(|name| name.as_ptr()).collect();
         let sides = |tensor: &loader_ipc::TensorLayout| {
             let side = tensor.group.size as usize;
-            let batch_size = subscriber.layout().batch_size;
+            let batch_size = reader.layout().batch_size;
             [tensor.group.num_views, batch_size, side, side, 3]
         };
-        let tensors = subscriber.layout().tensors.iter();
-        let views = tensors.map(|tensor| views(ptr::null(), sides(tensor)));
+        let device = reader.device().map_or(Device::HOST, Device::card);
+        let tensors = reader.layout().tensors.iter();
+        let views = tensors.map(|tensor| views(ptr::null(), sides(tensor), device));
         Stream {
             views: Pointing(views.collect()),
             classes: Pointing(classes),
             _class_names: class_names,
-            subscriber: Mutex::new(subscriber),
+            not_on_card: reader.not_on_card().map(|reason| as_c(&reason.to_string())),
+            reader: Mutex::new(reader),
             info,
         }
     }
@@ -65,21 +66,25 @@ impl Stream {
             classes: self.classes.0.as_ptr(),
             num_groups: self.views.0.len(),
             views: self.views.0.as_ptr(),
+            not_on_card: self
+                .not_on_card
+                .as_ref()
+                .map_or(ptr::null(), |it| it.as_ptr()),
         }
     }
 
     /// The next batch; `None` after the last.
     pub(crate) fn next(&self, timeout: Duration) -> Result<Option<SslightBatch>, Failure> {
-        let mut subscriber = match self.subscriber.try_lock() {
-            Ok(subscriber) => subscriber,
-            Err(TryLockError::Poisoned(subscriber)) => subscriber.into_inner(),
+        let mut reader = match self.reader.try_lock() {
+            Ok(reader) => reader,
+            Err(TryLockError::Poisoned(reader)) => reader.into_inner(),
             Err(TryLockError::WouldBlock) => return Err(two_threads()),
         };
-        let Some(lease) = subscriber.receive(timeout)? else {
+        let Some(held) = reader.receive(timeout)? else {
             return Ok(None);
         };
-        let after = self.after(lease.epoch(), lease.step());
-        let (handle, batch) = BATCHES.keep(Batch::new(lease));
+        let after = self.after(held.lease().epoch(), held.lease().step());
+        let (handle, batch) = BATCHES.keep(Batch::new(held));
         Ok(Some(batch.describe(handle, after)))
     }
 
@@ -90,6 +95,12 @@ impl Stream {
             false => (epoch + 1, 0),
         }
     }
+}
+
+/// A text with a zero inside ends there, as C sees it.
+fn as_c(text: &str) -> CString {
+    let text = text.split('\0').next().unwrap_or_default();
+    CString::new(text).unwrap_or_default()
 }
 
 fn two_threads() -> Failure {

@@ -27,6 +27,14 @@ pub(crate) fn read(json: &str) -> Result<Subscription, Failure> {
         let recipe = serde_json::to_value(Recipe::named(name)?).map_err(bad)?;
         all.insert("recipe".to_owned(), recipe);
     }
+    if let Some(Value::Number(device)) = all.get("card") {
+        let device = device
+            .as_u64()
+            .and_then(|device| usize::try_from(device).ok());
+        let device = device.ok_or_else(|| Failure::usage("`card` is no number of a device"))?;
+        let card = serde_json::to_value(loader_card::card_of_device(device)?).map_err(bad)?;
+        all.insert("card".to_owned(), card);
+    }
     let subscription: Subscription = serde_json::from_value(Value::Object(all)).map_err(bad)?;
     subscription.recipe.check()?;
     Ok(subscription)

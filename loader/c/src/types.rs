@@ -5,13 +5,16 @@
 use std::ffi::c_char;
 
 /// Version of these functions and structures; `sslight_connect` compares it with that of the library.
-pub const SSLIGHT_ABI_VERSION: u32 = 1;
+pub const SSLIGHT_ABI_VERSION: u32 = 2;
 
 /// Bytes of an error's text, the closing zero included.
 pub const SSLIGHT_ERROR_BYTES: usize = 1024;
 
 /// DLPack's number for main memory (`kDLCPU`).
 pub const SSLIGHT_DEVICE_CPU: i32 = 1;
+
+/// DLPack's number for memory of an NVIDIA card (`kDLCUDA`).
+pub const SSLIGHT_DEVICE_CUDA: i32 = 2;
 
 /// A loader, a stream or a batch. No handle is ever 0, and none is used again for something else.
 pub type SslightHandle = u64;
@@ -49,13 +52,13 @@ pub struct SslightError {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct SslightViews {
-    /// The pixels, read-only memory that is shared with the loader; NULL in a stream's description.
+    /// The pixels, memory that is shared with the loader and only to be read; NULL in a stream's description. On a card, the card's address.
     pub data: *const u8,
     /// Number of views, of samples, of lines, of pixels in a line, and 3.
     pub shape: [i64; 5],
-    /// Where the pixels lie, in DLPack's words: `SSLIGHT_DEVICE_CPU` always, so far.
+    /// Where the pixels lie, in DLPack's words: `SSLIGHT_DEVICE_CPU`, or `SSLIGHT_DEVICE_CUDA` if a card was asked for and can be had.
     pub device_type: i32,
-    /// Number of the device; 0 for main memory.
+    /// Number of the device, as CUDA counts in this process; 0 for main memory.
     pub device_id: i32,
 }
 
@@ -85,6 +88,8 @@ pub struct SslightStreamInfo {
     pub num_groups: usize,
     /// Their shapes.
     pub views: *const SslightViews,
+    /// Why the views lie in main memory although a card was asked for; else NULL.
+    pub not_on_card: *const c_char,
 }
 
 /// A batch. Its pointers are good until it is released, whatever becomes of its stream.

@@ -11,9 +11,12 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::dlpack::{self, Element, Tensor};
+use crate::dlpack::{self, Device, Element, Tensor};
 use crate::errors::ArrayReleasedError;
 use crate::memory::{Memory, Slot};
+
+/// What DLPack means by no stream on NVIDIA's cards.
+const DEFAULT_STREAM: usize = 1;
 
 /// `uint8` or `int64` numbers that NumPy, torch and JAX take without a copy.
 #[pyclass(frozen, module = "sslight_loader")]
@@ -111,6 +114,9 @@ impl Array {
     /// What Python is told of the memory.
     fn fill(&self, view: &mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let memory = self.memory()?;
+        if memory.device() != dlpack::CPU {
+            return Err(on_card());
+        }
         let asks = |flag| flags & flag == flag;
         if asks(ffi::PyBUF_WRITABLE) && memory.is_read_only() {
             return Err(PyBufferError::new_err(
@@ -222,24 +228,28 @@ impl Array {
         dl_device: Option<(i32, i32)>,
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        // Main memory has no streams.
-        drop(stream);
-        if dl_device.is_some_and(|device| device != dlpack::CPU) {
-            return Err(PyBufferError::new_err(
-                "this array lies in main memory; take it there first",
-            ));
-        }
         let mut tensor = self.tensor()?;
+        let device = tensor.memory.device();
+        if dl_device.is_some_and(|wanted| wanted != device) {
+            let words = format!("this array lies on device {device:?}; take it there first");
+            return Err(PyBufferError::new_err(words));
+        }
         let is_copied = copy == Some(true);
-        if is_copied {
-            tensor.memory = py.detach(|| tensor.memory.copied());
+        match (device, is_copied) {
+            (dlpack::CPU, false) => {}
+            (dlpack::CPU, true) => tensor.memory = py.detach(|| tensor.memory.copied()),
+            (_, false) => tensor.memory.read_by(reading(stream.as_ref())?),
+            (_, true) => {
+                let words = "these views lie in memory of a card; take them and copy them there (x.torch().clone())";
+                return Err(PyBufferError::new_err(words));
+            }
         }
         let is_versioned = max_version.is_some_and(|(major, _)| major >= 1);
         dlpack::capsule(py, tensor, is_versioned, is_copied)
     }
 
-    fn __dlpack_device__(&self) -> (i32, i32) {
-        dlpack::CPU
+    fn __dlpack_device__(&self) -> PyResult<Device> {
+        Ok(self.memory()?.device())
     }
 
     /// For NumPy functions that take what is no array.
@@ -281,6 +291,26 @@ impl Array {
         // SAFETY: Python releases once what `fill` has filled, and `internal` is what it has put there.
         drop(unsafe { Box::from_raw((*view).internal.cast::<Exported>()) });
     }
+}
+
+/// The stream that a taker reads on, by its number; `None` where it does not say.
+fn reading(stream: Option<&Bound<'_, PyAny>>) -> PyResult<Option<usize>> {
+    let Some(stream) = stream.filter(|stream| !stream.is_none()) else {
+        return Ok(Some(DEFAULT_STREAM));
+    };
+    match stream.extract::<i64>()? {
+        -1 => Ok(None),
+        0 => Err(PyBufferError::new_err(
+            "stream 0 may be either of two; say 1 for the default stream, or 2 for that of the thread",
+        )),
+        stream => Ok(Some(stream as usize)),
+    }
+}
+
+fn on_card() -> PyErr {
+    PyBufferError::new_err(
+        "these views lie in memory of a card; take them there (x.torch(), or from_dlpack of your library), or subscribe with device=\"cpu\"",
+    )
 }
 
 /// Distances, in elements, where all of an array lies in one piece.

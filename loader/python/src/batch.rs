@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loader_ipc::Lease;
+use loader_card::Batch as Held;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -25,12 +25,13 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// The batch of `lease`, and the slot that it looks into unless it is a copy.
+    /// The batch of `held`, and the slot that it looks into unless it is a copy.
     pub(crate) fn new(
         py: Python<'_>,
-        lease: Lease,
+        held: Held,
         is_copy: bool,
     ) -> PyResult<(Batch, Option<Arc<Slot>>)> {
+        let lease = held.lease();
         let (epoch, step, num_valid) = (lease.epoch(), lease.step(), lease.num_valid());
         let numbers = |numbers: Vec<i64>, what: &str| {
             let name = format!("{what} of epoch {epoch}, step {step}");
@@ -43,10 +44,10 @@ impl Batch {
             .map(u64::cast_signed)
             .collect();
         let ids = numbers(ids, "ids")?;
-        let held = Arc::new(lease);
+        let held = Arc::new(held);
         let slot = Arc::new(Slot::new(Arc::clone(&held)));
         let group = |index: usize| {
-            let shape = held.group(index).shape();
+            let shape = held.lease().group(index).shape();
             let name = format!("views of epoch {epoch}, step {step}");
             let array = Array::views(&slot, index, shape, num_valid, name);
             match is_copy {
@@ -54,7 +55,9 @@ impl Batch {
                 false => Ok(array),
             }
         };
-        let views: Vec<Array> = (0..held.num_groups()).map(group).collect::<PyResult<_>>()?;
+        let views: Vec<Array> = (0..held.lease().num_groups())
+            .map(group)
+            .collect::<PyResult<_>>()?;
         let views = PyTuple::new(py, views)?.unbind();
         let batch = Batch {
             epoch,

@@ -11,8 +11,13 @@ use pyo3::prelude::*;
 
 use crate::memory::Memory;
 
-/// Main memory in the standard's words: kind and number of the device.
-pub(crate) const CPU: (i32, i32) = (1, 0);
+/// Kind and number of a device, in the standard's words.
+pub(crate) type Device = (i32, i32);
+
+/// Main memory.
+pub(crate) const CPU: Device = (1, 0);
+/// The kind of NVIDIA's cards.
+pub(crate) const CUDA: i32 = 2;
 const READ_ONLY: u64 = 1;
 const IS_COPIED: u64 = 2;
 
@@ -38,7 +43,7 @@ pub(crate) enum Element {
 #[repr(C)]
 struct DlTensor {
     data: *mut c_void,
-    device: (i32, i32),
+    device: Device,
     ndim: i32,
     code: u8,
     bits: u8,
@@ -140,7 +145,7 @@ fn described(tensor: &Tensor) -> DlTensor {
     };
     DlTensor {
         data: tensor.memory.ptr().cast(),
-        device: CPU,
+        device: tensor.memory.device(),
         ndim: tensor.shape.len() as i32,
         code,
         bits,

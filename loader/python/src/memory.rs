@@ -3,37 +3,40 @@
 //!
 //! One of the two rooms of this crate with unsafe code.
 
+use std::ptr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use loader_ipc::Lease;
+use loader_card::Batch;
+
+use crate::dlpack::{self, Device};
 
 /// Who may look into a batch: nobody any more once it was taken back.
 #[derive(Debug)]
-pub(crate) struct Slot(Mutex<Option<Arc<Lease>>>);
+pub(crate) struct Slot(Mutex<Option<Arc<Batch>>>);
 
 /// What an array reads.
 #[derive(Debug, Clone)]
 pub(crate) enum Memory {
-    /// One group of views of a batch in the ring: read-only.
-    Ring(Arc<Lease>, usize),
+    /// One group of views of a batch in the ring: read-only on the host.
+    Ring(Arc<Batch>, usize),
     /// Memory of our own, which Python may write.
     Own(Arc<[AtomicU64]>),
 }
 
 impl Slot {
-    pub(crate) fn new(held: Arc<Lease>) -> Slot {
+    pub(crate) fn new(held: Arc<Batch>) -> Slot {
         Slot(Mutex::new(Some(held)))
     }
 
     /// `None` once the batch is past.
-    pub(crate) fn held(&self) -> Option<Arc<Lease>> {
+    pub(crate) fn held(&self) -> Option<Arc<Batch>> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.clone()
     }
 
     /// Ends the batch; what somebody still reads stays until he is done.
-    pub(crate) fn end(&self) -> Option<Arc<Lease>> {
+    pub(crate) fn end(&self) -> Option<Arc<Batch>> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.take()
     }
@@ -45,7 +48,7 @@ impl Memory {
         Memory::Own(numbers.map(AtomicU64::new).collect())
     }
 
-    /// A copy, its bytes where they are here.
+    /// A copy, its bytes where they are here. Only of what lies in memory of the host.
     #[allow(unsafe_code)]
     pub(crate) fn copied(&self) -> Memory {
         let num_bytes = self.num_bytes();
@@ -55,13 +58,18 @@ impl Memory {
         let to = copy.as_ptr().cast_mut().cast::<u8>();
         // SAFETY: both are valid for `num_bytes`: the source as long as `self` holds its slot (a sound daemon leaves it alone meanwhile, and every
         // byte is a valid one), the destination as the atomics of `copy`, which nobody else knows yet. They do not overlap.
-        unsafe { std::ptr::copy_nonoverlapping(self.ptr(), to, num_bytes) };
+        unsafe { ptr::copy_nonoverlapping(self.ptr(), to, num_bytes) };
         Memory::Own(copy)
     }
 
     pub(crate) fn ptr(&self) -> *mut u8 {
         match self {
-            Memory::Ring(held, group) => held.group(*group).as_ptr().cast_mut(),
+            Memory::Ring(held, group) => match &**held {
+                Batch::Host(lease) => lease.group(*group).as_ptr().cast_mut(),
+                Batch::Card(batch) => {
+                    ptr::with_exposed_provenance_mut(batch.address(*group) as usize)
+                }
+            },
             Memory::Own(words) => words.as_ptr().cast_mut().cast(),
         }
     }
@@ -70,9 +78,32 @@ impl Memory {
         matches!(self, Memory::Ring(..))
     }
 
+    /// Where it lies, as DLPack says it.
+    pub(crate) fn device(&self) -> Device {
+        match self {
+            Memory::Ring(held, _) => match &**held {
+                Batch::Host(_) => dlpack::CPU,
+                Batch::Card(batch) => (dlpack::CUDA, batch.device() as i32),
+            },
+            Memory::Own(_) => dlpack::CPU,
+        }
+    }
+
+    /// Says that a stream of the card reads it until it is dropped, by the number that DLPack has for streams; `None` is any stream.
+    pub(crate) fn read_by(&self, stream: Option<usize>) {
+        if let Memory::Ring(held, _) = self
+            && let Batch::Card(batch) = &**held
+        {
+            match stream {
+                Some(stream) => batch.read_by(stream),
+                None => batch.read_by_unknown(),
+            }
+        }
+    }
+
     fn num_bytes(&self) -> usize {
         match self {
-            Memory::Ring(held, group) => held.group(*group).len(),
+            Memory::Ring(held, group) => held.lease().group(*group).len(),
             Memory::Own(words) => 8 * words.len(),
         }
     }

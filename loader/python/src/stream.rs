@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use loader_ipc::{
-    Client, ErrorKind, IpcError, Lease, Recipe, StreamInfo, Subscriber, Subscription,
-};
+use loader_card::{Batch as Held, Reader};
+use loader_ipc::{ErrorKind, IpcError, Recipe, StreamInfo, Subscription};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 
@@ -33,20 +32,22 @@ pub(crate) struct Stream {
     timeout: Duration,
     is_copy: bool,
     info: StreamInfo,
+    not_on_card: Option<String>,
 }
 
 struct State {
-    subscriber: Option<Subscriber>,
+    reader: Option<Reader>,
     /// The batch that was handed out last.
     current: Option<Arc<Slot>>,
     /// What is kept of the one before it.
-    kept: Weak<Lease>,
+    kept: Weak<Held>,
 }
 
 #[pymethods]
 impl Stream {
-    /// Subscribes at `socket` with `subscription`, JSON.
+    /// Subscribes at `socket` with `subscription`, JSON; for views in memory of CUDA's device `device` if there is one named.
     #[new]
+    #[pyo3(signature = (socket, subscription, data, timeout, copy, device=None))]
     fn new(
         py: Python<'_>,
         socket: &str,
@@ -54,15 +55,18 @@ impl Stream {
         data: Vec<String>,
         timeout: f64,
         copy: bool,
+        device: Option<usize>,
     ) -> PyResult<Stream> {
-        let subscription = parse(subscription)?;
+        let mut subscription = parse(subscription)?;
         let timeout = seconds(timeout)?;
-        let subscribed =
-            py.detach(|| Client::connect(Path::new(socket), timeout)?.subscribe(&subscription));
-        let subscriber = subscribed.map_err(|error| refused(error, &subscription, &data))?;
-        let info = subscriber.info().clone();
+        let card = py.detach(|| device.map(loader_card::card_of_device).transpose());
+        subscription.card = card.map_err(errors::by_kind)?;
+        let subscribed = py.detach(|| Reader::subscribe(Path::new(socket), timeout, &subscription));
+        let reader = subscribed.map_err(|error| refused(error, &subscription, &data))?;
+        let info = reader.info().clone();
+        let not_on_card = reader.not_on_card().map(ToString::to_string);
         let state = State {
-            subscriber: Some(subscriber),
+            reader: Some(reader),
             current: None,
             kept: Weak::new(),
         };
@@ -73,6 +77,7 @@ impl Stream {
             timeout,
             is_copy: copy,
             info,
+            not_on_card,
         })
     }
 
@@ -81,10 +86,10 @@ impl Stream {
         self.check_open()?;
         let mut state = self.state(py);
         state.end_current(py)?;
-        let Some(lease) = self.receive(py, &mut state)? else {
+        let Some(held) = self.receive(py, &mut state)? else {
             return Ok(None);
         };
-        let (batch, slot) = Batch::new(py, lease, self.is_copy)?;
+        let (batch, slot) = Batch::new(py, held, self.is_copy)?;
         state.current = slot;
         Ok(Some(batch))
     }
@@ -99,9 +104,9 @@ impl Stream {
         if let Some(slot) = state.current.take() {
             drop(slot.end());
         }
-        let subscriber = state.subscriber.take();
+        let reader = state.reader.take();
         drop(state);
-        py.detach(|| drop(subscriber));
+        py.detach(|| drop(reader));
     }
 
     /// In a forked child: lets go of the sockets, so that the daemon sees the parent's end.
@@ -109,7 +114,7 @@ impl Stream {
         self.is_closed.store(true, Ordering::Relaxed);
         // Where another thread of the parent held it nothing can be done.
         if let Ok(mut state) = self.state.try_lock() {
-            drop(state.subscriber.take());
+            drop(state.reader.take());
         }
     }
 
@@ -143,6 +148,12 @@ impl Stream {
         self.info.geometry.num_slots
     }
 
+    /// Why the views lie in main memory although a device was named.
+    #[getter]
+    fn not_on_card(&self) -> Option<&str> {
+        self.not_on_card.as_deref()
+    }
+
     /// Process id of the daemon.
     #[getter]
     fn loader_pid(&self) -> i32 {
@@ -166,12 +177,12 @@ impl Stream {
         }
     }
 
-    fn receive(&self, py: Python<'_>, state: &mut State) -> PyResult<Option<Lease>> {
-        let subscriber = state.subscriber.as_mut().ok_or_else(closed)?;
+    fn receive(&self, py: Python<'_>, state: &mut State) -> PyResult<Option<Held>> {
+        let reader = state.reader.as_mut().ok_or_else(closed)?;
         let start = Instant::now();
         loop {
             let left = self.timeout.saturating_sub(start.elapsed());
-            match py.detach(|| subscriber.receive(left.min(SLICE))) {
+            match py.detach(|| reader.receive(left.min(SLICE))) {
                 Err(IpcError::TimedOut {
                     pid,
                     epoch,
@@ -207,7 +218,7 @@ impl State {
             py.import("gc")?.call_method0("collect")?;
         }
         if let Some(held) = self.kept.upgrade() {
-            return Err(kept(&held));
+            return Err(kept(held.lease()));
         }
         let held = self.current.take().and_then(|slot| slot.end());
         self.kept = held.as_ref().map_or_else(Weak::new, Arc::downgrade);
@@ -215,7 +226,7 @@ impl State {
     }
 }
 
-fn kept(lease: &Lease) -> PyErr {
+fn kept(lease: &loader_ipc::Lease) -> PyErr {
     let what = "an array is kept past its batch, whose slot of the ring it holds".to_owned();
     let place = format!("epoch {}, step {}", lease.epoch(), lease.step());
     let remedy = "copy what you keep (numpy.array(x), x.clone()), or subscribe with copy=True";

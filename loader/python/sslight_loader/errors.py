@@ -14,6 +14,10 @@ class LoaderError(Exception):
         return "; ".join(part for part in (self.what, self.place, self.remedy) if part)
 
 
+class LoaderWarning(UserWarning):
+    """Something is not as it was asked for, and works all the same."""
+
+
 class UsageError(LoaderError, ValueError):
     """Something was asked for that makes no sense, or not here."""
 

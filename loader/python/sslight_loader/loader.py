@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Self
 
 from . import _native
 from .batches import Batches, Cursor, Shards
-from .errors import NotPackedError, PackError, UsageError
+from .errors import LoaderWarning, NotPackedError, PackError, UsageError
 from .views import Recipe, sslight
 
 _PROGRAM = [sys.executable, "-m", "sslight_loader"]
@@ -53,6 +54,7 @@ class Loader:
         world_size: int | None = None,
         num_slots: int | None = None,
         copy: bool = False,
+        device: str | int = "cpu",
         timeout: float = 300.0,
         name: str | None = None,
     ) -> Batches:
@@ -68,9 +70,15 @@ class Loader:
         :param rank: this rank; if not said, ``RANK`` and ``WORLD_SIZE`` of the environment, as ``torchrun`` sets them.
         :param num_slots: slots of the ring, each the memory of one batch; at least 2.
         :param copy: every batch is a copy of its own, which may be kept and written.
+        :param device: where the views shall lie: ``"cpu"``, or ``"cuda"``, ``"cuda:1"`` or a number for memory of a card, which the daemon must see, too. Where that
+            cannot be they lie in main memory, and a :class:`LoaderWarning` says why. A slot is filled anew once the streams that took its arrays
+            (``x.torch()`` takes for the current one) have done what was put onto them before the arrays were dropped.
         :param timeout: seconds to wait for a batch at most.
         :param name: what ``loader status`` shows.
         """
+        card = _card(device)
+        if copy and card is not None:
+            raise UsageError("copy=True copies in main memory", f"device={device!r}", "copy what you keep on the card (x.torch().clone())")
         recipe = sslight() if views is None else views
         recipe.check()
         rank, world_size = _rank(rank, world_size)
@@ -94,7 +102,9 @@ class Loader:
             "num_slots": num_slots,
         }
         socket = self._daemon().socket
-        stream = _native.Stream(socket, json.dumps(subscription), self.folders, timeout, copy)
+        stream = _native.Stream(socket, json.dumps(subscription), self.folders, timeout, copy, card)
+        if stream.not_on_card is not None:
+            warnings.warn(f"views lie in main memory, not on device {device!r}: {stream.not_on_card}", LoaderWarning, stacklevel=2)
         return Batches(self._shards, stream, recipe, split, seed, start)
 
     def status(self) -> dict[str, Any]:
@@ -157,6 +167,17 @@ class Loader:
                 remedy = f"pack it: Loader.pack({folder!r}), or python -m sslight_loader pack {folder} --out {folder}-shards"
                 raise NotPackedError(error.what, folder, remedy) from None
         return self._native
+
+
+def _card(device: str | int) -> int | None:
+    if isinstance(device, int) and device >= 0:
+        return device
+    kind, _, number = str(device).partition(":")
+    if kind == "cuda" and (number.isdecimal() or not number):
+        return int(number or 0)
+    if device == "cpu":
+        return None
+    raise UsageError(f"there is no device {device!r}", "", 'say "cpu", "cuda", "cuda:1" or the number of a card')
 
 
 def _rank(rank: int | None, world_size: int | None) -> tuple[int, int]:

@@ -1,0 +1,68 @@
+"""Arrays in memory of a card. Stand-ins take the place of NVIDIA's libraries (loader/cuda-standin); their memory is the host's, and their streams are late."""
+
+import os
+import subprocess
+import sys
+import zlib
+from ctypes.util import find_library
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, WATCHDOG_S
+
+from sslight_loader import Loader, LoaderError
+
+STANDINS = Path(os.environ["SSLIGHT_STANDINS"])
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def with_card(tmp_path_factory) -> dict[str, str]:
+    """An environment in which programs find a driver, its compiler and nvJPEG."""
+    folder = tmp_path_factory.mktemp("libraries")
+    names = {"cuda": ["libcuda.so.1", "libcuda.so", "libnvrtc.so.13", "libnvrtc.so"], "nvjpeg": ["libnvjpeg.so.13"]}
+    for standin, libraries in names.items():
+        for name in libraries:
+            (folder / name).symlink_to(STANDINS / f"lib{standin}_standin.so")
+    return {**os.environ, "LD_LIBRARY_PATH": str(folder)}
+
+
+@pytest.fixture(params=["gpu", "cpu"])
+def served(request, shards, with_card, tmp_path):
+    """A daemon of the package, and where it listens."""
+    socket, log = tmp_path / "s", tmp_path / "log"
+    command = [sys.executable, "-m", "sslight_loader", "serve", shards, "--socket", socket, "--decoder", request.param]
+    with log.open("w") as stderr, subprocess.Popen(list(map(str, command)), env=with_card, stderr=stderr, start_new_session=True) as daemon:
+        while daemon.poll() is None and not socket.exists():
+            pass
+        assert daemon.poll() is None, log.read_text()
+        yield request.param, socket
+        daemon.terminate()
+
+
+def run(with_card, *args) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *map(str, args)], env=with_card, capture_output=True, text=True, timeout=WATCHDOG_S)
+
+
+def test_arrays_on_a_card_are_those_of_the_host_and_what_is_not_possible_says_so(served, shards, with_card):
+    decoder, socket = served
+    read = run(with_card, HERE / "card_reader.py", shards, socket)
+    if decoder == "cpu":
+        assert "LoaderWarning: views lie in main memory, not on device 'cuda:0': batches are made by the CPU" in read.stderr
+        return
+    assert read.returncode == 0, read.stderr
+    lines = []
+    with Loader(shards, socket=socket, start=False) as loader:
+        asked = {"batch_size": 4, "views": SMALL, "seed": 3, "shuffle": False, "drop_last": False}
+        for batch in loader.subscribe(**asked):
+            for row, id in enumerate(batch.ids.tolist()):
+                of_views = [array.numpy()[view, row].tobytes() for array in batch.views for view in range(array.shape[0])]
+                lines.append(" ".join([str(id), *(f"{zlib.crc32(view):08x}" for view in of_views)]))
+    assert read.stdout.splitlines() == lines
+    assert len(lines) > 20
+
+
+@pytest.mark.skipif(find_library("cuda") is not None, reason="this machine has a driver")
+def test_a_card_where_there_is_no_driver_is_an_error(loader):
+    with pytest.raises(LoaderError, match="no NVIDIA driver"):
+        loader.subscribe(device="cuda")
