@@ -1,10 +1,10 @@
 //! From a lease of shared memory to a normalised tensor. The only unsafe room that touches leased memory.
 //!
 //! The views arrive as `u8 [views, batch, size, size, 3]`. The permutation to `[n, 3, size, size]` moves nothing: those strides
-//! *are* channels-last. Normalising is one pass, into what the network computes in. On a card it follows a copy of the bytes that nobody
-//! waits for. The lease is given back as soon as nothing reads from it any more.
+//! *are* channels-last. Normalising is one pass, into what the network computes in. On a card it reads the bytes where they lie, or follows a copy
+//! of them that nobody waits for. The slot is given back as soon as nothing reads from it any more.
 
-use loader_ipc::Lease;
+use loader_card::Batch as Held;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use torch_shim::transfer;
@@ -72,12 +72,16 @@ impl Normalizer {
 }
 
 impl Batch {
-    /// Reads the lease's valid images and gives it back.
-    pub fn from_lease(lease: Lease, normalizer: &Normalizer) -> Batch {
+    /// Reads the valid images. The slot can be given back at once, as a stream of a card that reads it is known by then.
+    pub fn of(held: &Held, normalizer: &Normalizer) -> Batch {
+        let lease = held.lease();
         let num_valid = lease.num_valid();
         let views_nchw = (0..lease.num_groups())
-            .map(|group| group_views(&lease, group, num_valid as i64, normalizer))
+            .map(|group| group_views(held, group, num_valid as i64, normalizer))
             .collect();
+        if let Held::Card(batch) = held {
+            batch.read_by(transfer::stream_of(batch.device()));
+        }
         let mut labels = lease.labels();
         let mut sample_ids = lease.sample_ids();
         labels.truncate(num_valid);
@@ -106,9 +110,12 @@ impl Batch {
 }
 
 /// The normalised views `[views * num_valid, 3, size, size]` of one group.
-#[expect(unsafe_code, reason = "libtorch reads leased shared memory in place")]
-fn group_views(lease: &Lease, group: usize, num_valid: i64, normalizer: &Normalizer) -> Tensor {
-    let bytes = lease.group(group);
+#[expect(
+    unsafe_code,
+    reason = "libtorch reads leased memory of the host or of a card in place"
+)]
+fn group_views(held: &Held, group: usize, num_valid: i64, normalizer: &Normalizer) -> Tensor {
+    let bytes = held.lease().group(group);
     let shape = bytes.shape().map(|size| size as i64);
     assert_eq!(
         shape.iter().product::<i64>() as usize,
@@ -116,12 +123,19 @@ fn group_views(lease: &Lease, group: usize, num_valid: i64, normalizer: &Normali
         "the group's length follows from its shape"
     );
     let size = shape[2];
-    // SAFETY: `bytes` points at `len()` readable bytes of the mapped segment, and the assertion above makes the shape cover
-    // exactly these. The mapping lives as long as `lease`, which is borrowed for the whole of this function; the borrowing
-    // tensor does not leave it, because `apply` returns a copy: it computes on the CPU, and elsewhere the bytes are in pinned
-    // memory when the transfer returns. A peer that writes meanwhile can only change pixel values: every byte is a valid u8.
-    let borrowed =
-        unsafe { Tensor::from_blob(bytes.as_ptr(), &shape, &[], Kind::Uint8, Device::Cpu) };
+    let (address, device) = match held {
+        Held::Host(_) => (bytes.as_ptr(), Device::Cpu),
+        Held::Card(batch) => (
+            std::ptr::with_exposed_provenance(batch.address(group) as usize),
+            Device::Cuda(batch.device()),
+        ),
+    };
+    // SAFETY: `address` is that of `len()` readable bytes on this device, and the assertion above makes the shape cover
+    // exactly these. The mapping lives as long as `held`, which is borrowed for the whole of this function; the borrowing
+    // tensor does not leave it, because `apply` returns a copy: it computes where the bytes are, on the stream that is named as
+    // their reader, or they are in pinned memory when the transfer returns. A peer that writes meanwhile can only change pixel
+    // values: every byte is a valid u8.
+    let borrowed = unsafe { Tensor::from_blob(address, &shape, &[], Kind::Uint8, device) };
     let valid = borrowed.narrow(1, 0, num_valid);
     normalizer.apply(&valid.reshape([-1, size, size, 3]))
 }

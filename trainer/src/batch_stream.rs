@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use loader_ipc::{Client, IpcError, StreamInfo, Subscriber, Subscription};
+use loader_card::Reader;
+use loader_ipc::{IpcError, StreamInfo, Subscription};
 
 use crate::batch::{Batch, Normalizer};
 use crate::batch_source::{BatchSource, DataFacts, Next};
 use crate::failure::Failure;
+use crate::output::show;
 use crate::stop::Stop;
 
 /// How often a wait looks whether a stop was asked for.
@@ -16,7 +18,7 @@ const STOP_INTERVAL: Duration = Duration::from_millis(200);
 /// One stream of batches.
 #[derive(Debug)]
 pub struct BatchStream {
-    subscriber: Subscriber,
+    reader: Reader,
     timeout: Duration,
     stop: Stop,
 }
@@ -32,9 +34,12 @@ impl BatchStream {
         subscription: &Subscription,
         stop: Stop,
     ) -> Result<BatchStream, IpcError> {
-        let subscriber = Client::connect(socket, timeout)?.subscribe(subscription)?;
+        let reader = Reader::subscribe(socket, timeout, subscription)?;
+        if let Some(reason) = reader.not_on_card() {
+            show!("views come through memory of the host: {reason}");
+        }
         Ok(BatchStream {
-            subscriber,
+            reader,
             timeout,
             stop,
         })
@@ -42,7 +47,7 @@ impl BatchStream {
 
     /// What the loader promised.
     pub fn info(&self) -> &StreamInfo {
-        self.subscriber.info()
+        self.reader.info()
     }
 }
 
@@ -60,10 +65,10 @@ impl BatchSource for BatchStream {
     fn next(&mut self, normalizer: &Normalizer) -> Result<Next, Failure> {
         let start = Instant::now();
         loop {
-            match self.subscriber.receive(STOP_INTERVAL) {
-                Ok(Some(lease)) => {
+            match self.reader.receive(STOP_INTERVAL) {
+                Ok(Some(held)) => {
                     let waited = start.elapsed();
-                    return Ok(Next::Batch(Batch::from_lease(lease, normalizer), waited));
+                    return Ok(Next::Batch(Batch::of(&held, normalizer), waited));
                 }
                 Ok(None) => return Ok(Next::End),
                 Err(IpcError::TimedOut { .. }) if self.stop.is_asked() => return Ok(Next::Stopped),

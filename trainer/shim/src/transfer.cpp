@@ -51,6 +51,14 @@ char *torch_shim_to_host(const at::Tensor *source, at::Tensor **values, c10::Eve
     });
 }
 
+char *torch_shim_stream(int card, size_t *stream) {
+    return caught([&] {
+        c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(card));
+        c10::Stream computes = c10::impl::VirtualGuardImpl(c10::kCUDA).getStream(device);
+        *stream = reinterpret_cast<size_t>(computes.native_handle());
+    });
+}
+
 char *torch_shim_wait(c10::Event *fence) {
     return caught([&] { fence->synchronize(); });
 }

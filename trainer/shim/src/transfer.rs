@@ -7,12 +7,23 @@ use torch_sys::C_tensor;
 
 use crate::error::told;
 
+/// The stream that libtorch computes on at card `card`, as the driver knows it: 1 is the default stream.
+pub fn stream_of(card: usize) -> usize {
+    let mut stream = 0;
+    // SAFETY: the call writes a number where no error is told.
+    told(unsafe { torch_shim_stream(card as c_int, &mut stream) });
+    stream.max(1)
+}
+
 /// The values of a tensor of the host on `device`. On a card they are copied through pinned memory beside what it computes, and what it is
 /// asked to compute from now on waits for them; the tensor may be changed or freed as soon as this returns.
 pub fn to_device(tensor: &Tensor, device: Device) -> Tensor {
     let Device::Cuda(card) = device else {
         return tensor.to_device(device);
     };
+    if tensor.device() == device {
+        return tensor.shallow_clone();
+    }
     let mut moved = std::ptr::null_mut();
     // SAFETY: `tensor` is valid for the call, which copies its values; `moved` is written where no error is told.
     told(unsafe { torch_shim_to_card(tensor.as_ptr(), card as c_int, &mut moved) });
@@ -80,6 +91,7 @@ unsafe extern "C" {
         values: *mut *mut C_tensor,
         fence: *mut *mut Fence,
     ) -> *mut c_char;
+    fn torch_shim_stream(card: c_int, stream: *mut usize) -> *mut c_char;
     fn torch_shim_wait(fence: *mut Fence) -> *mut c_char;
     fn torch_shim_drop(fence: *mut Fence);
 }
@@ -104,5 +116,6 @@ mod tests {
         let asked = std::panic::catch_unwind(|| to_device(&values, Device::Cuda(0)));
         let told = *asked.unwrap_err().downcast::<String>().unwrap();
         assert!(told.to_lowercase().contains("cuda"), "{told}");
+        assert!(std::panic::catch_unwind(|| stream_of(0)).is_err());
     }
 }

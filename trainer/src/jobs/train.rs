@@ -60,7 +60,8 @@ pub(super) fn run(cli: &RunArgs, raw: &RawConfig, settings: Settings) -> Result<
         show!("the run is complete; {}", settings.output_dir.display());
         return finish(&settings, raw, dir.path());
     }
-    let TrainingData { batches, loader } = TrainingData::open(&settings, &position, &stop)?;
+    let TrainingData { batches, loader } =
+        TrainingData::open(&settings, &position, machine.device, &stop)?;
     let facts = batches.facts();
     show!("{}", data_line(&settings, &facts));
     check_last_batch(&settings, &facts)?;

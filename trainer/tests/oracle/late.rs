@@ -47,7 +47,7 @@ fn trained(
     fs::create_dir_all(files.out(out).join("checkpoints")).unwrap();
     tch::manual_seed(7);
     let position = Position::default();
-    let data = TrainingData::open(&settings, &position, &Stop::default()).unwrap();
+    let data = TrainingData::open(&settings, &position, Device::Cpu, &Stop::default()).unwrap();
     let facts = data.batches.facts();
     let steps = facts.steps_per_epoch;
     let mut model = settings
