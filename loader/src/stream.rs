@@ -106,7 +106,7 @@ impl Stream {
             context,
             engine: Arc::clone(&services.engine),
             publisher,
-            closer: connection.closer()?,
+            closer: connection.closer(),
             started: Instant::now(),
             producer_wait_us: AtomicU64::new(0),
         })
