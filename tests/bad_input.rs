@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::thread::JoinHandle;
 
 use loader_ipc::{Client, ErrorKind, Recipe, Subscription};
 
@@ -136,22 +138,46 @@ fn nobody_at_the_socket_is_an_error_of_status() {
     );
 }
 
-#[test]
-fn a_loader_of_another_version_is_named_with_its_process() {
-    let dir = tempfile::tempdir().unwrap();
-    let socket = dir.path().join("loader.sock");
-    let listener = UnixListener::bind(&socket).unwrap();
-    let older = std::thread::spawn(move || {
+/// Greets one subscriber, in another version of the protocol, from this process.
+fn older_loader(socket: &Path) -> JoinHandle<()> {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
         let (mut peer, _) = listener.accept().unwrap();
         let mut hello = [0; 12];
         peer.read_exact(&mut hello).unwrap();
         hello[8..].copy_from_slice(&1u32.to_le_bytes());
         peer.write_all(&hello).unwrap();
-    });
+    })
+}
+
+fn assert_other_version(done: &Finished) {
+    let (ours, pid) = (loader_ipc::PROTOCOL_VERSION, std::process::id());
+    let words = format!(
+        "error[2]: protocol mismatch; this side speaks version {ours}, process {pid} version 1 (kill {pid} ends it); use binaries of one release"
+    );
+    assert_refused(done, 2, &[&words]);
+}
+
+#[test]
+fn a_loader_of_another_version_is_named_with_its_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("loader.sock");
+    let older = older_loader(&socket);
     let done = run("loader", &["status", "--socket", text(&socket)]);
     older.join().unwrap();
-    let pid = std::process::id();
-    let words =
-        format!("process {pid} version 1 (kill {pid} ends it); use binaries of one release");
-    assert_refused(&done, 2, &[&words]);
+    assert_other_version(&done);
+}
+
+#[test]
+fn a_trainer_that_meets_a_loader_of_another_version_names_it_and_starts_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 2, 8, 32);
+    let socket = dir.path().join("loader.sock");
+    let out = dir.path().join("run");
+    let older = older_loader(&socket);
+    let more = ["LOADER.SOCKET", text(&socket)];
+    let done = run("trainer", &tiny_trainer(&shards, &out, &more));
+    older.join().unwrap();
+    assert_other_version(&done);
+    assert!(!out.join("loader.log").exists(), "nothing was started");
 }

@@ -15,6 +15,14 @@ fn library_dir() -> PathBuf {
     test.parent().unwrap().to_owned()
 }
 
+/// Runs a program that was built here; it finds the library by itself, not by what cargo says of libraries.
+fn run_built(command: &[&str]) -> Finished {
+    start_program_as(command[0], &command[1..], |command| {
+        command.env_remove("LD_LIBRARY_PATH")
+    })
+    .finish()
+}
+
 fn shell(line: &str) -> Finished {
     start_program("sh", &["-c", line]).finish()
 }
@@ -26,7 +34,7 @@ fn documented_builds(dir: &Path) -> Vec<String> {
     let builds = lines.filter(|line| line.starts_with("cc ") && line.contains("count.c"));
     let libraries = library_dir();
     let here = |line: &str| {
-        line.replace("$PWD/target/release", text(&libraries))
+        line.replace("$PWD/", "")
             .replace("target/release", text(&libraries))
             .replace("-o ", &format!("-o {}/", text(dir)))
     };
@@ -90,7 +98,7 @@ fn the_example_in_c_builds_by_the_lines_of_the_page_and_counts_what_any_subscrib
         let done = shell(line);
         assert_eq!(done.code, Some(0), "{line}: {}", done.stderr);
         let program = dir.path().join(program);
-        let done = start_program(text(&program), &[text(&shards), text(&socket)]).finish();
+        let done = run_built(&[text(&program), text(&shards), text(&socket)]);
         assert_eq!(done.code, Some(0), "{}", done.stderr);
         assert_eq!(done.stdout, expected);
     }
@@ -104,6 +112,7 @@ fn a_program_in_c_starts_a_loader_where_none_serves_and_takes_it_along() {
     let loader = binary("loader");
     let done = start_program_as(text(&program), &[text(&shards)], |command| {
         command
+            .env_remove("LD_LIBRARY_PATH")
             .env("PATH", loader.parent().unwrap())
             .env("XDG_RUNTIME_DIR", dir.path())
     })
@@ -119,12 +128,16 @@ fn a_program_in_c_starts_a_loader_where_none_serves_and_takes_it_along() {
     };
     until("the end of the loader that was started", || sockets() == 0);
     let words = start_program_as(text(&program), &[text(&shards)], |command| {
-        command.env("PATH", "/nowhere")
+        command
+            .env_remove("LD_LIBRARY_PATH")
+            .env("PATH", "/nowhere")
     })
     .finish();
     assert_eq!(words.code, Some(2), "{}", words.stderr);
     assert!(
-        words.stderr.contains("there is none to start; loader"),
+        words
+            .stderr
+            .contains("there is none to start; loader, in no folder of PATH"),
         "{}",
         words.stderr
     );
@@ -138,7 +151,7 @@ fn misuse_is_told(flags: &str, checker: &[&str]) {
     let _loader = serve(&shards, &socket, &[]);
     let program = built("loader/c/tests/misuse.c", flags, dir.path());
     let command = [checker, &[text(&program), text(&shards), text(&socket)]].concat();
-    let done = start_program(command[0], &command[1..]).finish();
+    let done = run_built(&command);
     assert_eq!(
         (done.code, done.stdout.as_str()),
         (Some(0), "all were told\n"),

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use loader_ipc::Client;
+use loader_ipc::{Client, ErrorKind};
 
 use crate::harness::{WATCHDOG, one_epoch_in_order, packed, run, serve, text};
 
@@ -51,7 +51,7 @@ fn a_cut_shard_is_refused_with_its_last_good_sample() {
 }
 
 #[test]
-fn a_shard_that_is_cut_while_it_is_served_ends_the_loader_with_words() {
+fn a_shard_that_is_cut_while_it_is_served_ends_the_loader_with_words_that_its_subscriber_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let shards = packed(dir.path(), 2, 6, 32);
     let socket = dir.path().join("loader.sock");
@@ -63,7 +63,9 @@ fn a_shard_that_is_cut_while_it_is_served_ends_the_loader_with_words() {
     let client = Client::connect(&socket, WATCHDOG).unwrap();
     let stream = client.subscribe(&one_epoch_in_order(2));
     let received = stream.and_then(|mut stream| stream.receive(WATCHDOG).map(drop));
-    assert!(received.is_err(), "no image is left");
+    let told = received.expect_err("no image is left");
+    assert_eq!(told.kind(), ErrorKind::Data, "{told}");
+    assert!(told.to_string().contains("shard was cut short"), "{told}");
     let ended = loader.finish();
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     for words in [
@@ -73,6 +75,7 @@ fn a_shard_that_is_cut_while_it_is_served_ends_the_loader_with_words() {
     ] {
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
+    assert!(!socket.exists(), "it ends in order");
 }
 
 #[test]

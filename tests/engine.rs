@@ -10,7 +10,7 @@ use loader::pipeline::cpu::Pool;
 use loader::pipeline::{BatchJob, Engine, Engines};
 use loader::shutdown::Shutdown;
 use loader::source::Shards;
-use loader_ipc::{Client, Listener};
+use loader_ipc::{Client, IpcError, Listener};
 
 use crate::harness::{WATCHDOG, one_epoch_in_order, packed, text};
 
@@ -57,13 +57,21 @@ fn a_batch_that_its_engine_loses_is_told_to_the_subscriber_be_it_the_first_or_th
         let socket = dir.path().join(format!("{lost}.sock"));
         serve(&shards, &socket, lost);
         let client = Client::connect(&socket, WATCHDOG).unwrap();
-        let mut subscriber = client.subscribe(&one_epoch_in_order(4)).unwrap();
-        let error = loop {
-            match subscriber.receive(WATCHDOG) {
-                Ok(lease) => drop(lease.expect("an epoch of four batches is not over")),
-                Err(error) => break error.to_string(),
-            }
-        };
+        let error = end_of_stream(client).to_string();
         assert!(error.contains("a worker failed"), "{lost}: {error}");
+    }
+}
+
+/// What ends a stream of four batches early. It may come before the stream does.
+fn end_of_stream(client: Client) -> IpcError {
+    let mut subscriber = match client.subscribe(&one_epoch_in_order(4)) {
+        Ok(subscriber) => subscriber,
+        Err(error) => return error,
+    };
+    loop {
+        match subscriber.receive(WATCHDOG) {
+            Ok(lease) => drop(lease.expect("an epoch of four batches is not over")),
+            Err(error) => return error,
+        }
     }
 }

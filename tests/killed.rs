@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use loader_ipc::{Client, ErrorKind, Subscription};
+
 use crate::harness::{
-    Running, losses, metrics, packed, run, serve, start, start_with, status, text, tiny_trainer,
-    until,
+    Running, WATCHDOG, losses, metrics, one_epoch_in_order, packed, run, serve, start, start_with,
+    status, text, tiny_trainer, until,
 };
 
 /// Shared segments of the project that a process holds.
@@ -83,6 +85,42 @@ fn a_killed_daemon_ends_the_trainer_with_6_and_the_next_daemon_cleans_up() {
         "{}",
         next.stderr()
     );
+}
+
+#[test]
+fn whoever_is_connected_to_a_daemon_that_is_interrupted_is_told_so_be_it_before_or_after_he_subscribed()
+ {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 2, 4, 32);
+    let socket = dir.path().join("loader.sock");
+    let loader = serve(&shards, &socket, &[]);
+    let connect = || Client::connect(&socket, WATCHDOG).unwrap();
+    let (idle, asking) = (connect(), connect());
+    let endless = Subscription {
+        num_epochs: 100_000,
+        ..one_epoch_in_order(2)
+    };
+    let mut stream = connect().subscribe(&endless).unwrap();
+    loader.interrupt();
+    let lost = loop {
+        match stream.receive(WATCHDOG) {
+            Ok(batch) => drop(batch.expect("the stream is not over")),
+            Err(error) => break error,
+        }
+    };
+    drop(stream);
+    let ended = loader.finish();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let refused = idle.subscribe(&endless).unwrap_err();
+    let unanswered = asking.status().unwrap_err();
+    for error in [lost, refused, unanswered] {
+        assert_eq!(error.kind(), ErrorKind::PeerLost, "{error}");
+        let told = error.to_string();
+        assert!(
+            told.contains("the loader was stopped by a signal"),
+            "{told}"
+        );
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -159,9 +160,13 @@ impl Daemon {
         }
     }
 
-    fn greet(self: Arc<Daemon>, accepted: std::os::unix::net::UnixStream, _user: User) {
+    fn greet(self: Arc<Daemon>, accepted: UnixStream, user: User) {
         match Listener::greet(accepted) {
-            Ok(connection) => self.attend(&connection),
+            Ok(connection) => {
+                let closer = connection.closer();
+                user.at_the_end(move |reason| closer.close(reason));
+                self.attend(&connection);
+            }
             Err(error) => tracing::warn!("a connection was turned away: {error}"),
         }
     }
@@ -229,6 +234,8 @@ impl Daemon {
         connection.reply(Reply::Subscribed(stream.info().clone()));
         if let Err(error) = connection.send_ring(stream.publisher()) {
             stream.cancel();
+            // It waits for what it was promised.
+            stream.close(error.reason());
             return Err(error.into());
         }
         self.streams().insert(stream.id(), Arc::clone(&stream));
@@ -249,11 +256,9 @@ impl Daemon {
         );
     }
 
-    /// Ends every stream and waits a while for the subscribers to leave.
+    /// Tells all who are connected why, which ends their streams, and waits a while for the subscribers to leave.
     fn drain(&self, stop: &Stop) {
-        for stream in self.streams().values() {
-            stream.close(stop.reason().clone());
-        }
+        self.users.end(stop.reason());
         let start = Instant::now();
         let mut streams = self.streams();
         while !streams.is_empty() {

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::process;
+use std::sync::{Arc, OnceLock};
 
 use image::ImageError;
-#[cfg(feature = "cuda")]
-use loader_ipc::Reason;
-use loader_ipc::{ErrorKind, IpcError, Listener};
+use loader_ipc::{ErrorKind, IpcError, Listener, Reason};
 use shard_format::{FormatError, ReadOptions};
 
 use crate::cli::{ParityArgs, PreviewArgs, ServeArgs, StatusArgs};
@@ -36,13 +35,17 @@ pub fn prepare() -> Result<(), Failure> {
     Ok(outlived.map_err(IpcError::io("cannot take over a signal"))?)
 }
 
-/// A mapped shard that is cut short while it is read would else end the process without a word.
-fn explain_lost_bytes(place: String) -> Result<(), Failure> {
+/// A mapped shard that is cut short while it is read would else end the process without a word. A daemon that is `serving` tells its subscribers.
+fn explain_lost_bytes(place: String, serving: Arc<OnceLock<Shutdown>>) -> Result<(), Failure> {
     let end = move || {
         let what = "a shard was cut short while it was read, or its disk failed";
         let remedy =
             "put the shard back as it was (shard-tool verify names it) and start the loader again";
-        let failure = Failure::new(ErrorKind::Data, format!("{what}; {place}; {remedy}"));
+        let reason = Reason::new(ErrorKind::Data, what, place, remedy);
+        if let Some(shutdown) = serving.get() {
+            return shutdown.trigger(Stop::Failed(reason));
+        }
+        let failure = Failure::from(reason);
         // The code tells it where standard error does not.
         let _ = writeln!(io::stderr(), "{failure}");
         process::exit(failure.exit_code().into());
@@ -56,7 +59,8 @@ fn explain_lost_bytes(place: String) -> Result<(), Failure> {
 /// Whatever ended the daemon other than a request.
 pub fn serve(args: ServeArgs) -> Result<(), Failure> {
     let config = ServeConfig::resolve(args)?;
-    explain_lost_bytes(config.shown_data())?;
+    let serving = Arc::new(OnceLock::new());
+    explain_lost_bytes(config.shown_data(), Arc::clone(&serving))?;
     let options = ReadOptions {
         allow_damaged: config.allow_damaged,
     };
@@ -89,6 +93,8 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
         };
         Failure::new(reason.kind, format!("{reason}{option}"))
     })?;
+    // From here on this thread reads no shard, so it is there to end the daemon in order.
+    serving.get_or_init(|| shutdown.clone());
     let daemon = Daemon::new(config, shards, engines, shutdown);
     let stop = daemon
         .serve(listener, &woken)
@@ -102,7 +108,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
             reason.kind,
             format!("{reason} (--max-bad-fraction)"),
         )),
-        Stop::Failed(reason) => Err(Failure::new(reason.kind, reason.to_string())),
+        Stop::Failed(reason) => Err(reason.into()),
     }
 }
 
@@ -124,7 +130,7 @@ pub fn status(args: &StatusArgs) -> Result<(), Failure> {
 /// # Errors
 /// When the data cannot be read or the picture cannot be written.
 pub fn preview(args: &PreviewArgs) -> Result<(), Failure> {
-    explain_lost_bytes(shown(&args.data))?;
+    explain_lost_bytes(shown(&args.data), Arc::default())?;
     for line in preview::run(args)? {
         print_line(&line)?;
     }
@@ -138,16 +144,13 @@ pub fn preview(args: &PreviewArgs) -> Result<(), Failure> {
 #[cfg(feature = "cuda")]
 pub fn parity(args: &ParityArgs) -> Result<(), Failure> {
     use crate::parity;
-    let of_reason = |reason: Reason| Failure::new(reason.kind, reason.to_string());
-    explain_lost_bytes(shown(&args.data))?;
-    let report = parity::run(args).map_err(of_reason)?;
+    explain_lost_bytes(shown(&args.data), Arc::default())?;
+    let report = parity::run(args)?;
     print_line(&match args.json {
         true => report.as_json().to_string(),
         false => report.as_text(),
     })?;
-    report
-        .failure()
-        .map_or(Ok(()), |reason| Err(of_reason(reason)))
+    report.failure().map_or(Ok(()), |reason| Err(reason.into()))
 }
 
 /// `loader parity`.
@@ -156,8 +159,7 @@ pub fn parity(args: &ParityArgs) -> Result<(), Failure> {
 /// Always: there is no card without CUDA.
 #[cfg(not(feature = "cuda"))]
 pub fn parity(_: &ParityArgs) -> Result<(), Failure> {
-    let reason = pipeline::without_cuda();
-    Err(Failure::new(reason.kind, reason.to_string()))
+    Err(pipeline::without_cuda().into())
 }
 
 fn announce(config: &ServeConfig, shards: &Shards) -> Result<(), Failure> {
@@ -212,6 +214,12 @@ impl fmt::Display for Failure {
     }
 }
 
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Failure {
+        Failure::new(reason.kind, reason.to_string())
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
         Failure::new(ErrorKind::Usage, error.to_string())
@@ -220,8 +228,7 @@ impl From<ConfigError> for Failure {
 
 impl From<FormatError> for Failure {
     fn from(error: FormatError) -> Failure {
-        let reason = set_error::reason(&error);
-        Failure::new(reason.kind, reason.to_string())
+        set_error::reason(&error).into()
     }
 }
 

@@ -111,7 +111,7 @@ impl Stream {
             context,
             engine: Arc::clone(engine),
             publisher: ring.publisher,
-            closer: connection.closer()?,
+            closer: connection.closer(),
             started: Instant::now(),
             producer_wait_us: AtomicU64::new(0),
         })

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use loader_ipc::{ErrorKind, IpcError, Reason};
@@ -103,7 +103,7 @@ impl AttachError {
             ),
             AttachError::NoProgram { path } => new(
                 "no loader answers and there is none to start".to_owned(),
-                path.display().to_string(),
+                sought(path),
                 "build it (cargo build --release -p loader) or start one",
             ),
             AttachError::Died {
@@ -135,6 +135,16 @@ impl AttachError {
                 new(format!("{what}: {source}"), path.display().to_string(), "")
             }
         }
+    }
+}
+
+/// Where a program was looked for.
+fn sought(path: &Path) -> String {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => {
+            format!("{}, in no folder of PATH", path.display())
+        }
+        _ => path.display().to_string(),
     }
 }
 

@@ -42,7 +42,7 @@ pub enum IpcError {
         /// What it sent or did instead.
         what: String,
     },
-    /// The peer hung up before it was known what it is; one that is just ending does.
+    /// The peer hung up before it answered; one that is just ending, or was killed, does.
     HungUp {
         /// What was said last.
         what: String,

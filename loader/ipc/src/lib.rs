@@ -39,7 +39,8 @@
 //!    ([`Place::Card`]) a third one comes with them, which the card's driver imports.
 //! 4. Batches then need no messages at all: a turn word per slot, waited for with a futex, says whose turn it is (module
 //!    `ring`, which holds the state table).
-//! 5. The socket stays open as the sign of life. A daemon that ends a stream early sends [`Reply::Closed`] first.
+//! 5. The socket stays open as the sign of life. A daemon that ends a stream early, or itself, sends
+//!    [`Reply::Closed`] first, whatever is asked or was asked of it; one that was killed does not.
 //!
 //! # What it deliberately does not know
 //!

@@ -8,6 +8,7 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use rustix::fs::FlockOperation;
@@ -41,16 +42,16 @@ struct Folders(Vec<PathBuf>);
 /// A subscriber that has shaken hands.
 #[derive(Debug)]
 pub struct Connection {
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
     replies: IpcSender<Reply>,
     requests: IpcReceiver<Request>,
     pid: i32,
 }
 
-/// Ends one subscriber's stream.
+/// Ends one connection, and the stream on it.
 #[derive(Debug)]
 pub struct Closer {
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
     replies: IpcSender<Reply>,
 }
 
@@ -150,7 +151,7 @@ impl Listener {
         let pid = liveness::peer_pid(&stream)?;
         let (replies, requests) = handshake::accept(&mut stream)?;
         Ok(Connection {
-            stream,
+            stream: Arc::new(stream),
             replies,
             requests,
             pid,
@@ -190,24 +191,17 @@ impl Connection {
         handshake::send_descriptors(&self.stream, &publisher.descriptors()?)
     }
 
-    /// A handle that ends the stream from another thread.
-    ///
-    /// # Errors
-    /// When descriptors run out.
-    pub fn closer(&self) -> Result<Closer, IpcError> {
-        let stream = self
-            .stream
-            .try_clone()
-            .map_err(IpcError::io("cannot duplicate a descriptor"))?;
-        Ok(Closer {
-            stream,
+    /// A handle that ends the connection from another thread. It takes no descriptor, and keeps the socket open.
+    pub fn closer(&self) -> Closer {
+        Closer {
+            stream: Arc::clone(&self.stream),
             replies: self.replies.clone(),
-        })
+        }
     }
 }
 
 impl Closer {
-    /// Tells the subscriber why its stream ends, then hangs up.
+    /// Tells the subscriber why, then hangs up: in this order, so that whoever sees the end of the socket finds the reason.
     pub fn close(&self, reason: Reason) {
         // It may be gone already, which is as good.
         let _ = self.replies.send(Reply::Closed(reason));

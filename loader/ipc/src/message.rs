@@ -137,7 +137,7 @@ pub enum Reply {
     Refused(Reason),
     /// Answer to [`Request::Status`].
     Status(DaemonStatus),
-    /// The stream ends before its last batch.
+    /// The stream ends before its last batch, or the daemon before it was asked for one. Only a daemon that was killed hangs up without this.
     Closed(Reason),
 }
 

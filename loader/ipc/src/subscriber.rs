@@ -17,6 +17,7 @@ use crate::handshake;
 use crate::layout::{CardId, Layout, Place, TensorLayout};
 use crate::liveness;
 use crate::message::{DaemonStatus, Reply, Request, StreamInfo, Subscription};
+use crate::reason::Reason;
 use crate::ring::{Ring, Turn};
 use crate::segment::Segment;
 use crate::sync::Ordering;
@@ -43,6 +44,8 @@ pub struct Subscriber {
     info: StreamInfo,
     card_memory: Option<(CardId, OwnedFd)>,
     next: u64,
+    /// Why the daemon ended the stream, once it has said so: it says it once, and whoever asks again is told, too.
+    stopped: Option<Reason>,
 }
 
 // Drop order: leases hold the mapping; the socket closes with the client, after which the daemon frees the ring.
@@ -114,19 +117,17 @@ impl Client {
     pub fn subscribe(self, subscription: &Subscription) -> Result<Subscriber, IpcError> {
         let info = match self.ask(Request::Subscribe(subscription.clone()))? {
             Reply::Subscribed(info) => info,
-            Reply::Refused(reason) => return Err(IpcError::Refused(reason)),
-            Reply::Closed(reason) => return Err(IpcError::Stopped(reason)),
             other => return Err(unexpected(&other)),
         };
         check_promise(subscription, &info)?;
         let layout = info.geometry.layout()?;
         let (control, views, card_memory) = match info.geometry.place {
             Place::HostFile => {
-                let [control, views] = handshake::receive_descriptors(&self.stream)?;
+                let [control, views] = self.receive_ring(&info)?;
                 (control, views, None)
             }
             Place::Card(card) => {
-                let [control, views, memory] = handshake::receive_descriptors(&self.stream)?;
+                let [control, views, memory] = self.receive_ring(&info)?;
                 (control, views, Some((card, memory)))
             }
         };
@@ -144,20 +145,55 @@ impl Client {
             info,
             card_memory,
             next: 0,
+            stopped: None,
         })
     }
 
+    /// The daemon's answer, unless it is a refusal. One that is ending says why instead, also before it is asked.
     fn ask(&self, request: Request) -> Result<Reply, IpcError> {
-        let gone = || IpcError::NotAPeer {
-            what: "it closed the control channel".into(),
+        let patience = match self.requests.send(request) {
+            Ok(()) => REPLY_TIMEOUT,
+            Err(_) => Duration::ZERO,
         };
-        self.requests.send(request).map_err(|_| gone())?;
-        match self.replies.try_recv_timeout(REPLY_TIMEOUT) {
+        match self.replies.try_recv_timeout(patience) {
+            Ok(Reply::Refused(reason) | Reply::Closed(reason)) => Err(IpcError::Refused(reason)),
             Ok(reply) => Ok(reply),
-            Err(TryRecvError::Empty) => Err(IpcError::NotAPeer {
+            Err(TryRecvError::Empty) if !patience.is_zero() => Err(IpcError::NotAPeer {
                 what: format!("no answer within {REPLY_TIMEOUT:?}"),
             }),
-            Err(TryRecvError::IpcError(_)) => Err(gone()),
+            Err(_) => Err(IpcError::HungUp {
+                what: format!("the loader (pid {}) hung up before it answered", self.pid),
+            }),
+        }
+    }
+
+    /// The segments of the stream that `info` promises.
+    fn receive_ring<const NUM: usize>(
+        &self,
+        info: &StreamInfo,
+    ) -> Result<[OwnedFd; NUM], IpcError> {
+        let received = handshake::receive_descriptors(&self.stream);
+        received.map_err(|error| match self.last_words() {
+            Some(reason) => IpcError::Refused(reason),
+            None if liveness::is_closed(&self.stream) => self.gone(info.position(0)),
+            None => error,
+        })
+    }
+
+    /// Why the daemon hung up, if it has said so: that comes before the end of the socket.
+    fn last_words(&self) -> Option<Reason> {
+        match self.replies.try_recv() {
+            Ok(Reply::Refused(reason) | Reply::Closed(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The daemon hung up without a word, before the batch of that epoch and step.
+    fn gone(&self, (epoch, step): (u64, u64)) -> IpcError {
+        IpcError::PeerGone {
+            pid: self.pid,
+            epoch,
+            step,
         }
     }
 }
@@ -182,8 +218,8 @@ impl Subscriber {
     /// Waits for the next batch; `None` once all epochs were served.
     ///
     /// # Errors
-    /// [`IpcError::TimedOut`] after `timeout`, [`IpcError::Stopped`] when the daemon ended the stream,
-    /// [`IpcError::PeerGone`] when it died, [`IpcError::Forked`] in a process that another one forked after it subscribed.
+    /// [`IpcError::TimedOut`] after `timeout`, [`IpcError::Stopped`] when the daemon ended the stream, also when it is asked again,
+    /// [`IpcError::PeerGone`] when it was killed, [`IpcError::Forked`] in a process that another one forked after it subscribed.
     pub fn receive(&mut self, timeout: Duration) -> Result<Option<Lease>, IpcError> {
         if !self.shared.is_ours() {
             let pid = self.shared.pid;
@@ -206,7 +242,7 @@ impl Subscriber {
         Ok(Some(lease))
     }
 
-    fn wait_ready(&self, turn: Turn, timeout: Duration) -> Result<(), IpcError> {
+    fn wait_ready(&mut self, turn: Turn, timeout: Duration) -> Result<(), IpcError> {
         let start = Instant::now();
         loop {
             let left = timeout.saturating_sub(start.elapsed());
@@ -235,18 +271,14 @@ impl Subscriber {
     }
 
     /// The daemon hung up: a batch may have been published just before, else its last words say why.
-    fn last_look(&self, turn: Turn) -> Result<(), IpcError> {
+    fn last_look(&mut self, turn: Turn) -> Result<(), IpcError> {
         if self.shared.ring.wait_ready(turn, Duration::ZERO)? {
             return Ok(());
         }
-        if let Ok(Reply::Closed(reason)) = self.client.replies.try_recv() {
-            return Err(IpcError::Stopped(reason));
-        }
-        let (epoch, step) = self.info.position(self.next);
-        Err(IpcError::PeerGone {
-            pid: self.client.pid,
-            epoch,
-            step,
+        self.stopped = self.stopped.take().or_else(|| self.client.last_words());
+        Err(match &self.stopped {
+            Some(reason) => IpcError::Stopped(reason.clone()),
+            None => self.client.gone(self.info.position(self.next)),
         })
     }
 

@@ -48,23 +48,37 @@ fn info(subscription: &Subscription) -> StreamInfo {
     }
 }
 
+/// A daemon that greets one subscriber and then does `serve` with the connection.
+fn greeting_daemon(path: &Path, serve: impl FnOnce(Connection) + Send + 'static) -> JoinHandle<()> {
+    let listener = Listener::bind(path, "test daemon").unwrap();
+    std::thread::spawn(move || serve(Listener::greet(listener.accept().unwrap()).unwrap()))
+}
+
 /// A daemon that greets one subscriber and then does `serve` with the connection, its promise and its ring.
 fn daemon(
     path: &Path,
     serve: impl FnOnce(Connection, StreamInfo, Publisher) + Send + 'static,
 ) -> JoinHandle<()> {
-    let listener = Listener::bind(path, "test daemon").unwrap();
-    std::thread::spawn(move || {
-        let connection = Listener::greet(listener.accept().unwrap()).unwrap();
-        let Some(Request::Subscribe(subscription)) = connection.next_request() else {
-            panic!("a subscription comes first")
-        };
-        let info = info(&subscription);
+    greeting_daemon(path, |connection| {
+        let info = promise(&connection);
         let publisher = Publisher::create(&info.geometry).unwrap();
-        assert!(connection.reply(Reply::Subscribed(info.clone())));
         connection.send_ring(&publisher).unwrap();
         serve(connection, info, publisher);
     })
+}
+
+/// Answers the subscription, which comes first.
+fn promise(connection: &Connection) -> StreamInfo {
+    let Some(Request::Subscribe(subscription)) = connection.next_request() else {
+        panic!("a subscription comes first")
+    };
+    let info = info(&subscription);
+    assert!(connection.reply(Reply::Subscribed(info.clone())));
+    info
+}
+
+fn over_budget() -> Reason {
+    Reason::new(ErrorKind::Data, "over budget", "", "")
 }
 
 fn publish(publisher: &Publisher, info: &StreamInfo, sequence: u64, num_valid: usize) {
@@ -220,23 +234,74 @@ fn a_daemon_that_vanishes_is_an_error_naming_the_step_never_a_hang() {
 }
 
 #[test]
-fn a_daemon_that_stops_on_purpose_says_why() {
+fn a_daemon_that_stops_on_purpose_says_why_whenever_it_is_asked() {
     let dir = tempfile::tempdir().unwrap();
     let path = socket(&dir);
     let daemon = daemon(&path, |connection, _, _| {
-        connection
-            .closer()
-            .unwrap()
-            .close(Reason::new(ErrorKind::Data, "over budget", "", ""))
+        connection.closer().close(over_budget())
     });
     let mut subscriber = Client::connect(&path, PATIENCE)
         .unwrap()
         .subscribe(&subscription())
         .unwrap();
     daemon.join().unwrap();
-    let error = subscriber.receive(PATIENCE).unwrap_err();
+    for _ in 0..2 {
+        let error = subscriber.receive(PATIENCE).unwrap_err();
+        assert!(error.to_string().contains("over budget"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Data);
+    }
+}
+
+#[test]
+fn a_daemon_that_stops_before_it_is_asked_says_why_whatever_it_is_asked() {
+    let asked: [fn(Client) -> Option<IpcError>; 2] = [
+        |client| client.subscribe(&subscription()).err(),
+        |client| client.status().err(),
+    ];
+    for ask in asked {
+        let dir = tempfile::tempdir().unwrap();
+        let path = socket(&dir);
+        let daemon = greeting_daemon(&path, |connection| {
+            connection.closer().close(over_budget());
+        });
+        let client = Client::connect(&path, PATIENCE).unwrap();
+        daemon.join().unwrap();
+        let error = ask(client).unwrap();
+        assert!(error.to_string().contains("over budget"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Data);
+    }
+}
+
+#[test]
+fn a_daemon_that_stops_before_it_hands_over_the_ring_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = socket(&dir);
+    let daemon = greeting_daemon(&path, |connection| {
+        promise(&connection);
+        connection.closer().close(over_budget());
+    });
+    let client = Client::connect(&path, PATIENCE).unwrap();
+    let error = client.subscribe(&subscription()).unwrap_err();
     assert!(error.to_string().contains("over budget"), "{error}");
     assert_eq!(error.kind(), ErrorKind::Data);
+    daemon.join().unwrap();
+}
+
+#[test]
+fn a_daemon_that_vanishes_before_there_is_a_stream_is_lost_and_named() {
+    let unanswered: fn(Connection) = |connection| drop(connection.next_request());
+    let without_ring: fn(Connection) = |connection| drop(promise(&connection));
+    for serve in [unanswered, without_ring] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = socket(&dir);
+        let daemon = greeting_daemon(&path, serve);
+        let client = Client::connect(&path, PATIENCE).unwrap();
+        let error = client.subscribe(&subscription()).unwrap_err();
+        daemon.join().unwrap();
+        assert_eq!(error.kind(), ErrorKind::PeerLost, "{error}");
+        let pid = format!("the loader (pid {})", std::process::id());
+        assert!(error.to_string().contains(&pid), "{error}");
+    }
 }
 
 #[test]

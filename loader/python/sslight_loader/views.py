@@ -9,7 +9,12 @@ A recipe is plain data. Take one that has a name and change what should differ, 
     recipe = views.sslight().with_sizes(96, 48)
     recipe = views.Recipe((views.View(size=160, crop=views.RandomResizedCrop(scale=(0.2, 1.0)), flip=0.5),) * 2)
 
-Consecutive views of one size come as one array ``[num_views, batch, size, size, 3]``.
+Consecutive views of one size come as one array ``uint8 [num_views, batch, size, size, 3]``, height before width, red before green before blue: with
+:func:`sslight`, ``big, small = batch.views``.
+
+Each recipe that has a name tells its source, its arrays (with the fraction of the image's area that a view shows) and what else is done to a view, by
+the probabilities and ranges of the source. The operations are this loader's: crops have torchvision's aspect ratios of 3/4 to 4/3 and are resized
+bicubically with antialiasing, as in DINO; SwAV, MoCo and SimCLR's authors resize and blur by other code, which changes pixels and no numbers here.
 """
 
 import json
@@ -109,37 +114,80 @@ class Recipe:
 
 
 def sslight() -> Recipe:
-    """SSLight's views for CNNs: two global views of .3-1 at 224 pixels, six local ones of .05-.3 at 128."""
+    """SSLight's views for CNNs: Tan, Saleh, Martinez, "Effective self-supervised pre-training on low-compute networks without distillation", ICLR 2023,
+    arXiv 2210.02808, section 3.3.
+
+    - ``uint8 [2, batch, 224, 224, 3]``: global views, 0.3-1.0 of the area
+    - ``uint8 [6, batch, 128, 128, 3]``: local views, 0.05-0.3 of the area
+
+    Everything else is as in :func:`dino`.
+    """
     return _named("sslight")
 
 
 def dino() -> Recipe:
-    """The defaults of DINO's authors: two global views of .4-1 at 224 pixels, eight local ones of .05-.4 at 96."""
+    """The defaults of DINO's authors: Caron et al., "Emerging properties in self-supervised vision transformers", ICCV 2021, arXiv 2104.14294, section 3.1
+    (multi-crop), with the numbers of their ``main_dino.py``.
+
+    - ``uint8 [2, batch, 224, 224, 3]``: global views, 0.4-1.0 of the area
+    - ``uint8 [8, batch, 96, 96, 3]``: local views, 0.05-0.4 of the area
+
+    Flipped in 0.5 of all cases; jitter (brightness 0.4, contrast 0.4, saturation 0.2, hue 0.1) in 0.8, grey in 0.2; blur of 0.1-2 pixels always in the first
+    global view, in 0.1 in the second one and in 0.5 in local ones; the second global view is solarised in 0.2.
+    """
     return _named("dino")
 
 
 def swav() -> Recipe:
-    """SwAV's views: two of .14-1 at 224 pixels, six of .05-.14 at 96, SimCLR's colours."""
+    """SwAV's views: Caron et al., "Unsupervised learning of visual features by contrasting cluster assignments", NeurIPS 2020, arXiv 2006.09882, section 3.2
+    (multi-crop), with the 2 x 224 + 6 x 96 pixels and the scales of the authors' scripts for ImageNet.
+
+    - ``uint8 [2, batch, 224, 224, 3]``: 0.14-1.0 of the area
+    - ``uint8 [6, batch, 96, 96, 3]``: 0.05-0.14 of the area
+
+    Everything else is as in :func:`simclr`.
+    """
     return _named("swav")
 
 
 def moco() -> Recipe:
-    """MoCo v2's two views of .2-1 at 224 pixels."""
+    """MoCo v2's views: Chen, Fan, Girshick, He, "Improved baselines with momentum contrastive learning", 2020, arXiv 2003.04297, "aug+" of table 1, with the
+    numbers of the authors' ``main_moco.py --aug-plus``.
+
+    - ``uint8 [2, batch, 224, 224, 3]``: 0.2-1.0 of the area
+
+    Flipped in 0.5 of all cases; jitter (brightness 0.4, contrast 0.4, saturation 0.4, hue 0.1) in 0.8, grey in 0.2, blur of 0.1-2 pixels in 0.5.
+    """
     return _named("moco")
 
 
 def simclr() -> Recipe:
-    """SimCLR's two views of .08-1 at 224 pixels, colours at full strength."""
+    """SimCLR's views: Chen, Kornblith, Norouzi, Hinton, "A simple framework for contrastive learning of visual representations", ICML 2020, arXiv 2002.05709,
+    appendix A, colours at strength 1.
+
+    - ``uint8 [2, batch, 224, 224, 3]``: 0.08-1.0 of the area
+
+    Flipped in 0.5 of all cases; jitter (brightness 0.8, contrast 0.8, saturation 0.8, hue 0.2) in 0.8, grey in 0.2, blur of 0.1-2 pixels in 0.5.
+    """
     return _named("simclr")
 
 
 def supervised(size: int = 224) -> Recipe:
-    """What a classifier is trained on: one view of .08-1, flipped half of the time."""
+    """What a classifier is trained on: the crops and flips of torchvision's reference (``references/classification`` of its repository), which are those of
+    its ``RandomResizedCrop(size)`` and ``RandomHorizontalFlip()``.
+
+    - ``uint8 [1, batch, size, size, 3]``: 0.08-1.0 of the area
+
+    Flipped in 0.5 of all cases, nothing else.
+    """
     return Recipe((View(size, RandomResizedCrop((0.08, 1.0)), flip=0.5),))
 
 
 def val(resize_short: int = 256, size: int = 224) -> Recipe:
-    """What a classifier is measured on: the short side resized, then the centre. Nothing is random."""
+    """What a classifier is measured on, as in torchvision's reference: the short side resized to ``resize_short`` pixels, then the centre. Nothing is random.
+
+    - ``uint8 [1, batch, size, size, 3]``
+    """
     return Recipe((View(size, CenterCrop(resize_short)),))
 
 

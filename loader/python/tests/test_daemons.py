@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import struct
 import subprocess
 import threading
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -219,22 +221,48 @@ def test_another_data_set_at_the_socket_is_refused(shards, loader, tmp_path):
         Loader(other, socket=loader.socket)
 
 
-def test_a_loader_of_another_release_is_told(shards, tmp_path):
-    path = tmp_path / "old.sock"
+@contextmanager
+def loader_of_another_release(path):
+    """Greets one subscriber at `path`, from this process."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
 
         def greet():
             with listener.accept()[0] as peer:
+                assert peer.recv(12, socket.MSG_WAITALL).startswith(b"sslight\n")
                 peer.sendall(b"sslight\n" + struct.pack("<I", 999))
-                peer.recv(12)
 
         greeting = threading.Thread(target=greet)
         greeting.start()
-        with pytest.raises(VersionError, match="999"):
-            Loader(shards, socket=path)
+        yield
         greeting.join()
+
+
+def assert_names_the_other_release(error):
+    pid = os.getpid()
+    assert type(error) is VersionError and error.what == "protocol mismatch" and error.remedy == "use binaries of one release"
+    assert re.fullmatch(rf"this side speaks version \d+, process {pid} version 999 \(kill {pid} ends it\)", error.place), error.place
+
+
+@pytest.mark.parametrize("start", [True, False])
+def test_a_loader_of_another_release_is_named_and_none_is_started_beside_it(shards, tmp_path, start):
+    path = tmp_path / "old.sock"
+    with loader_of_another_release(path), pytest.raises(VersionError) as raised:
+        Loader(shards, socket=path, start=start)
+    assert_names_the_other_release(raised.value)
+    assert not path.with_suffix(".log").exists()
+
+
+def test_a_loader_that_was_replaced_by_one_of_another_release_is_told_to_who_subscribes(shards, tmp_path):
+    path = tmp_path / "loader.sock"
+    loader = Loader(shards, socket=path)
+    os.kill(loader.pid, signal.SIGKILL)
+    assert has_ended(loader.pid)
+    path.unlink()
+    with loader_of_another_release(path), pytest.raises(VersionError) as raised:
+        loader.subscribe(batch_size=4, views=SMALL)
+    assert_names_the_other_release(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Recipes as data."""
 
+import inspect
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -25,6 +27,34 @@ def test_named_recipes_are_sound_and_survive_json(recipe, groups):
     recipe.check()
     assert recipe.groups == groups
     assert views.Recipe.from_json(recipe.to_json()) == recipe
+
+
+NAMED = ["sslight", "dino", "swav", "moco", "simclr", "supervised", "val"]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_arrays_that_a_recipe_tells_are_those_that_it_gives(name):
+    make = getattr(views, name)
+    told = inspect.getdoc(make)
+    for parameter in inspect.signature(make).parameters.values():
+        told = re.sub(rf"\b{parameter.name}\b", str(parameter.default), told)
+    arrays = re.findall(r"``uint8 \[(\d+), batch, (\d+), (\d+), 3\]``(?:: [a-z ,]*([\d.]+)-([\d.]+) of the area)?", told)
+    recipe, first, given = make(), 0, []
+    for num_views, size in recipe.groups:
+        scales = {getattr(view.crop, "scale", ()) for view in recipe.views[first : first + num_views]}
+        given.append((num_views, size, size, *next(iter(scales))))
+        assert len(scales) == 1
+        first += num_views
+    assert [tuple(float(number) for number in array if number) for array in arrays] == [tuple(round(number, 6) for number in array) for array in given]
+
+
+@pytest.mark.parametrize("name", ["dino", "moco", "simclr"])
+def test_the_jitter_that_a_recipe_tells_is_the_one_that_it_has(name):
+    told = inspect.getdoc(getattr(views, name))
+    for view in getattr(views, name)().views:
+        jitter = {field: round(getattr(view.jitter, field), 6) for field in ("brightness", "contrast", "saturation", "hue")}
+        words = "jitter (" + ", ".join(f"{field} {value}" for field, value in jitter.items()) + f") in {round(view.jitter.prob, 6)}"
+        assert words in told and f"grey in {round(view.grey, 6)}" in told and f"Flipped in {view.flip} of all cases" in told
 
 
 def test_a_recipe_is_changed_by_replacing_its_parts():

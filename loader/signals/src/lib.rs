@@ -30,8 +30,8 @@ pub fn outlive_file_size_limit() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
-/// Calls `end`, which has to end the process, where a mapped file turns out to be shorter than it was, or cannot be read. Else the system
-/// would end it without a word; now whoever touched the file waits for `end`.
+/// Calls `end`, which has to end the process or to have it ended, where a mapped file turns out to be shorter than it was, or cannot be read. Else
+/// the system would end it without a word; now whoever touched the file waits, busily, for the end of the process, and holds what it holds.
 ///
 /// # Errors
 /// When no thread can be had for it.
