@@ -44,7 +44,7 @@ fn serve(shards: &Path, socket: &Path, step: u64) {
     let (shutdown, woken) = Shutdown::new();
     let listener = Listener::bind(&config.socket, "a test").unwrap();
     let shards = Shards::open(&config.data, Default::default()).unwrap();
-    let engines = Engines::new(vec![Arc::new(Losing { pool, step })]);
+    let engines = Engines::new(Arc::new(Losing { pool, step }));
     let daemon = Daemon::new(config, shards, engines, shutdown);
     std::thread::spawn(move || daemon.serve(listener, &woken));
 }

@@ -159,7 +159,7 @@ SslightStatus sslight_connect(uint32_t abi_version,
 // "simclr", "supervised", "val"; or an object, as `loader preview --recipe` reads it), `batch_size` (256), `rank` (0) of `world_size` (1),
 // `seed` (0), `order` ("shuffled" or "sequential"), `drop_last` (true), `start_epoch` and `start_step` (0), `num_epochs` (1, the first included),
 // `num_slots` (null: the loader's choice), `subset` (null, or names of images), `name` (what `loader status` shows), `card` (null, or the number of
-// CUDA's device whose memory shall hold the views; where that cannot be, `sslight_describe` says why, and they lie in main memory).
+// CUDA's device, which this process must see, whose memory shall hold the views; where the loader cannot make them there, `sslight_describe` says why, and they lie in main memory).
 //
 // # Safety
 // `subscription` is closed by a zero; `stream` and `error` lead to memory of their types. `error` may be NULL.
@@ -189,7 +189,8 @@ SslightStatus sslight_next(SslightHandle stream,
                            struct SslightError *error);
 
 // Says that a stream of the card (`CUstream` or `cudaStream_t`) reads the views of a batch: what it is asked to do before the batch is released is done before the
-// slot is filled anew. A batch of which nobody says so is released once all streams of the card are idle.
+// slot is filled anew. It is a stream of the card's primary context, as those of CUDA's runtime are; NULL is the default stream. Where nobody says so, all streams of that
+// context are waited for when the next batch is asked for.
 //
 // # Safety
 // `stream` is one of the card's until the batch is released; `error` leads to memory of its type, or is NULL.

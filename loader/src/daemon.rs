@@ -202,9 +202,9 @@ impl Daemon {
         let name = format!("`{}` (pid {})", subscription.name, connection.pid());
         match self.try_subscribe(connection, subscription) {
             Ok(stream) => {
-                let (info, mib) = (stream.info(), stream.publisher().shared_bytes() >> 20);
+                let (info, memory) = (stream.info(), stream.memory());
                 tracing::info!(
-                    "stream {}: {name} subscribed: {} samples, {} steps per epoch, {} slots, {mib} MiB shared, made by {}",
+                    "stream {}: {name} subscribed: {} samples, {} steps per epoch, {} slots, {memory}, made by {}",
                     stream.id(),
                     info.num_samples,
                     info.steps_per_epoch,

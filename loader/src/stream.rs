@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loader_ipc::{
-    BatchHead, Closer, Connection, ErrorKind, Geometry, IpcError, Publisher, Reason, StreamInfo,
-    SubscriberStatus, Subscription,
+    BatchHead, Closer, Connection, ErrorKind, Geometry, IpcError, Place, Publisher, Reason,
+    StreamInfo, SubscriberStatus, Subscription,
 };
 
 use crate::failures::Failures;
@@ -71,8 +71,7 @@ impl Stream {
         let plan = Plan::new(&subscription, selection.num_samples())?;
         let num_slots = subscription.num_slots.unwrap_or(services.num_slots);
         let geometry = Geometry::new(&subscription.recipe, subscription.batch_size, num_slots);
-        let engine = services.engines.for_stream(subscription.card);
-        let (ring, not_on_card) = Ring::create(&**engine, geometry, subscription.card)?;
+        let (ring, not_on_card) = Ring::create(&services.engines, geometry, subscription.card)?;
         let info = StreamInfo {
             pid: std::process::id() as i32,
             num_samples: selection.num_samples(),
@@ -109,7 +108,7 @@ impl Stream {
             info,
             plan,
             context,
-            engine: Arc::clone(engine),
+            engine: ring.engine,
             publisher: ring.publisher,
             closer: connection.closer(),
             started: Instant::now(),
@@ -130,6 +129,15 @@ impl Stream {
     /// The writing end of the ring.
     pub fn publisher(&self) -> &Publisher {
         &self.publisher
+    }
+
+    /// What its ring takes, for people.
+    pub fn memory(&self) -> String {
+        let (host, card) = (self.publisher.shared_bytes(), self.publisher.card_bytes());
+        match self.info.geometry.place {
+            Place::HostFile => format!("{} MiB shared", host >> 20),
+            Place::Card(id) => format!("{} MiB of {id}", card >> 20),
+        }
     }
 
     /// What makes its batches.

@@ -4,7 +4,7 @@
 //! *are* channels-last. Normalising is one pass, into what the network computes in. On a card it reads the bytes where they lie, or follows a copy
 //! of them that nobody waits for. The slot is given back as soon as nothing reads from it any more.
 
-use loader_card::Batch as Held;
+use loader_card::Held;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use torch_shim::transfer;
@@ -76,12 +76,10 @@ impl Batch {
     pub fn of(held: &Held, normalizer: &Normalizer) -> Batch {
         let lease = held.lease();
         let num_valid = lease.num_valid();
+        name_reader(held);
         let views_nchw = (0..lease.num_groups())
             .map(|group| group_views(held, group, num_valid as i64, normalizer))
             .collect();
-        if let Held::Card(batch) = held {
-            batch.read_by(transfer::stream_of(batch.device()));
-        }
         let mut labels = lease.labels();
         let mut sample_ids = lease.sample_ids();
         labels.truncate(num_valid);
@@ -106,6 +104,15 @@ impl Batch {
             &Tensor::from_slice(&self.labels),
             self.views_nchw[0].device(),
         )
+    }
+}
+
+/// Views on a card are read by the stream that libtorch computes on.
+#[expect(unsafe_code, reason = "a stream is named by its handle")]
+fn name_reader(held: &Held) {
+    if let Held::Card(batch) = held {
+        // SAFETY: libtorch keeps its streams as long as the process lives.
+        unsafe { batch.read_by(transfer::stream_of(batch.device())) };
     }
 }
 

@@ -73,28 +73,8 @@ impl BatchSource for BatchStream {
                 Ok(None) => return Ok(Next::End),
                 Err(IpcError::TimedOut { .. }) if self.stop.is_asked() => return Ok(Next::Stopped),
                 Err(IpcError::TimedOut { .. }) if start.elapsed() < self.timeout => {}
-                Err(error) => return Err(with_whole_wait(error, start.elapsed()).into()),
+                Err(error) => return Err(error.having_waited(start.elapsed()).into()),
             }
         }
-    }
-}
-
-/// The wait was made in slices; the message tells the whole.
-fn with_whole_wait(error: IpcError, waited: Duration) -> IpcError {
-    match error {
-        IpcError::TimedOut {
-            pid,
-            epoch,
-            step,
-            is_held,
-            ..
-        } => IpcError::TimedOut {
-            pid,
-            waited_ms: waited.as_millis(),
-            epoch,
-            step,
-            is_held,
-        },
-        other => other,
     }
 }

@@ -1,9 +1,8 @@
 //! A batch in C's hands: its slot is taken until the handle is released.
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use loader_card::Batch as Held;
+use loader_card::Held;
 
 use crate::failure::Failure;
 use crate::handle::Kind;
@@ -26,8 +25,6 @@ pub(crate) struct Device {
 #[derive(Debug)]
 pub(crate) struct Batch {
     held: Held,
-    /// Whether it is known which streams of a card read it.
-    is_reader_known: AtomicBool,
     labels: Vec<i64>,
     ids: Vec<u64>,
     views: Pointing<SslightViews>,
@@ -54,19 +51,22 @@ impl Batch {
             views: Pointing((0..lease.num_groups()).map(of_group).collect()),
             labels: lease.labels(),
             ids: lease.sample_ids(),
-            is_reader_known: AtomicBool::new(false),
             held,
         }
     }
 
     /// Says that a stream of the card reads it.
-    pub(crate) fn read_by(&self, stream: usize) -> Result<(), Failure> {
+    ///
+    /// # Safety
+    /// The stream lives until this is dropped.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn read_by(&self, stream: usize) -> Result<(), Failure> {
         let Held::Card(batch) = &self.held else {
             let words = "these views lie in main memory, which no stream of a card reads in place";
             return Err(Failure::usage(words));
         };
-        batch.read_by(stream);
-        self.is_reader_known.store(true, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { batch.read_by(stream) };
         Ok(())
     }
 
@@ -83,16 +83,6 @@ impl Batch {
             ids: self.ids.as_ptr(),
             num_groups: self.views.0.len(),
             views: self.views.0.as_ptr(),
-        }
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        if let Held::Card(batch) = &self.held
-            && !*self.is_reader_known.get_mut()
-        {
-            batch.read_by_unknown();
         }
     }
 }

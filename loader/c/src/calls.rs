@@ -71,7 +71,7 @@ pub unsafe extern "C" fn sslight_connect(
 /// "simclr", "supervised", "val"; or an object, as `loader preview --recipe` reads it), `batch_size` (256), `rank` (0) of `world_size` (1),
 /// `seed` (0), `order` ("shuffled" or "sequential"), `drop_last` (true), `start_epoch` and `start_step` (0), `num_epochs` (1, the first included),
 /// `num_slots` (null: the loader's choice), `subset` (null, or names of images), `name` (what `loader status` shows), `card` (null, or the number of
-/// CUDA's device whose memory shall hold the views; where that cannot be, `sslight_describe` says why, and they lie in main memory).
+/// CUDA's device, which this process must see, whose memory shall hold the views; where the loader cannot make them there, `sslight_describe` says why, and they lie in main memory).
 ///
 /// # Safety
 /// `subscription` is closed by a zero; `stream` and `error` lead to memory of their types. `error` may be NULL.
@@ -147,7 +147,8 @@ pub unsafe extern "C" fn sslight_next(
 }
 
 /// Says that a stream of the card (`CUstream` or `cudaStream_t`) reads the views of a batch: what it is asked to do before the batch is released is done before the
-/// slot is filled anew. A batch of which nobody says so is released once all streams of the card are idle.
+/// slot is filled anew. It is a stream of the card's primary context, as those of CUDA's runtime are; NULL is the default stream. Where nobody says so, all streams of that
+/// context are waited for when the next batch is asked for.
 ///
 /// # Safety
 /// `stream` is one of the card's until the batch is released; `error` leads to memory of its type, or is NULL.
@@ -160,7 +161,9 @@ pub unsafe extern "C" fn sslight_read_by(
     let work = || {
         // CUDA's NULL is the default stream.
         let stream = stream.expose_provenance().max(1);
-        BATCHES.get(batch)?.read_by(stream)?;
+        let batch = BATCHES.get(batch)?;
+        // SAFETY: the caller's promise.
+        unsafe { batch.read_by(stream)? };
         Ok(SslightStatus::Ok)
     };
     // SAFETY: the caller's promise.

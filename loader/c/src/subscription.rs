@@ -27,11 +27,12 @@ pub(crate) fn read(json: &str) -> Result<Subscription, Failure> {
         let recipe = serde_json::to_value(Recipe::named(name)?).map_err(bad)?;
         all.insert("recipe".to_owned(), recipe);
     }
-    if let Some(Value::Number(device)) = all.get("card") {
+    if let Some(device) = all.get("card").filter(|device| !device.is_null()) {
         let device = device
             .as_u64()
             .and_then(|device| usize::try_from(device).ok());
-        let device = device.ok_or_else(|| Failure::usage("`card` is no number of a device"))?;
+        let words = "bad subscription: `card` is null or the number of a device";
+        let device = device.ok_or_else(|| Failure::usage(words))?;
         let card = serde_json::to_value(loader_card::card_of_device(device)?).map_err(bad)?;
         all.insert("card".to_owned(), card);
     }
@@ -84,6 +85,7 @@ mod tests {
             ("[]", "bad subscription"),
             (r#"{"spilt": "val"}"#, "no `spilt`; known are batch_size, "),
             (r#"{"batch_size": -1}"#, "bad subscription"),
+            (r#"{"card": "cuda"}"#, "`card` is null or the number"),
             (r#"{"recipe": "dyno"}"#, "ask for sslight, dino"),
             (r#"{"recipe": {"views": []}}"#, "bad recipe: a recipe has 1"),
             (r#"{"recipe": {}}"#, "bad subscription: missing field"),

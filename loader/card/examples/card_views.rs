@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cudarc::driver::{CudaStream, result};
-use loader_card::{Batch, Reader, card_of_device, context_of};
+use loader_card::{Held, Reader, card_of_device, context_of};
 use loader_ipc::{Lease, Subscription};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -71,16 +71,17 @@ fn download(stream: &Arc<CudaStream>, from: u64, to: &mut [u8]) -> Result<(), Bo
 
 impl Copy {
     /// Copies the views of a batch, or puts that onto the stream, which reads the batch from then on.
-    fn start(batch: &Batch, stream: &Arc<CudaStream>) -> Result<Copy, Box<dyn Error>> {
+    fn start(batch: &Held, stream: &Arc<CudaStream>) -> Result<Copy, Box<dyn Error>> {
         let mut copy = Copy::of(batch.lease());
+        if let Held::Card(batch) = batch {
+            // SAFETY: the stream outlives all batches.
+            unsafe { batch.read_by(stream.cu_stream().expose_provenance()) };
+        }
         for (group, bytes) in copy.groups.iter_mut().enumerate() {
             match batch {
-                Batch::Host(lease) => *bytes = lease.group(group).to_vec(),
-                Batch::Card(batch) => download(stream, batch.address(group), bytes)?,
+                Held::Host(lease) => *bytes = lease.group(group).to_vec(),
+                Held::Card(batch) => download(stream, batch.address(group), bytes)?,
             }
-        }
-        if let Batch::Card(batch) = batch {
-            batch.read_by(stream.cu_stream().expose_provenance());
         }
         Ok(copy)
     }

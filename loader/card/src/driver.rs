@@ -8,9 +8,11 @@ use loader_ipc::{CardId, ErrorKind, Reason};
 
 use crate::error::{CardError, failed};
 
-/// The thread's context as it was; it is so again when this is dropped. A program may have several cards, and its thread one that is not ours.
-pub(crate) struct Restored {
-    before: Option<sys::CUcontext>,
+/// A context that is the thread's, whose calls do not end the capture of a graph in another thread. When this is dropped the thread has what it had before: a
+/// program may have several cards, and contexts of its own.
+pub(crate) struct Bound {
+    before: sys::CUcontext,
+    capture: sys::CUstreamCaptureMode,
 }
 
 /// The card that CUDA calls number `device` in this process.
@@ -32,12 +34,20 @@ pub fn card_of_device(device: usize) -> Result<CardId, Reason> {
 /// # Errors
 /// Why there is none, above all that the card is hidden from this process.
 pub fn context_of(card: CardId) -> Result<Arc<CudaContext>, Reason> {
+    let context = CudaContext::new(device_of(card)?).map_err(failed("opening the card"));
+    context.map_err(|error| unusable(&error))
+}
+
+/// The number that CUDA has for a card in this process.
+///
+/// # Errors
+/// That it is hidden from this process, or that there is no driver.
+pub fn device_of(card: CardId) -> Result<usize, Reason> {
     check_present()?;
     let find = || {
         for device in 0..number_of_devices()? {
             if id_of(device)? == card {
-                let context = CudaContext::new(device).map_err(failed("opening the card"))?;
-                return Ok(Some(context));
+                return Ok(Some(device));
             }
         }
         Ok(None)
@@ -54,33 +64,38 @@ pub fn id_of_context(context: &CudaContext) -> Result<CardId, CardError> {
     id_of(context.ordinal())
 }
 
-impl Restored {
-    /// Makes `context` the thread's.
-    pub(crate) fn after_binding(context: &CudaContext) -> Result<Restored, CardError> {
-        let restored = Restored::new();
+impl Bound {
+    pub(crate) fn to(context: &CudaContext) -> Result<Bound, CardError> {
+        let restored = Bound::new();
         let bound = context.bind_to_thread();
         bound.map_err(failed("making the card this thread's"))?;
         Ok(restored)
     }
 
-    /// Keeps whatever the thread has.
-    pub(crate) fn new() -> Restored {
-        let before = result::ctx::get_current();
-        Restored {
-            before: before
-                .ok()
-                .map(|context| context.unwrap_or(std::ptr::null_mut())),
+    /// Whatever the thread has, to be changed by what is done while this lives.
+    pub(crate) fn new() -> Bound {
+        let before = result::ctx::get_current().ok().flatten();
+        Bound {
+            before: before.unwrap_or(std::ptr::null_mut()),
+            capture: exchanged(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED),
         }
     }
 }
 
-impl Drop for Restored {
+impl Drop for Bound {
     fn drop(&mut self) {
-        if let Some(before) = self.before {
-            // SAFETY: it was this thread's a moment ago. A driver that refuses has failed, which the next call tells.
-            let _ = unsafe { sys::cuCtxSetCurrent(before) };
-        }
+        exchanged(self.capture);
+        // SAFETY: it was this thread's a moment ago. A driver that refuses has failed, which the next call tells.
+        let _ = unsafe { sys::cuCtxSetCurrent(self.before) };
     }
+}
+
+/// Sets how the thread's calls bear on captures, and gives what it was.
+fn exchanged(mode: sys::CUstreamCaptureMode) -> sys::CUstreamCaptureMode {
+    let mut other = mode;
+    // SAFETY: the driver reads and writes the one value.
+    let _ = unsafe { sys::cuThreadExchangeStreamCaptureMode(&raw mut other) };
+    other
 }
 
 fn number_of_devices() -> Result<usize, CardError> {
@@ -99,7 +114,7 @@ fn id_of(device: usize) -> Result<CardId, CardError> {
     Ok(CardId(id.bytes.map(|byte| byte as u8)))
 }
 
-fn check_present() -> Result<(), Reason> {
+pub(crate) fn check_present() -> Result<(), Reason> {
     // SAFETY: the driver does nothing when it is loaded.
     if unsafe { sys::is_culib_present() } {
         return Ok(());

@@ -14,7 +14,7 @@ use cudarc::driver::sys::{
 use cudarc::driver::{CudaContext, sys};
 use loader_ipc::{CardId, ErrorKind, Reason};
 
-use crate::driver::{self, Restored};
+use crate::driver::{self, Bound};
 use crate::error::{CardError, failed};
 
 const DESCRIPTOR: CUmemAllocationHandleType =
@@ -60,7 +60,7 @@ impl ExportedMemory {
     /// That the driver exports no memory, or has too little.
     pub fn new(context: &Arc<CudaContext>, num_bytes: usize) -> Result<ExportedMemory, Reason> {
         let take = || -> Result<ExportedMemory, CardError> {
-            let _restored = Restored::after_binding(context)?;
+            let _bound = Bound::to(context)?;
             let card = driver::id_of_context(context)?;
             let mapping = Mapping::new(Allocation::take(context, num_bytes)?, num_bytes)?;
             mapping.clear()?;
@@ -77,11 +77,6 @@ impl ExportedMemory {
         })
     }
 
-    /// The card that it is of.
-    pub fn card(&self) -> CardId {
-        self.card
-    }
-
     /// Its first byte, for the card.
     pub fn address(&self) -> u64 {
         self.mapping.address
@@ -93,7 +88,7 @@ impl ExportedMemory {
     /// When the driver makes none.
     pub fn export(&self) -> Result<OwnedFd, Reason> {
         let export = || -> Result<OwnedFd, CardError> {
-            let _restored = Restored::after_binding(&self.mapping.context)?;
+            let _bound = Bound::to(&self.mapping.context)?;
             let mut descriptor = -1;
             // SAFETY: the memory lives; the driver writes one descriptor.
             let exported = unsafe {
@@ -109,7 +104,10 @@ impl ExportedMemory {
             Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
         };
         export().map_err(|error| {
-            error.not_shared(self.card.to_string(), "allow more descriptors (ulimit -n)")
+            error.not_shared(
+                self.card.to_string(),
+                "see the driver's messages (dmesg), and the limit of descriptors (ulimit -n)",
+            )
         })
     }
 }
@@ -121,7 +119,8 @@ impl ImportedMemory {
         descriptor: &OwnedFd,
         num_bytes: usize,
     ) -> Result<ImportedMemory, Reason> {
-        let _restored = Restored::new();
+        driver::check_present()?;
+        let _bound = Bound::new();
         let context = driver::context_of(card)?;
         let import = || Mapping::new(Allocation::import(&context, descriptor)?, num_bytes);
         let imported = import().map_err(|error| {
@@ -181,7 +180,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // A driver that refuses any of this has failed, which the next call of another kind tells.
-        let Ok(_restored) = Restored::after_binding(&self.context) else {
+        let Ok(_bound) = Bound::to(&self.context) else {
             return;
         };
         // SAFETY: mapped once, by `new`; whoever holds this sees to it that no stream uses it any more.
@@ -225,7 +224,7 @@ impl Allocation {
 
 impl Drop for Allocation {
     fn drop(&mut self) {
-        if let Ok(_restored) = Restored::after_binding(&self.context) {
+        if let Ok(_bound) = Bound::to(&self.context) {
             // SAFETY: a handle of ours; what is mapped stays until it is unmapped.
             let _ = unsafe { sys::cuMemRelease(self.handle) };
         }

@@ -2,11 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loader_ipc::{Client, IpcError, Layout, Lease, Reason, StreamInfo, Subscriber, Subscription};
 
 use crate::views::{CardLease, CardViews};
+
+/// How often a wait looks whether streams have read earlier batches.
+const FENCE_INTERVAL: Duration = Duration::from_millis(1);
+/// How often it looks whether another thread has let go of one.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The receiving end of a stream. Its views lie in memory of the card that the subscription names if that is possible, else in that of the host.
 #[derive(Debug)]
@@ -18,7 +23,7 @@ pub struct Reader {
 
 /// A batch, ours until dropped.
 #[derive(Debug)]
-pub enum Batch {
+pub enum Held {
     /// Its views lie in memory of the host.
     Host(Lease),
     /// They lie in memory of a card.
@@ -35,22 +40,21 @@ impl Reader {
         timeout: Duration,
         subscription: &Subscription,
     ) -> Result<Reader, IpcError> {
-        let subscribe = |asked: &Subscription| Client::connect(socket, timeout)?.subscribe(asked);
-        let mut subscriber = subscribe(subscription)?;
+        let mut subscriber = Client::connect(socket, timeout)?.subscribe(subscription)?;
         let (subscriber, views, not_on_card) = match CardViews::open(&mut subscriber) {
             Ok(views) => {
                 let reason = subscriber.info().not_on_card.clone();
                 (subscriber, views.map(Arc::new), reason)
             }
-            // It can be had there, and not here.
+            // It can be had there, and not here. Connected before the other ends: a daemon may end with its last user.
             Err(reason) => {
+                let client = Client::connect(socket, timeout)?;
                 drop(subscriber);
-                let card = None;
-                let on_host = subscribe(&Subscription {
-                    card,
+                let on_host = Subscription {
+                    card: None,
                     ..subscription.clone()
-                })?;
-                (on_host, None, Some(reason))
+                };
+                (client.subscribe(&on_host)?, None, Some(reason))
             }
         };
         Ok(Reader {
@@ -83,23 +87,38 @@ impl Reader {
     /// Waits for the next batch; `None` once all epochs were served.
     ///
     /// # Errors
-    /// Those of [`Subscriber::receive`].
-    pub fn receive(&mut self, timeout: Duration) -> Result<Option<Batch>, IpcError> {
+    /// Those of [`Subscriber::receive`], and that the card does not tell what it has read.
+    pub fn receive(&mut self, timeout: Duration) -> Result<Option<Held>, IpcError> {
         let Some(views) = &self.views else {
-            return Ok(self.subscriber.receive(timeout)?.map(Batch::Host));
+            return Ok(self.subscriber.receive(timeout)?.map(Held::Host));
         };
-        views.reclaim();
-        let lease = self.subscriber.receive(timeout)?;
-        Ok(lease.map(|lease| Batch::Card(CardLease::new(lease, views))))
+        let start = Instant::now();
+        loop {
+            let is_read = views.reclaim().map_err(IpcError::Stopped)?;
+            let interval = if is_read {
+                FENCE_INTERVAL
+            } else {
+                LOOK_INTERVAL
+            };
+            let left = timeout.saturating_sub(start.elapsed());
+            match self.subscriber.receive(left.min(interval)) {
+                Err(IpcError::TimedOut { .. }) if start.elapsed() < timeout => {}
+                Err(error) => return Err(error.having_waited(start.elapsed())),
+                Ok(lease) => {
+                    let held = |lease| Held::Card(CardLease::new(lease, views));
+                    return Ok(lease.map(held));
+                }
+            }
+        }
     }
 }
 
-impl Batch {
+impl Held {
     /// Labels, ids and shapes.
     pub fn lease(&self) -> &Lease {
         match self {
-            Batch::Host(lease) => lease,
-            Batch::Card(batch) => batch.lease(),
+            Held::Host(lease) => lease,
+            Held::Card(batch) => batch.lease(),
         }
     }
 }

@@ -1,28 +1,32 @@
 //! A subscription's views in memory of a card: where they lie, and when their slot may be given back.
+//!
+//! Dropping a batch waits for nothing: it leaves an event on each stream that reads it. Whoever asks for the next batch looks which of them are passed.
 #![allow(unsafe_code)]
 
 use std::collections::{BTreeSet, VecDeque};
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cudarc::driver::{CudaContext, result, sys};
+use cudarc::driver::{CudaContext, DriverError, result, sys};
 use loader_ipc::{Lease, Reason, Subscriber};
 
-use crate::driver::Restored;
+use crate::driver::Bound;
 use crate::error::{CardError, failed};
 use crate::mapping::ImportedMemory;
 
 /// The memory of a subscription's ring. It outlives all of its leases: whoever holds one holds this.
 #[derive(Debug)]
 pub(crate) struct CardViews {
-    memory: ImportedMemory,
-    /// Leases that streams may still read, the oldest first.
+    /// There until this is dropped.
+    memory: Option<ImportedMemory>,
+    context: Arc<CudaContext>,
+    /// Batches that streams may still read, the oldest first.
     retired: Mutex<VecDeque<Retired>>,
-    most_retired: usize,
     /// The process that has mapped it. In one that was forked from it the driver does not work.
     pid: u32,
 }
 
-/// A batch whose views lie in memory of a card. When it is dropped its slot is given back behind the streams that read it.
+/// A batch whose views lie in memory of a card. Once it is dropped its slot is given back as soon as the streams that read it are done.
 #[derive(Debug)]
 pub struct CardLease {
     /// There until it is dropped.
@@ -33,18 +37,22 @@ pub struct CardLease {
 
 #[derive(Debug)]
 enum Readers {
+    /// Nobody has said anything, or that it cannot be told: any stream of the card.
+    Unknown,
     /// Streams by their number.
     Streams(BTreeSet<usize>),
-    /// Any stream of the card.
-    Unknown,
 }
 
 #[derive(Debug)]
 struct Retired {
-    fences: Vec<Fence>,
+    /// `None` where any stream may read.
+    fences: Option<Vec<Fence>>,
     /// Given back when it is dropped, which is after the fences were passed.
     _lease: Lease,
 }
+
+/// The default stream of whichever thread says so.
+const OF_THREAD: usize = 2;
 
 /// An event on a stream.
 #[derive(Debug)]
@@ -65,89 +73,92 @@ impl CardViews {
         let Some((card, descriptor)) = subscriber.take_card_memory() else {
             return Ok(None);
         };
-        let layout = subscriber.layout();
-        let memory = ImportedMemory::new(card, &descriptor, layout.card_bytes())?;
+        let memory = ImportedMemory::new(card, &descriptor, subscriber.layout().card_bytes())?;
         Ok(Some(CardViews {
-            memory,
+            context: Arc::clone(memory.context()),
+            memory: Some(memory),
             retired: Mutex::default(),
-            // One is received and one is filled.
-            most_retired: layout.num_slots.saturating_sub(2),
             pid: std::process::id(),
         }))
     }
 
     /// Number of the card in this process, as CUDA counts.
     pub(crate) fn device(&self) -> usize {
-        self.memory.context().ordinal()
+        self.context.ordinal()
     }
 
-    /// Gives a lease back once its readers have done what was put onto their streams so far. Waits only if else no slot would be left to be filled.
-    fn retire(&self, lease: Lease, readers: &Readers) {
-        let fences = match self.fences(readers) {
-            Some(Ok(fences)) => fences,
-            None | Some(Err(_)) => {
-                self.wait_for_everything();
-                Vec::new()
+    /// Gives back what streams are done with, and says whether something is left.
+    ///
+    /// # Errors
+    /// That the card does not tell: what it may still read is never given back.
+    pub(crate) fn reclaim(&self) -> Result<bool, Reason> {
+        let mut waiting = mem::take(&mut *self.retired());
+        if waiting.is_empty() {
+            return Ok(false);
+        }
+        let told = Bound::to(&self.context).and_then(|_bound| {
+            while let Some(oldest) = waiting.front()
+                && oldest.is_read(&self.context)?
+            {
+                waiting.pop_front();
             }
+            Ok(!waiting.is_empty())
+        });
+        // What was retired meanwhile is younger.
+        let mut retired = self.retired();
+        waiting.append(&mut retired);
+        *retired = waiting;
+        told.map_err(|error| error.not_shared(String::new(), "see the driver's messages (dmesg)"))
+    }
+
+    fn retire(&self, lease: Lease, readers: &Readers) {
+        let fences = match readers {
+            Readers::Unknown => None,
+            Readers::Streams(streams) => self.fences(streams).ok(),
         };
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        retired.push_back(Retired {
+        self.retired().push_back(Retired {
             fences,
             _lease: lease,
         });
-        while retired.len() > self.most_retired {
-            let oldest = retired.pop_front().expect("there are some");
-            self.wait(&oldest);
-        }
     }
 
-    /// Gives back what streams are done with; to be called before a batch is waited for.
-    pub(crate) fn reclaim(&self) {
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_done = |retired: &Retired| retired.fences.iter().all(Fence::is_passed);
-        while retired.front().is_some_and(is_done) {
-            retired.pop_front();
-        }
+    fn fences(&self, streams: &BTreeSet<usize>) -> Result<Vec<Fence>, CardError> {
+        let _bound = Bound::to(&self.context)?;
+        let fence = |stream: &usize| Fence::record(&self.context, *stream);
+        streams.iter().map(fence).collect()
     }
 
-    /// `None` where nobody knows which streams read.
-    fn fences(&self, readers: &Readers) -> Option<Result<Vec<Fence>, CardError>> {
-        let Readers::Streams(streams) = readers else {
-            return None;
-        };
-        let context = self.memory.context();
-        let record = || -> Result<Vec<Fence>, CardError> {
-            let _restored = Restored::after_binding(context)?;
-            let fence = |stream: &usize| Fence::record(context, *stream);
-            streams.iter().map(fence).collect()
-        };
-        Some(record())
-    }
-
-    fn wait(&self, retired: &Retired) {
-        if !retired.fences.iter().all(Fence::wait) {
-            self.wait_for_everything();
-        }
-    }
-
-    /// A driver that does not even answer this has failed: nothing reads any more.
-    fn wait_for_everything(&self) {
-        let context = self.memory.context();
-        if let Ok(_restored) = Restored::after_binding(context) {
-            let _ = context.synchronize();
-        }
+    fn retired(&self) -> MutexGuard<'_, VecDeque<Retired>> {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for CardViews {
     fn drop(&mut self) {
+        let (memory, retired) = (self.memory.take(), mem::take(&mut *self.retired()));
         if self.pid != std::process::id() {
+            mem::forget((memory, retired));
             return;
         }
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(oldest) = retired.pop_front() {
-            self.wait(&oldest);
+        let bound = Bound::to(&self.context);
+        if !retired.is_empty() {
+            // A card that does not even answer this has failed: nothing reads any more.
+            let _ = self.context.synchronize();
         }
+        drop((retired, memory, bound));
+    }
+}
+
+impl Retired {
+    /// Whether nothing reads it any more. The context is the thread's.
+    fn is_read(&self, context: &CudaContext) -> Result<bool, CardError> {
+        let passed = match &self.fences {
+            Some(fences) => fences
+                .iter()
+                .try_fold(true, |all, fence| Ok(all && fence.is_passed()?)),
+            None => context.synchronize().map(|()| true),
+        };
+        passed.map_err(failed("waiting for the streams that read a batch"))
     }
 }
 
@@ -156,7 +167,7 @@ impl CardLease {
         CardLease {
             lease: Some(lease),
             views: Arc::clone(views),
-            readers: Mutex::new(Readers::Streams(BTreeSet::new())),
+            readers: Mutex::new(Readers::Unknown),
         }
     }
 
@@ -172,21 +183,40 @@ impl CardLease {
         self.views.device()
     }
 
-    /// The card's address of view group `group`: `u8 [num_views, batch_size, size, size, 3]`, to be read as long as this lives.
+    /// The card's address of view group `group`: `u8 [num_views, batch_size, size, size, 3]`, to be read as long as this lives, and by streams until they are done
+    /// ([`CardLease::read_by`]). They are of the card's primary context, as those of all libraries on CUDA's runtime.
     pub fn address(&self, group: usize) -> u64 {
         let offset = self.lease().group(group).card_offset();
-        self.views.memory.address() + offset.expect("it lies in memory of a card") as u64
+        let memory = self
+            .views
+            .memory
+            .as_ref()
+            .expect("it is there until all leases are gone");
+        memory.address() + offset.expect("it lies in memory of a card") as u64
     }
 
-    /// Says that a stream reads the views: a `CUstream` or `cudaStream_t` as a number, or 1 for the default stream, 2 for that of the thread. What it is asked to do before
-    /// this is dropped is done before the slot is filled anew.
-    pub fn read_by(&self, stream: usize) {
-        if let Readers::Streams(streams) = &mut *self.readers() {
-            streams.insert(stream);
+    /// Says that a stream reads the views: a `CUstream` or `cudaStream_t` as a number, or 1 for the default stream. What it is asked to do before this is dropped is done before
+    /// the slot is filled anew. Where nobody says so all streams of the card are waited for, and so they are where it is the default stream of a thread (2).
+    ///
+    /// # Safety
+    /// The stream lives until this is dropped.
+    pub unsafe fn read_by(&self, stream: usize) {
+        let mut readers = self.readers();
+        match &mut *readers {
+            _ if stream == OF_THREAD => *readers = Readers::Unknown,
+            Readers::Streams(streams) => {
+                streams.insert(stream);
+            }
+            Readers::Unknown => *readers = Readers::Streams(BTreeSet::from([stream])),
         }
     }
 
-    /// Says that nobody knows which streams read the views: all of the card are waited for when this is dropped.
+    /// Says that no stream reads the views yet.
+    pub fn read_by_nobody(&self) {
+        *self.readers() = Readers::Streams(BTreeSet::new());
+    }
+
+    /// Says that nobody knows which streams read the views.
     pub fn read_by_unknown(&self) {
         *self.readers() = Readers::Unknown;
     }
@@ -202,8 +232,7 @@ impl Drop for CardLease {
         if let Some(lease) = self.lease.take()
             && self.views.pid == std::process::id()
         {
-            let readers = self.readers();
-            self.views.retire(lease, &readers);
+            self.views.retire(lease, &self.readers());
         }
     }
 }
@@ -216,27 +245,24 @@ impl Fence {
         let context = Arc::clone(context);
         let fence = Fence { context, event };
         let stream = std::ptr::with_exposed_provenance_mut::<sys::CUstream_st>(stream);
-        // SAFETY: an event of ours; the driver checks the stream, which whoever reads the views names.
+        // SAFETY: an event of ours, and a stream that lives, as whoever named it has promised.
         let recorded = unsafe { result::event::record(event, stream) };
         recorded.map_err(failed("recording an event"))?;
         Ok(fence)
     }
 
-    fn is_passed(&self) -> bool {
+    fn is_passed(&self) -> Result<bool, DriverError> {
         // SAFETY: an event of ours.
-        unsafe { result::event::query(self.event) }.is_ok()
-    }
-
-    /// `false` where the driver does not say.
-    fn wait(&self) -> bool {
-        // SAFETY: as above.
-        unsafe { result::event::synchronize(self.event) }.is_ok()
+        match unsafe { result::event::query(self.event) } {
+            Err(DriverError(sys::CUresult::CUDA_ERROR_NOT_READY)) => Ok(false),
+            asked => asked.map(|()| true),
+        }
     }
 }
 
 impl Drop for Fence {
     fn drop(&mut self) {
-        if let Ok(_restored) = Restored::after_binding(&self.context) {
+        if let Ok(_bound) = Bound::to(&self.context) {
             // SAFETY: an event of ours that is used no more.
             let _ = unsafe { result::event::destroy(self.event) };
         }

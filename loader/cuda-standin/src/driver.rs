@@ -30,11 +30,16 @@ const MAJOR: c_int = 9;
 
 thread_local! {
     static CURRENT: Cell<usize> = const { Cell::new(0) };
+    static CAPTURE: Cell<c_uint> = const { Cell::new(0) };
 }
 
-/// Most calls need a context on the thread that makes them: that of this card.
+/// Most calls need a context on the thread that makes them: that of this card. One that nobody retains any more is none.
 fn current() -> Result<usize, Status> {
-    CURRENT.get().checked_sub(CONTEXT).ok_or(INVALID_CONTEXT)
+    let context = CURRENT.get();
+    match world().num_retained.get(&context) {
+        Some(1..) => Ok(context - CONTEXT),
+        _ => Err(INVALID_CONTEXT),
+    }
 }
 
 fn num_devices() -> usize {
@@ -97,13 +102,16 @@ UNKNOWN:
     }
 
     fn cuDevicePrimaryCtxRetain(context: *mut usize, device: c_int) {
+        *world().num_retained.entry(CONTEXT + device as usize).or_default() += 1;
         context.write(CONTEXT + device as usize);
         Ok(())
     }
 
-    fn cuDevicePrimaryCtxRelease_v2(_device: c_int) {
+    fn cuDevicePrimaryCtxRelease_v2(device: c_int) {
         let world = &mut *world();
         world.streams.finish_all(&mut world.memory);
+        let num = world.num_retained.get_mut(&(CONTEXT + device as usize)).ok_or(INVALID_CONTEXT)?;
+        *num = num.checked_sub(1).ok_or(INVALID_CONTEXT)?;
         Ok(())
     }
 
@@ -166,11 +174,18 @@ UNKNOWN:
     }
 
     fn cuEventSynchronize(event: usize) {
+        current()?;
         let world = &mut *world();
         world.streams.finish_event(event, &mut world.memory)
     }
 
+    fn cuThreadExchangeStreamCaptureMode(mode: *mut c_uint) {
+        mode.write(CAPTURE.replace(mode.read()));
+        Ok(())
+    }
+
     fn cuEventQuery(event: usize) {
+        current()?;
         let world = &mut *world();
         match world.streams.is_done(event, &mut world.memory)? {
             true => Ok(()),

@@ -1,5 +1,6 @@
-//! The one card, and the words that all calls share.
+//! The cards, and the words that all calls share.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::str::FromStr;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,8 @@ pub(crate) struct World {
     pub(crate) memory: Memory,
     pub(crate) streams: Streams,
     pub(crate) shared: Shared,
+    /// How often each context is retained.
+    pub(crate) num_retained: BTreeMap<usize, usize>,
     /// The kernels' source of each module.
     pub(crate) modules: Vec<String>,
     /// Registered memory of the host: address and bytes.
@@ -34,6 +37,7 @@ static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| {
         memory: Memory::new(number("STANDIN_MEMORY", 1 << 30)),
         streams: Streams::new(order),
         shared: Shared::new(),
+        num_retained: BTreeMap::new(),
         modules: Vec::new(),
         registered: Vec::new(),
     })

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::reason::{ErrorKind, Reason};
 
@@ -116,6 +117,26 @@ pub enum IpcError {
 }
 
 impl IpcError {
+    /// The same error after a wait that was made in pieces, of which this one was the last.
+    pub fn having_waited(self, whole: Duration) -> IpcError {
+        match self {
+            IpcError::TimedOut {
+                pid,
+                epoch,
+                step,
+                is_held,
+                ..
+            } => IpcError::TimedOut {
+                pid,
+                waited_ms: whole.as_millis(),
+                epoch,
+                step,
+                is_held,
+            },
+            other => other,
+        }
+    }
+
     /// Of what kind it is.
     pub fn kind(&self) -> ErrorKind {
         match self {

@@ -146,6 +146,11 @@ impl Publisher {
         self.shared.ring.consumer_wait_us().load(Ordering::Relaxed)
     }
 
+    /// Bytes of a card's memory that it holds.
+    pub fn card_bytes(&self) -> usize {
+        self.shared.layout.card_bytes()
+    }
+
     /// Bytes of shared memory that the ring holds.
     pub fn shared_bytes(&self) -> usize {
         self.shared.layout.views_bytes() + self.shared.layout.control_bytes()

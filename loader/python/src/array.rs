@@ -301,7 +301,7 @@ fn reading(stream: Option<&Bound<'_, PyAny>>) -> PyResult<Option<usize>> {
     match stream.extract::<i64>()? {
         -1 => Ok(None),
         0 => Err(PyBufferError::new_err(
-            "stream 0 may be either of two; say 1 for the default stream, or 2 for that of the thread",
+            "stream 0 may be either of two; say 1 for the default stream, or -1 if it cannot be told",
         )),
         stream => Ok(Some(stream as usize)),
     }

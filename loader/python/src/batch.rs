@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loader_card::Batch as Held;
+use loader_card::Held;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -44,6 +44,10 @@ impl Batch {
             .map(u64::cast_signed)
             .collect();
         let ids = numbers(ids, "ids")?;
+        if let Held::Card(batch) = &held {
+            // Whoever takes an array will say for which stream.
+            batch.read_by_nobody();
+        }
         let held = Arc::new(held);
         let slot = Arc::new(Slot::new(Arc::clone(&held)));
         let group = |index: usize| {

@@ -7,36 +7,36 @@ use std::ptr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use loader_card::Batch;
+use loader_card::Held;
 
 use crate::dlpack::{self, Device};
 
 /// Who may look into a batch: nobody any more once it was taken back.
 #[derive(Debug)]
-pub(crate) struct Slot(Mutex<Option<Arc<Batch>>>);
+pub(crate) struct Slot(Mutex<Option<Arc<Held>>>);
 
 /// What an array reads.
 #[derive(Debug, Clone)]
 pub(crate) enum Memory {
     /// One group of views of a batch in the ring: read-only on the host.
-    Ring(Arc<Batch>, usize),
+    Ring(Arc<Held>, usize),
     /// Memory of our own, which Python may write.
     Own(Arc<[AtomicU64]>),
 }
 
 impl Slot {
-    pub(crate) fn new(held: Arc<Batch>) -> Slot {
+    pub(crate) fn new(held: Arc<Held>) -> Slot {
         Slot(Mutex::new(Some(held)))
     }
 
     /// `None` once the batch is past.
-    pub(crate) fn held(&self) -> Option<Arc<Batch>> {
+    pub(crate) fn held(&self) -> Option<Arc<Held>> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.clone()
     }
 
     /// Ends the batch; what somebody still reads stays until he is done.
-    pub(crate) fn end(&self) -> Option<Arc<Batch>> {
+    pub(crate) fn end(&self) -> Option<Arc<Held>> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.take()
     }
@@ -65,8 +65,8 @@ impl Memory {
     pub(crate) fn ptr(&self) -> *mut u8 {
         match self {
             Memory::Ring(held, group) => match &**held {
-                Batch::Host(lease) => lease.group(*group).as_ptr().cast_mut(),
-                Batch::Card(batch) => {
+                Held::Host(lease) => lease.group(*group).as_ptr().cast_mut(),
+                Held::Card(batch) => {
                     ptr::with_exposed_provenance_mut(batch.address(*group) as usize)
                 }
             },
@@ -82,20 +82,22 @@ impl Memory {
     pub(crate) fn device(&self) -> Device {
         match self {
             Memory::Ring(held, _) => match &**held {
-                Batch::Host(_) => dlpack::CPU,
-                Batch::Card(batch) => (dlpack::CUDA, batch.device() as i32),
+                Held::Host(_) => dlpack::CPU,
+                Held::Card(batch) => (dlpack::CUDA, batch.device() as i32),
             },
             Memory::Own(_) => dlpack::CPU,
         }
     }
 
     /// Says that a stream of the card reads it until it is dropped, by the number that DLPack has for streams; `None` is any stream.
+    #[allow(unsafe_code)]
     pub(crate) fn read_by(&self, stream: Option<usize>) {
         if let Memory::Ring(held, _) = self
-            && let Batch::Card(batch) = &**held
+            && let Held::Card(batch) = &**held
         {
             match stream {
-                Some(stream) => batch.read_by(stream),
+                // SAFETY: who takes an array for a stream keeps that as long as the array, as the package's page says.
+                Some(stream) => unsafe { batch.read_by(stream) },
                 None => batch.read_by_unknown(),
             }
         }

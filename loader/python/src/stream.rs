@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use loader_card::{Batch as Held, Reader};
+use loader_card::{Held, Reader};
 use loader_ipc::{ErrorKind, IpcError, Recipe, StreamInfo, Subscription};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -57,6 +57,11 @@ impl Stream {
         copy: bool,
         device: Option<usize>,
     ) -> PyResult<Stream> {
+        if copy && device.is_some() {
+            let what = "copy=True copies in main memory".to_owned();
+            let remedy = "copy what you keep on the card (x.torch().clone())";
+            return Err(errors::UsageError::new_err((what, String::new(), remedy)));
+        }
         let mut subscription = parse(subscription)?;
         let timeout = seconds(timeout)?;
         let card = py.detach(|| device.map(loader_card::card_of_device).transpose());
@@ -183,25 +188,11 @@ impl Stream {
         loop {
             let left = self.timeout.saturating_sub(start.elapsed());
             match py.detach(|| reader.receive(left.min(SLICE))) {
-                Err(IpcError::TimedOut {
-                    pid,
-                    epoch,
-                    step,
-                    is_held,
-                    ..
-                }) => {
+                Err(error @ IpcError::TimedOut { .. }) => {
                     py.check_signals()?;
                     self.check_open()?;
                     if start.elapsed() >= self.timeout {
-                        let waited_ms = self.timeout.as_millis();
-                        let error = IpcError::TimedOut {
-                            pid,
-                            waited_ms,
-                            epoch,
-                            step,
-                            is_held,
-                        };
-                        return Err(errors::ipc(&error));
+                        return Err(errors::ipc(&error.having_waited(self.timeout)));
                     }
                 }
                 received => return received.map_err(|error| errors::ipc(&error)),

@@ -54,7 +54,7 @@ class Loader:
         world_size: int | None = None,
         num_slots: int | None = None,
         copy: bool = False,
-        device: str | int = "cpu",
+        device: Any = "cpu",
         timeout: float = 300.0,
         name: str | None = None,
     ) -> Batches:
@@ -70,15 +70,12 @@ class Loader:
         :param rank: this rank; if not said, ``RANK`` and ``WORLD_SIZE`` of the environment, as ``torchrun`` sets them.
         :param num_slots: slots of the ring, each the memory of one batch; at least 2.
         :param copy: every batch is a copy of its own, which may be kept and written.
-        :param device: where the views shall lie: ``"cpu"``, or ``"cuda"``, ``"cuda:1"`` or a number for memory of a card, which the daemon must see, too. Where that
-            cannot be they lie in main memory, and a :class:`LoaderWarning` says why. A slot is filled anew once the streams that took its arrays
-            (``x.torch()`` takes for the current one) have done what was put onto them before the arrays were dropped.
+        :param device: where the views shall lie: ``"cpu"``, or ``"cuda"`` (the first), ``"cuda:1"``, a number or a ``torch.device`` for memory of a card that this process
+            sees. Where the daemon cannot make them there they lie in main memory, and a :class:`LoaderWarning` says why. A slot is filled anew once the streams
+            that took its arrays (``x.torch()`` takes for the current one) have done what was put onto them before the arrays were dropped.
         :param timeout: seconds to wait for a batch at most.
         :param name: what ``loader status`` shows.
         """
-        card = _card(device)
-        if copy and card is not None:
-            raise UsageError("copy=True copies in main memory", f"device={device!r}", "copy what you keep on the card (x.torch().clone())")
         recipe = sslight() if views is None else views
         recipe.check()
         rank, world_size = _rank(rank, world_size)
@@ -102,7 +99,7 @@ class Loader:
             "num_slots": num_slots,
         }
         socket = self._daemon().socket
-        stream = _native.Stream(socket, json.dumps(subscription), self.folders, timeout, copy, card)
+        stream = _native.Stream(socket, json.dumps(subscription), self.folders, timeout, copy, _card(device))
         if stream.not_on_card is not None:
             warnings.warn(f"views lie in main memory, not on device {device!r}: {stream.not_on_card}", LoaderWarning, stacklevel=2)
         return Batches(self._shards, stream, recipe, split, seed, start)
@@ -169,13 +166,13 @@ class Loader:
         return self._native
 
 
-def _card(device: str | int) -> int | None:
+def _card(device: object) -> int | None:
     if isinstance(device, int) and device >= 0:
         return device
     kind, _, number = str(device).partition(":")
     if kind == "cuda" and (number.isdecimal() or not number):
         return int(number or 0)
-    if device == "cpu":
+    if kind == "cpu":
         return None
     raise UsageError(f"there is no device {device!r}", "", 'say "cpu", "cuda", "cuda:1" or the number of a card')
 

@@ -36,6 +36,13 @@ def made_stream() -> ctypes.c_void_p:
     return stream
 
 
+def current() -> int | None:
+    """The context of this thread."""
+    context = ctypes.c_void_p()
+    must(driver.cuCtxGetCurrent(ctypes.byref(context)))
+    return context.value
+
+
 def tensor_of(capsule: object) -> Tensor:
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
@@ -64,6 +71,7 @@ def check_refusals(batch) -> None:
 
 def main(shards: str, socket: str) -> None:
     stream = made_stream()
+    ours = current()
     loader = Loader(shards, socket=socket, start=False)
     raised(UsageError, "copy=True", lambda: loader.subscribe(copy=True, device="cuda"))
     raised(UsageError, "no device", lambda: loader.subscribe(device="cuba"))
@@ -93,6 +101,7 @@ def main(shards: str, socket: str) -> None:
         del kept
         next(batches)
     must(driver.cuStreamSynchronize(stream))
+    assert current() == ours, "the thread's context is as it was"
     sums: dict[int, list[str]] = {}
     for ids, num_views, copy in copies:
         view_bytes = len(copy) // num_views // 4

@@ -10,36 +10,35 @@ use crate::pipeline::cpu::Pool;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::engines::Engines;
 
-/// The engines that `config` asks for.
+/// The engines that `config` asks for; of cards, the first that the driver shows.
 ///
 /// # Errors
 /// When there are no threads, or no card where one is asked for.
 pub fn choose(config: &ServeConfig) -> Result<Engines, Reason> {
-    let (engines, why) = match config.decoder {
+    let (engine, why) = match config.decoder {
         DecoderChoice::Cpu => (cpu(config)?, "as asked for (--decoder cpu)".to_owned()),
-        DecoderChoice::Gpu => (cards(config)?, "as asked for (--decoder gpu)".to_owned()),
-        DecoderChoice::Auto => match cards(config) {
-            Ok(engines) => (engines, "there is a card".to_owned()),
+        DecoderChoice::Gpu => (card(config)?, "as asked for (--decoder gpu)".to_owned()),
+        DecoderChoice::Auto => match card(config) {
+            Ok(engine) => (engine, "there is a card".to_owned()),
             Err(reason) => (cpu(config)?, reason.to_string()),
         },
     };
-    let engines = Engines::new(engines);
-    tracing::info!("batches are made by {}: {why}", engines.describe());
-    Ok(engines)
+    tracing::info!("batches are made by {}: {why}", engine.describe());
+    Ok(Engines::new(engine))
 }
 
-fn cpu(config: &ServeConfig) -> Result<Vec<Arc<dyn Engine>>, Reason> {
+fn cpu(config: &ServeConfig) -> Result<Arc<dyn Engine>, Reason> {
     let pool = Pool::start(config.num_workers, config.pixel_limit);
     let pool = pool.map_err(|error| {
         let what = format!("no thread for a worker: {error}");
         let remedy = "end other programs, or allow more threads (ulimit -u)";
         Reason::new(ErrorKind::Resources, what, "", remedy)
     })?;
-    Ok(vec![Arc::new(pool)])
+    Ok(Arc::new(pool))
 }
 
 #[cfg(feature = "cuda")]
-fn cards(config: &ServeConfig) -> Result<Vec<Arc<dyn Engine>>, Reason> {
+fn card(config: &ServeConfig) -> Result<Arc<dyn Engine>, Reason> {
     use crate::pipeline::cuda::{CudaEngine, CudaSettings, OnFailure};
     let settings = CudaSettings {
         num_workers: config.num_workers,
@@ -49,12 +48,11 @@ fn cards(config: &ServeConfig) -> Result<Vec<Arc<dyn Engine>>, Reason> {
             DecoderChoice::Auto | DecoderChoice::Cpu => OnFailure::UseCpu,
         },
     };
-    let engines = CudaEngine::start_all(settings)?.into_iter();
-    Ok(engines.map(|engine| Arc::new(engine) as _).collect())
+    Ok(Arc::new(CudaEngine::start(settings)?))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cards(_: &ServeConfig) -> Result<Vec<Arc<dyn Engine>>, Reason> {
+fn card(_: &ServeConfig) -> Result<Arc<dyn Engine>, Reason> {
     Err(without_cuda())
 }
 

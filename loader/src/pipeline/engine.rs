@@ -13,20 +13,20 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Takes a batch, waiting while there is enough to do. What cannot be done is dropped, and a slot dropped unfinished aborts its ring.
     fn submit(&self, job: BatchJob);
 
-    /// Memory of `card` for the views of a whole ring, where it can make them there.
+    /// An engine on another card that shares the threads of this one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn beside(&self, card: CardId) -> Result<Arc<dyn Engine>, Reason> {
+        Err(only_cpu(card.to_string()))
+    }
+
+    /// Memory of the card that it is, for the views of a whole ring.
     ///
     /// # Errors
     /// Why the views have to lie in memory of the host.
-    fn card_memory(&self, card: CardId, num_bytes: usize) -> Result<ExportedMemory, Reason> {
-        let _ = num_bytes;
-        let what = "batches are made by the CPU";
-        let remedy = "start a loader with --decoder gpu where that card is";
-        Err(Reason::new(
-            ErrorKind::Usage,
-            what,
-            card.to_string(),
-            remedy,
-        ))
+    fn card_memory(&self, _num_bytes: usize) -> Result<ExportedMemory, Reason> {
+        Err(only_cpu(String::new()))
     }
 
     /// The card that it is, if it is one.
@@ -41,6 +41,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
     fn routes(&self) -> Vec<RouteCount> {
         Vec::new()
     }
+}
+
+fn only_cpu(card: String) -> Reason {
+    let what = "batches are made by the CPU";
+    let remedy = "start a loader with --decoder gpu where that card is";
+    Reason::new(ErrorKind::Usage, what, card, remedy)
 }
 
 /// One batch to make.

@@ -1,48 +1,52 @@
-//! All engines of a daemon: the CPU's threads, or one for each card. A stream stays with the one that it is given.
+//! All engines of a daemon: the CPU's threads, or a card and, once somebody wants his views on them, other cards.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use loader_ipc::{CardId, RouteCount};
+use loader_ipc::{CardId, Reason, RouteCount};
 
 use crate::pipeline::engine::Engine;
 
-/// See the module's documentation.
+/// See the module's documentation. A stream stays with the engine that it is given, and all streams for memory of the host have the first: an inverse DCT of another card
+/// may be a level off.
 #[derive(Debug)]
 pub struct Engines {
-    all: Vec<Arc<dyn Engine>>,
-    num_streams: AtomicUsize,
+    first: Arc<dyn Engine>,
+    others: Mutex<Vec<Arc<dyn Engine>>>,
 }
 
 impl Engines {
-    /// # Panics
-    /// If there is none.
-    pub fn new(all: Vec<Arc<dyn Engine>>) -> Engines {
-        assert!(!all.is_empty(), "somebody makes the batches");
-        let num_streams = AtomicUsize::new(0);
-        Engines { all, num_streams }
+    /// The daemon begins with one.
+    pub fn new(first: Arc<dyn Engine>) -> Engines {
+        let others = Mutex::default();
+        Engines { first, others }
     }
 
-    /// The engine of a new stream: that of the card which shall hold its views, else each in turn.
-    pub fn for_stream(&self, card: Option<CardId>) -> &Arc<dyn Engine> {
-        let is_meant = |engine: &&Arc<dyn Engine>| card.is_some() && engine.card() == card;
-        let meant = self.all.iter().find(is_meant);
-        meant.unwrap_or_else(|| {
-            let turn = self.num_streams.fetch_add(1, Ordering::Relaxed);
-            &self.all[turn % self.all.len()]
-        })
+    /// What makes batches for memory of the host.
+    pub fn first(&self) -> &Arc<dyn Engine> {
+        &self.first
     }
 
-    /// What they are, for people.
-    pub fn describe(&self) -> String {
-        let each: Vec<String> = self.all.iter().map(|engine| engine.describe()).collect();
-        each.join("; ")
+    /// What makes batches in memory of `card`, which is opened if it is not yet.
+    ///
+    /// # Errors
+    /// Why nothing does.
+    pub fn of(&self, card: CardId) -> Result<Arc<dyn Engine>, Reason> {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |engine: &&Arc<dyn Engine>| engine.card() == Some(card);
+        if let Some(engine) = others.iter().chain([&self.first]).find(is_it) {
+            return Ok(Arc::clone(engine));
+        }
+        let engine = self.first.beside(card)?;
+        tracing::info!("batches are made by {}, too: {card}", engine.describe());
+        others.push(Arc::clone(&engine));
+        Ok(engine)
     }
 
     /// The ways that images took so far, where there are several.
     pub fn routes(&self) -> Vec<RouteCount> {
-        let mut sums: Vec<RouteCount> = Vec::new();
-        for count in self.all.iter().flat_map(|engine| engine.routes()) {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = self.first.routes();
+        for count in others.iter().flat_map(|engine| engine.routes()) {
             match sums.iter_mut().find(|sum| sum.route == count.route) {
                 Some(sum) => sum.num_images += count.num_images,
                 None => sums.push(count),

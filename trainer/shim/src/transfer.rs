@@ -16,7 +16,8 @@ pub fn stream_of(card: usize) -> usize {
 }
 
 /// The values of a tensor of the host on `device`. On a card they are copied through pinned memory beside what it computes, and what it is
-/// asked to compute from now on waits for them; the tensor may be changed or freed as soon as this returns.
+/// asked to compute from now on waits for them; the tensor may be changed or freed as soon as this returns. One
+/// that is there already is given as it is.
 pub fn to_device(tensor: &Tensor, device: Device) -> Tensor {
     let Device::Cuda(card) = device else {
         return tensor.to_device(device);

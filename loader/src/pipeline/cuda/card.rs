@@ -28,19 +28,6 @@ pub(super) struct Card {
 }
 
 impl Card {
-    /// How many cards the driver shows, one at least.
-    ///
-    /// # Errors
-    /// What is missing, and what to do about it.
-    pub(super) fn count() -> Result<usize, Reason> {
-        check_driver()?;
-        let num_cards = result::device::get_count().map_err(failed("counting the cards"));
-        match num_cards.map_err(|error| unusable(&error.to_string()))? {
-            ..=0 => Err(none_shown()),
-            num_cards => Ok(num_cards as usize),
-        }
-    }
-
     /// One of the cards, as CUDA counts.
     ///
     /// # Errors
@@ -81,20 +68,9 @@ impl Card {
         loader_card::id_of_context(&self.context)
     }
 
-    /// Memory for the views of a ring, if this is the card that is meant.
-    pub(super) fn memory_to_share(
-        &self,
-        card: CardId,
-        num_bytes: usize,
-    ) -> Result<ExportedMemory, Reason> {
-        let id = self.id().map_err(|error| unusable(&error.to_string()))?;
-        if id == card {
-            return ExportedMemory::new(&self.context, num_bytes);
-        }
-        let what = "batches are made by another card";
-        let place = format!("{id}, not {card}");
-        let remedy = "start a loader that sees this card (CUDA_VISIBLE_DEVICES)";
-        Err(Reason::new(ErrorKind::Usage, what, place, remedy))
+    /// Memory for the views of a ring.
+    pub(super) fn memory_to_share(&self, num_bytes: usize) -> Result<ExportedMemory, Reason> {
+        ExportedMemory::new(&self.context, num_bytes)
     }
 
     /// Makes the card's context that of the calling thread, for libraries that look for one there.

@@ -88,39 +88,23 @@ struct Row {
 }
 
 impl CudaEngine {
-    /// Opens all cards that the driver shows, and starts the threads that read and decode for all of them. Where the CPU may take over, a card that cannot be
-    /// used is left out if there is another.
+    /// Opens the first card that the driver shows, and starts the threads that read and decode.
     ///
     /// # Errors
-    /// Why the cards cannot be used, or that there are no threads.
-    pub fn start_all(settings: CudaSettings) -> Result<Vec<CudaEngine>, Reason> {
-        let num_cards = Card::count()?;
+    /// Why the card cannot be used, or that there are no threads.
+    pub fn start(settings: CudaSettings) -> Result<CudaEngine, Reason> {
+        let card = Card::open(0)?;
         let rows = start_workers(settings).map_err(no_thread)?;
-        let opened = (0..num_cards).map(|device| {
-            let started = CudaEngine::start(device, num_cards, settings, &rows);
-            started.inspect_err(|reason| tracing::warn!("card {device} is not used: {reason}"))
-        });
-        let opened: Vec<Result<CudaEngine, Reason>> = opened.collect();
-        let is_enough =
-            settings.on_failure == OnFailure::UseCpu && opened.iter().any(Result::is_ok);
-        match is_enough {
-            true => Ok(opened.into_iter().flatten().collect()),
-            false => opened.into_iter().collect(),
-        }
+        CudaEngine::on(card, settings, rows)
     }
 
-    /// Opens one of the cards and starts the thread that waits for it.
-    fn start(
-        device: usize,
-        num_cards: usize,
-        settings: CudaSettings,
-        rows: &Sender<Row>,
-    ) -> Result<CudaEngine, Reason> {
-        let card = Arc::new(Card::open(device)?);
+    /// Starts the thread that waits for a card, whose rows are made by those that take them from `rows`.
+    fn on(card: Card, settings: CudaSettings, rows: Sender<Row>) -> Result<CudaEngine, Reason> {
+        let card = Arc::new(card);
         let (decoders, nvjpeg) = decoders(&card, settings.on_failure)?;
         let has_decoders = AtomicBool::new(!decoders.is_empty());
         let free = bounded(NUM_LANES);
-        for lane in lanes(&card, num_cards, decoders).map_err(|error| card.broken(&error))? {
+        for lane in lanes(&card, decoders).map_err(|error| card.broken(&error))? {
             free.0.send(lane).expect("room for all of them");
         }
         let (in_flight, arriving) = unbounded();
@@ -140,7 +124,6 @@ impl CudaEngine {
             on_cpu: AtomicU64::new(0),
         });
         start_arrivals(&shared, arriving).map_err(no_thread)?;
-        let rows = rows.clone();
         Ok(CudaEngine { shared, rows })
     }
 }
@@ -160,12 +143,8 @@ fn decoders(card: &Card, on_failure: OnFailure) -> Result<(Vec<Decoder>, String)
 }
 
 /// As many lanes as there is memory for.
-fn lanes(
-    card: &Arc<Card>,
-    num_cards: usize,
-    decoders: Vec<Decoder>,
-) -> Result<Vec<Lane>, CardError> {
-    let host = loader_ipc::room().map_or(usize::MAX, |room| room.bytes as usize) / num_cards;
+fn lanes(card: &Arc<Card>, decoders: Vec<Decoder>) -> Result<Vec<Lane>, CardError> {
+    let host = loader_ipc::room().map_or(usize::MAX, |room| room.bytes as usize);
     let decodes = !decoders.is_empty();
     let most = Room::share(card.memory_bytes(), host, NUM_LANES, decodes);
     let mut decoders = decoders.into_iter();
@@ -237,11 +216,17 @@ impl Engine for CudaEngine {
         }
     }
 
-    fn card_memory(&self, card: CardId, num_bytes: usize) -> Result<ExportedMemory, Reason> {
-        if self.shared.has_failed.load(Ordering::Acquire) {
-            return Err(self.shared.no_memory());
+    fn beside(&self, card: CardId) -> Result<Arc<dyn Engine>, Reason> {
+        let device = loader_card::device_of(card)?;
+        let other = CudaEngine::on(Card::open(device)?, self.shared.settings, self.rows.clone());
+        Ok(Arc::new(other?))
+    }
+
+    fn card_memory(&self, num_bytes: usize) -> Result<ExportedMemory, Reason> {
+        match self.shared.has_failed.load(Ordering::Acquire) {
+            true => Err(self.shared.no_memory()),
+            false => self.shared.card.memory_to_share(num_bytes),
         }
-        self.shared.card.memory_to_share(card, num_bytes)
     }
 
     fn card(&self) -> Option<CardId> {
@@ -375,8 +360,12 @@ impl Shared {
     /// Sends a batch whose rows are placed on its way.
     fn depart(&self, mut sealed: Sealed) {
         if sealed.is_abandoned {
-            // An unfinished slot ends its ring.
-            return self.give_back(sealed.lane);
+            // What was put onto the stream may still use the slot. Unfinished, it ends its ring.
+            let broken = sealed.failure.take().or_else(|| sealed.lane.wait().err());
+            return match broken {
+                Some(error) => self.lose(sealed, &error),
+                None => self.give_back(sealed.lane),
+            };
         }
         let bounces = self.bounces(&sealed.job);
         let Sealed {
@@ -496,7 +485,7 @@ impl Shared {
     /// What a stream learns that has its views in memory of a card that has failed.
     fn no_memory(&self) -> Reason {
         let what = "the card that holds the views has failed";
-        let remedy = "subscribe again, for views in memory of the host";
+        let remedy = "see the driver's messages (dmesg); whoever subscribes again has views in memory of the host";
         Reason::new(ErrorKind::Library, what, self.card.name(), remedy)
     }
 

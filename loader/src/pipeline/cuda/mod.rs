@@ -12,12 +12,12 @@
 //!    same bytes whenever it is served by the same machine.
 //! 3. The thread that places the last row puts everything onto the lane's stream: one copy of images and descriptors to the card, the files to nvJPEG
 //!    (`nvjpeg_decoders`), one launch that makes pixels of its planes ([`decode`](crate::decode)), at most seven for the views
-//!    ([`augment::cuda`](crate::augment::cuda)), one copy of all tensors into the slot, and the event. It waits for nothing, but reads what the engines do not take.
+//!    ([`augment::cuda`](crate::augment::cuda)), one copy of all tensors into the slot unless that lies on the card, where kernels write it, and the event. It waits for nothing, but reads what the engines do not take.
 //! 4. One thread waits for the events, one after the other, makes the rows that nvJPEG did not decode by the CPU, writes head and labels, publishes the slot, and gives
 //!    the lane back.
 //!
-//! The slot lies in shared memory that is registered with the driver (`PinnedRing`), so the card writes it by itself. A driver that refuses costs one copy
-//! more, through pinned memory.
+//! A slot of the host lies in shared memory that is registered with the driver (`PinnedRing`), so the card writes it by itself. A driver that refuses costs one copy
+//! more, through pinned memory. A slot of the card lies in memory that its subscriber maps, too (`loader_card`).
 //!
 //! # Where memory is short
 //!
@@ -29,7 +29,7 @@
 //! # Where the card fails
 //!
 //! Any call that fails ends the use of the card: what was on its way, and all that comes, is made by threads of the CPU, or the daemon stops
-//! ([`OnFailure`]). The same holds for nvJPEG alone where it fails and no file is to blame: the CPU decodes for the card from then on. A slot is touched by the CPU only once the stream that writes it is known to be still.
+//! ([`OnFailure`]). Streams whose slots lie on the card end with the reason. The same holds for nvJPEG alone where it fails and no file is to blame: the CPU decodes for the card from then on. A slot is touched by the CPU only once the stream that writes it is known to be still.
 //!
 //! # What it does not know
 //!
