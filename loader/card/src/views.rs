@@ -19,7 +19,6 @@ use crate::mapping::ImportedMemory;
 pub(crate) struct CardViews {
     /// There until this is dropped.
     memory: Option<ImportedMemory>,
-    context: Arc<CudaContext>,
     /// Batches that streams may still read, the oldest first.
     retired: Mutex<VecDeque<Retired>>,
     /// The process that has mapped it. In one that was forked from it the driver does not work.
@@ -75,16 +74,20 @@ impl CardViews {
         };
         let memory = ImportedMemory::new(card, &descriptor, subscriber.layout().card_bytes())?;
         Ok(Some(CardViews {
-            context: Arc::clone(memory.context()),
             memory: Some(memory),
             retired: Mutex::default(),
             pid: std::process::id(),
         }))
     }
 
+    fn memory(&self) -> &ImportedMemory {
+        let memory = self.memory.as_ref();
+        memory.expect("it is there until this is dropped")
+    }
+
     /// Number of the card in this process, as CUDA counts.
     pub(crate) fn device(&self) -> usize {
-        self.context.ordinal()
+        self.memory().context().ordinal()
     }
 
     /// Gives back what streams are done with, and says whether something is left.
@@ -96,9 +99,10 @@ impl CardViews {
         if waiting.is_empty() {
             return Ok(false);
         }
-        let told = Bound::to(&self.context).and_then(|_bound| {
+        let context = self.memory().context();
+        let told = Bound::to(context).and_then(|_bound| {
             while let Some(oldest) = waiting.front()
-                && oldest.is_read(&self.context)?
+                && oldest.is_read(context)?
             {
                 waiting.pop_front();
             }
@@ -123,8 +127,9 @@ impl CardViews {
     }
 
     fn fences(&self, streams: &BTreeSet<usize>) -> Result<Vec<Fence>, CardError> {
-        let _bound = Bound::to(&self.context)?;
-        let fence = |stream: &usize| Fence::record(&self.context, *stream);
+        let context = self.memory().context();
+        let _bound = Bound::to(context)?;
+        let fence = |stream: &usize| Fence::record(context, *stream);
         streams.iter().map(fence).collect()
     }
 
@@ -135,17 +140,23 @@ impl CardViews {
 
 impl Drop for CardViews {
     fn drop(&mut self) {
-        let (memory, retired) = (self.memory.take(), mem::take(&mut *self.retired()));
+        let retired = mem::take(&mut *self.retired());
+        let Some(memory) = self.memory.take() else {
+            return;
+        };
         if self.pid != std::process::id() {
             mem::forget((memory, retired));
             return;
         }
-        let bound = Bound::to(&self.context);
+        let bound = Bound::to(memory.context());
         if !retired.is_empty() {
             // A card that does not even answer this has failed: nothing reads any more.
-            let _ = self.context.synchronize();
+            let _ = memory.context().synchronize();
         }
-        drop((retired, memory, bound));
+        // The last that holds the context makes it the thread's once more, so the thread gets its own back after that.
+        drop(retired);
+        drop(memory);
+        drop(bound);
     }
 }
 
@@ -187,12 +198,7 @@ impl CardLease {
     /// ([`CardLease::read_by`]). They are of the card's primary context, as those of all libraries on CUDA's runtime.
     pub fn address(&self, group: usize) -> u64 {
         let offset = self.lease().group(group).card_offset();
-        let memory = self
-            .views
-            .memory
-            .as_ref()
-            .expect("it is there until all leases are gone");
-        memory.address() + offset.expect("it lies in memory of a card") as u64
+        self.views.memory().address() + offset.expect("it lies in memory of a card") as u64
     }
 
     /// Says that a stream reads the views: a `CUstream` or `cudaStream_t` as a number, or 1 for the default stream. What it is asked to do before this is dropped is done before

@@ -100,8 +100,13 @@ def main(shards: str, socket: str) -> None:
         raised(ArrayKeptError, "kept past its batch", lambda: next(batches))
         del kept
         next(batches)
-    must(driver.cuStreamSynchronize(stream))
-    assert current() == ours, "the thread's context is as it was"
+        must(driver.cuStreamSynchronize(stream))
+        other = ctypes.c_void_p()
+        must(driver.cuDevicePrimaryCtxRetain(ctypes.byref(other), 1))
+        must(driver.cuCtxSetCurrent(other))
+    del batches
+    assert current() == other.value, "the thread's context is as it was"
+    must(driver.cuCtxSetCurrent(ctypes.c_void_p(ours)))
     sums: dict[int, list[str]] = {}
     for ids, num_views, copy in copies:
         view_bytes = len(copy) // num_views // 4

@@ -24,7 +24,7 @@ def with_card(tmp_path_factory) -> dict[str, str]:
     for standin, libraries in names.items():
         for name in libraries:
             (folder / name).symlink_to(STANDINS / f"lib{standin}_standin.so")
-    return {**os.environ, "LD_LIBRARY_PATH": str(folder)}
+    return {**os.environ, "LD_LIBRARY_PATH": str(folder), "STANDIN_DEVICES": "2"}
 
 
 @pytest.fixture(params=["gpu", "cpu"])
