@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 import zlib
 from ctypes.util import find_library
 from pathlib import Path
@@ -33,9 +34,10 @@ def served(request, shards, with_card, tmp_path):
     socket, log = tmp_path / "s", tmp_path / "log"
     command = [sys.executable, "-m", "sslight_loader", "serve", shards, "--socket", socket, "--decoder", request.param]
     with log.open("w") as stderr, subprocess.Popen(list(map(str, command)), env=with_card, stderr=stderr, start_new_session=True) as daemon:
-        while daemon.poll() is None and not socket.exists():
-            pass
-        assert daemon.poll() is None, log.read_text()
+        most = time.monotonic() + WATCHDOG_S
+        while daemon.poll() is None and not socket.exists() and time.monotonic() < most:
+            time.sleep(0.01)
+        assert socket.exists(), log.read_text()
         yield request.param, socket
         daemon.terminate()
 
