@@ -47,7 +47,7 @@ def main(library: str, shards: str, socket: str) -> None:
 
     loader, stream, batch = c_uint64(), c_uint64(), Batch()
     folders = (c_char_p * 1)(shards.encode())
-    must(lib.sslight_connect(c_uint32(1), folders, c_size_t(1), socket.encode(), None, c_uint64(10_000), byref(loader), byref(error)))
+    must(lib.sslight_connect(c_uint32(2), folders, c_size_t(1), socket.encode(), None, c_uint64(10_000), byref(loader), byref(error)))
     asked = json.dumps({"recipe": "moco", "batch_size": 8, "seed": 5, "drop_last": False})
     must(lib.sslight_subscribe(loader, asked.encode(), byref(stream), byref(error)))
     while (status := lib.sslight_next(stream.value, 60_000, byref(batch), byref(error))) != END:

@@ -11,9 +11,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::dlpack::{self, Device, Element, Tensor};
+use crate::dlpack::{self, Element, Tensor};
 use crate::errors::ArrayReleasedError;
-use crate::memory::{Memory, Slot};
+use crate::memory::{CPU, Device, Memory, Slot};
 
 /// What DLPack means by no stream on NVIDIA's cards.
 const DEFAULT_STREAM: usize = 1;
@@ -114,7 +114,7 @@ impl Array {
     /// What Python is told of the memory.
     fn fill(&self, view: &mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let memory = self.memory()?;
-        if memory.device() != dlpack::CPU {
+        if memory.device() != CPU {
             return Err(on_card());
         }
         let asks = |flag| flags & flag == flag;
@@ -236,8 +236,8 @@ impl Array {
         }
         let is_copied = copy == Some(true);
         match (device, is_copied) {
-            (dlpack::CPU, false) => {}
-            (dlpack::CPU, true) => tensor.memory = py.detach(|| tensor.memory.copied()),
+            (CPU, false) => {}
+            (CPU, true) => tensor.memory = py.detach(|| tensor.memory.copied()),
             (_, false) => tensor.memory.read_by(reading(stream.as_ref())?),
             (_, true) => {
                 let words = "these views lie in memory of a card; take them and copy them there (x.torch().clone())";

@@ -9,15 +9,8 @@ use std::ptr::{self, NonNull};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::memory::Memory;
+use crate::memory::{Device, Memory};
 
-/// Kind and number of a device, in the standard's words.
-pub(crate) type Device = (i32, i32);
-
-/// Main memory.
-pub(crate) const CPU: Device = (1, 0);
-/// The kind of NVIDIA's cards.
-pub(crate) const CUDA: i32 = 2;
 const READ_ONLY: u64 = 1;
 const IS_COPIED: u64 = 2;
 

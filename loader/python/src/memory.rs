@@ -9,7 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use loader_card::Held;
 
-use crate::dlpack::{self, Device};
+/// Kind and number of a device, as DLPack counts.
+pub(crate) type Device = (i32, i32);
+
+/// Main memory.
+pub(crate) const CPU: Device = (1, 0);
+/// The kind of NVIDIA's cards.
+const CUDA: i32 = 2;
 
 /// Who may look into a batch: nobody any more once it was taken back.
 #[derive(Debug)]
@@ -82,10 +88,10 @@ impl Memory {
     pub(crate) fn device(&self) -> Device {
         match self {
             Memory::Ring(held, _) => match &**held {
-                Held::Host(_) => dlpack::CPU,
-                Held::Card(batch) => (dlpack::CUDA, batch.device() as i32),
+                Held::Host(_) => CPU,
+                Held::Card(batch) => (CUDA, batch.device() as i32),
             },
-            Memory::Own(_) => dlpack::CPU,
+            Memory::Own(_) => CPU,
         }
     }
 
