@@ -119,31 +119,19 @@ pub(crate) fn check_present() -> Result<(), Reason> {
     if unsafe { sys::is_culib_present() } {
         return Ok(());
     }
+    let what = "there is no NVIDIA driver";
     let remedy = "run it where libcuda.so.1 is (in containers: --gpus all), or take the views in memory of the host";
-    Err(Reason::new(
-        ErrorKind::Library,
-        "there is no NVIDIA driver",
-        "",
-        remedy,
-    ))
+    Err(Reason::new(ErrorKind::Library, what, "", remedy))
 }
 
 fn missing(card: &str) -> Reason {
+    let what = "the card is not there, or hidden from this process";
     let remedy = "see nvidia-smi -L and CUDA_VISIBLE_DEVICES on both sides";
-    Reason::new(
-        ErrorKind::Library,
-        "the card is not there, or hidden from this process",
-        card,
-        remedy,
-    )
+    Reason::new(ErrorKind::Library, what, card, remedy)
 }
 
 fn unusable(error: &CardError) -> Reason {
+    let (what, place) = ("the card cannot be used", error.to_string());
     let remedy = "see nvidia-smi and the driver's messages (dmesg)";
-    Reason::new(
-        ErrorKind::Library,
-        "the card cannot be used",
-        error.to_string(),
-        remedy,
-    )
+    Reason::new(ErrorKind::Library, what, place, remedy)
 }

@@ -8,7 +8,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::{CudaContext, DriverError, result, sys};
-use loader_ipc::{Lease, Reason, Subscriber};
+use loader_ipc::{ErrorKind, Lease, Reason, Subscriber};
 
 use crate::driver::Bound;
 use crate::error::{CardError, failed};
@@ -80,6 +80,10 @@ impl CardViews {
         }))
     }
 
+    fn is_forked(&self) -> bool {
+        self.pid != std::process::id()
+    }
+
     fn memory(&self) -> &ImportedMemory {
         let memory = self.memory.as_ref();
         memory.expect("it is there until this is dropped")
@@ -96,7 +100,8 @@ impl CardViews {
     /// That the card does not tell: what it may still read is never given back.
     pub(crate) fn reclaim(&self) -> Result<bool, Reason> {
         let mut waiting = mem::take(&mut *self.retired());
-        if waiting.is_empty() {
+        if waiting.is_empty() || self.is_forked() {
+            mem::forget(waiting);
             return Ok(false);
         }
         let context = self.memory().context();
@@ -112,7 +117,11 @@ impl CardViews {
         let mut retired = self.retired();
         waiting.append(&mut retired);
         *retired = waiting;
-        told.map_err(|error| error.not_shared(String::new(), "see the driver's messages (dmesg)"))
+        told.map_err(|error| {
+            let what = "the card does not tell whether a batch was read";
+            let remedy = "see the driver's messages (dmesg)";
+            Reason::new(ErrorKind::Library, what, error.to_string(), remedy)
+        })
     }
 
     fn retire(&self, lease: Lease, readers: &Readers) {
@@ -144,7 +153,7 @@ impl Drop for CardViews {
         let Some(memory) = self.memory.take() else {
             return;
         };
-        if self.pid != std::process::id() {
+        if self.is_forked() {
             mem::forget((memory, retired));
             return;
         }
@@ -236,7 +245,7 @@ impl Drop for CardLease {
     fn drop(&mut self) {
         // A forked process gives nothing back, as with any lease.
         if let Some(lease) = self.lease.take()
-            && self.views.pid == std::process::id()
+            && !self.views.is_forked()
         {
             self.views.retire(lease, &self.readers());
         }

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use loader_card::CardError;
 use loader_ipc::{BatchHead, NO_LABEL, NO_SAMPLE, SlotWriter};
 
 use crate::augment::cuda::Table;
@@ -16,7 +17,6 @@ use crate::pipeline::cuda::round::{Place, Room, Round, Source};
 use crate::pipeline::engine::BatchJob;
 use crate::pipeline::replace::Shown;
 use crate::pipeline::stream_context::StreamContext;
-use loader_card::CardError;
 
 /// See the module's documentation.
 #[derive(Debug)]

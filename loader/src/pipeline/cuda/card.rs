@@ -8,12 +8,12 @@ use cudarc::driver::{
     CudaContext, CudaFunction, CudaStream, LaunchConfig, PushKernelArg, result, sys,
 };
 use cudarc::nvrtc::Ptx;
+use loader_card::{CardError, ExportedMemory, failed};
 use loader_ipc::{CardId, ErrorKind, Reason};
 
 use crate::augment::cuda::{self as views, NUM_THREADS};
 use crate::decode;
 use crate::pipeline::cuda::compile;
-use loader_card::{CardError, ExportedMemory, failed};
 
 /// The driver that this program is written for, as the driver counts: CUDA 13.0.
 const DRIVER_VERSION: i32 = 13_000;

@@ -1,87 +1,37 @@
-//! The engine: threads that read or decode files, lanes to the card, and a thread that waits for what comes back.
+//! The engine: threads that read or decode files, for one card or several, and a thread for each card that waits for what comes back.
 //!
-//! A lane is one batch in flight. A batch begins when one is free, so all memory is bounded. Where the card fails, [`OnFailure`] says what happens; what
-//! was on its way is made anew by the CPU, or the daemon stops.
+//! What becomes of a batch between them is said in `in_flight`.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
-use loader_card::{CardError, ExportedMemory};
+use loader_card::ExportedMemory;
 use loader_ipc::{CardId, ErrorKind, Reason, RouteCount};
-use nvjpeg::{Decoder, Failure};
 
-use crate::pipeline::cpu::Pool;
-use crate::pipeline::cuda::batch::{Batch, LateRow, Sealed};
+use crate::pipeline::cuda::batch::{Batch, Sealed};
 use crate::pipeline::cuda::card::Card;
-use crate::pipeline::cuda::lane::Lane;
-use crate::pipeline::cuda::memory::PinnedRing;
-use crate::pipeline::cuda::nvjpeg_decoders::{self, Decoded};
-use crate::pipeline::cuda::round::Room;
+use crate::pipeline::cuda::in_flight::{CudaSettings, InFlight};
 use crate::pipeline::cuda::row::RowMaker;
 use crate::pipeline::engine::{BatchJob, Engine};
-use crate::pipeline::stream_context::StreamContext;
-use crate::shutdown::Stop;
 
-/// Batches in flight: one that threads decode, one on the card, one that is coming back.
-const NUM_LANES: usize = 3;
 /// Rows that wait per worker, as in the pool of the CPU.
 const QUEUED_PER_WORKER: usize = 4;
-
-/// What happens where the card fails while batches are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnFailure {
-    /// The CPU goes on, and a line says so.
-    UseCpu,
-    /// The daemon stops.
-    Stop,
-}
-
-/// Settings of the engine.
-#[derive(Debug, Clone, Copy)]
-pub struct CudaSettings {
-    /// Threads that decode.
-    pub num_workers: usize,
-    /// Largest image, in pixels.
-    pub pixel_limit: u64,
-    /// What happens where the card fails.
-    pub on_failure: OnFailure,
-}
 
 /// Decodes by nvJPEG where that can, else on the CPU; makes views on the card. Its threads end when it is dropped.
 #[derive(Debug)]
 pub struct CudaEngine {
-    shared: Arc<Shared>,
+    in_flight: Arc<InFlight>,
     rows: Sender<Row>,
-}
-
-/// What its threads share.
-#[derive(Debug)]
-struct Shared {
-    card: Arc<Card>,
-    settings: CudaSettings,
-    free: (Sender<Lane>, Receiver<Lane>),
-    num_lanes: AtomicUsize,
-    in_flight: Sender<Sealed>,
-    has_failed: AtomicBool,
-    /// What is told of nvJPEG, and whether it decodes.
-    nvjpeg: String,
-    has_decoders: AtomicBool,
-    /// Makes batches where the card does not.
-    cpu: OnceLock<Option<Pool>>,
-    by_engines: AtomicU64,
-    by_hybrid: AtomicU64,
-    on_card: AtomicU64,
-    on_cpu: AtomicU64,
 }
 
 /// One row of a batch. Whatever becomes of it, its batch learns of its end.
 #[derive(Debug)]
 struct Row {
-    shared: Arc<Shared>,
+    in_flight: Arc<InFlight>,
     batch: Arc<Batch>,
     index: usize,
     is_placed: bool,
@@ -100,31 +50,10 @@ impl CudaEngine {
 
     /// Starts the thread that waits for a card, whose rows are made by those that take them from `rows`.
     fn on(card: Card, settings: CudaSettings, rows: Sender<Row>) -> Result<CudaEngine, Reason> {
-        let card = Arc::new(card);
-        let (decoders, nvjpeg) = decoders(&card, settings.on_failure)?;
-        let has_decoders = AtomicBool::new(!decoders.is_empty());
-        let free = bounded(NUM_LANES);
-        for lane in lanes(&card, decoders).map_err(|error| card.broken(&error))? {
-            free.0.send(lane).expect("room for all of them");
-        }
-        let (in_flight, arriving) = unbounded();
-        let shared = Arc::new(Shared {
-            num_lanes: AtomicUsize::new(free.1.len()),
-            card,
-            settings,
-            free,
-            in_flight,
-            has_failed: AtomicBool::new(false),
-            nvjpeg,
-            has_decoders,
-            cpu: OnceLock::new(),
-            by_engines: AtomicU64::new(0),
-            by_hybrid: AtomicU64::new(0),
-            on_card: AtomicU64::new(0),
-            on_cpu: AtomicU64::new(0),
-        });
-        start_arrivals(&shared, arriving).map_err(no_thread)?;
-        Ok(CudaEngine { shared, rows })
+        let (to_arrive, arriving) = unbounded();
+        let in_flight = Arc::new(InFlight::on(card, settings, to_arrive)?);
+        start_arrivals(&in_flight, arriving).map_err(no_thread)?;
+        Ok(CudaEngine { in_flight, rows })
     }
 }
 
@@ -132,41 +61,6 @@ fn no_thread(error: io::Error) -> Reason {
     let what = format!("no thread for the engine: {error}");
     let remedy = "allow more threads (ulimit -u)";
     Reason::new(ErrorKind::Resources, what, "", remedy)
-}
-
-/// nvJPEG's decoders and what to tell of it. The CPU decodes where there are none, unless the card is to do it for certain.
-fn decoders(card: &Card, on_failure: OnFailure) -> Result<(Vec<Decoder>, String), Reason> {
-    match nvjpeg_decoders::for_lanes(card, NUM_LANES) {
-        Err(reason) if on_failure == OnFailure::UseCpu => Ok((Vec::new(), reason.to_string())),
-        opened => opened,
-    }
-}
-
-/// As many lanes as there is memory for.
-fn lanes(card: &Arc<Card>, decoders: Vec<Decoder>) -> Result<Vec<Lane>, CardError> {
-    let host = loader_ipc::room().map_or(usize::MAX, |room| room.bytes as usize);
-    let decodes = !decoders.is_empty();
-    let most = Room::share(card.memory_bytes(), host, NUM_LANES, decodes);
-    let mut decoders = decoders.into_iter();
-    let mut lanes = Vec::new();
-    while lanes.len() < NUM_LANES {
-        match Lane::new(card, most, decoders.next()) {
-            Ok(lane) => lanes.push(lane),
-            Err(error) if error.is_out_of_memory() && !lanes.is_empty() => {
-                tracing::warn!("{} batches in flight only: {error}", lanes.len());
-                break;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    tracing::info!(
-        "{}: {} batches in flight, each with at most {} MiB of pinned memory and {} MiB of the card's, and a slot",
-        card.name(),
-        lanes.len(),
-        most.staging >> 20,
-        (most.staging + most.decoded + most.scratch) >> 20,
-    );
-    Ok(lanes)
 }
 
 /// Starts the threads that read or decode files, whichever card they are for. They end with the last sender.
@@ -182,13 +76,15 @@ fn start_workers(settings: CudaSettings) -> io::Result<Sender<Row>> {
 }
 
 /// Starts the thread that waits for what the card makes.
-fn start_arrivals(shared: &Arc<Shared>, arriving: Receiver<Sealed>) -> io::Result<()> {
-    let weak = Arc::downgrade(shared);
-    let mut maker = RowMaker::new(shared.settings.pixel_limit);
+fn start_arrivals(in_flight: &Arc<InFlight>, arriving: Receiver<Sealed>) -> io::Result<()> {
+    let weak = Arc::downgrade(in_flight);
+    let mut maker = RowMaker::new(in_flight.settings.pixel_limit);
     let arrive = move || {
         for sealed in arriving {
-            let Some(shared) = weak.upgrade() else { break };
-            shared.arrive(sealed, &mut maker);
+            let Some(in_flight) = weak.upgrade() else {
+                break;
+            };
+            in_flight.arrive(sealed, &mut maker);
         }
     };
     let named = thread::Builder::new().name("card".into());
@@ -197,14 +93,14 @@ fn start_arrivals(shared: &Arc<Shared>, arriving: Receiver<Sealed>) -> io::Resul
 
 impl Engine for CudaEngine {
     fn submit(&self, job: BatchJob) {
-        let Some(batch) = self.shared.begin(job) else {
+        let Some(batch) = self.in_flight.begin(job) else {
             return;
         };
         let batch = Arc::new(batch);
         // All rows exist before the first is sent: one that cannot be sent still closes.
         let rows: Vec<Row> = (0..batch.sample_ids.len())
             .map(|index| Row {
-                shared: Arc::clone(&self.shared),
+                in_flight: Arc::clone(&self.in_flight),
                 batch: Arc::clone(&batch),
                 index,
                 is_placed: false,
@@ -218,28 +114,32 @@ impl Engine for CudaEngine {
 
     fn beside(&self, card: CardId) -> Result<Arc<dyn Engine>, Reason> {
         let device = loader_card::device_of(card)?;
-        let other = CudaEngine::on(Card::open(device)?, self.shared.settings, self.rows.clone());
+        let other = CudaEngine::on(
+            Card::open(device)?,
+            self.in_flight.settings,
+            self.rows.clone(),
+        );
         Ok(Arc::new(other?))
     }
 
     fn card_memory(&self, num_bytes: usize) -> Result<ExportedMemory, Reason> {
-        match self.shared.has_failed.load(Ordering::Acquire) {
-            true => Err(self.shared.no_memory()),
-            false => self.shared.card.memory_to_share(num_bytes),
+        match self.in_flight.has_failed.load(Ordering::Acquire) {
+            true => Err(self.in_flight.no_memory()),
+            false => self.in_flight.card.memory_to_share(num_bytes),
         }
     }
 
     fn card(&self) -> Option<CardId> {
-        self.shared.card.id().ok()
+        self.in_flight.card.id().ok()
     }
 
     fn describe(&self) -> String {
-        let threads = self.shared.settings.num_workers;
-        let (name, nvjpeg) = (self.shared.card.name(), &self.shared.nvjpeg);
-        if self.shared.has_failed.load(Ordering::Relaxed) {
+        let threads = self.in_flight.settings.num_workers;
+        let (name, nvjpeg) = (self.in_flight.card.name(), &self.in_flight.nvjpeg);
+        if self.in_flight.has_failed.load(Ordering::Relaxed) {
             return format!("{threads} CPU threads ({name} has failed)");
         }
-        match self.shared.has_decoders.load(Ordering::Relaxed) {
+        match self.in_flight.has_decoders.load(Ordering::Relaxed) {
             true => {
                 format!("{name}, JPEGs decoded by {nvjpeg}, other images by {threads} CPU threads")
             }
@@ -253,16 +153,16 @@ impl Engine for CudaEngine {
             num_images: num_images.load(Ordering::Relaxed),
         };
         vec![
-            count("decoded by the card's engines", &self.shared.by_engines),
+            count("decoded by the card's engines", &self.in_flight.by_engines),
             count(
                 "decoded by nvJPEG's hybrid back end",
-                &self.shared.by_hybrid,
+                &self.in_flight.by_hybrid,
             ),
             count(
                 "decoded by the CPU, views by the card",
-                &self.shared.on_card,
+                &self.in_flight.on_card,
             ),
-            count("all by the CPU", &self.shared.on_cpu),
+            count("all by the CPU", &self.in_flight.on_cpu),
         ]
     }
 }
@@ -271,7 +171,7 @@ impl Engine for CudaEngine {
 fn work(pixel_limit: u64, queue: &Receiver<Row>) {
     let mut maker = RowMaker::new(pixel_limit);
     for mut row in queue {
-        let card_decodes = row.shared.has_decoders.load(Ordering::Relaxed);
+        let card_decodes = row.in_flight.has_decoders.load(Ordering::Relaxed);
         let mut fill = || row.is_placed = maker.fill(&row.batch, row.index, card_decodes);
         if panic::catch_unwind(AssertUnwindSafe(&mut fill)).is_err() {
             maker = RowMaker::new(pixel_limit);
@@ -285,297 +185,7 @@ impl Drop for Row {
             self.batch.abandon();
         }
         if let Some(sealed) = self.batch.close_row() {
-            self.shared.depart(sealed);
+            self.in_flight.depart(sealed);
         }
     }
-}
-
-impl Shared {
-    /// A batch with a lane of its own; `None` where another way was found for the job.
-    fn begin(&self, job: BatchJob) -> Option<Batch> {
-        let on_card = tensors_on_card(&job);
-        let bounces = self.bounces(&job);
-        let num_bytes = job.slot.tensors_bytes();
-        loop {
-            let mut lane = self.free.1.recv().expect("both ends live as long as this");
-            if self.has_failed.load(Ordering::Acquire) {
-                self.give_back(lane);
-                self.use_cpu(job);
-                return None;
-            }
-            let fitted = match on_card {
-                Some(address) => Ok(address),
-                None => lane.fit(num_bytes, bounces),
-            };
-            match fitted {
-                Ok(tensors) => return Some(Batch::new(job, lane, tensors)),
-                Err(error) if error.is_out_of_memory() && self.can_do_with_less(&mut lane) => {
-                    tracing::warn!("less memory for batches in flight: {error}");
-                    self.give_back(lane);
-                }
-                Err(error) if error.is_out_of_memory() && self.drops_a_lane() => {
-                    let left = self.num_lanes.load(Ordering::Relaxed);
-                    tracing::warn!("{left} batches in flight only: {error}");
-                }
-                Err(error) => {
-                    self.give_back(lane);
-                    self.fail(job, &error);
-                    return None;
-                }
-            }
-        }
-    }
-
-    /// Whether the card cannot write the job's slots by itself. The first batch of a stream asks.
-    fn bounces(&self, job: &BatchJob) -> bool {
-        if job.slot.card_offset().is_some() {
-            return false;
-        }
-        let ring = job.stream.pinned.get_or_init(|| {
-            let registered = PinnedRing::register(self.card.context(), job.slot.ring());
-            let told = |error| tracing::warn!("views take one copy more on the host: {error}");
-            registered.map_err(told).ok()
-        });
-        ring.is_none()
-    }
-
-    fn can_do_with_less(&self, lane: &mut Lane) -> bool {
-        lane.shrink().unwrap_or(false)
-    }
-
-    /// Takes a lane out of service unless it is the last.
-    fn drops_a_lane(&self) -> bool {
-        let less = |num_lanes: usize| (num_lanes > 1).then(|| num_lanes - 1);
-        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
-        self.num_lanes.fetch_update(set, fetch, less).is_ok()
-    }
-
-    fn give_back(&self, lane: Lane) {
-        self.free
-            .0
-            .send(lane)
-            .expect("both ends live as long as this");
-    }
-
-    /// Sends a batch whose rows are placed on its way.
-    fn depart(&self, mut sealed: Sealed) {
-        if sealed.is_abandoned {
-            // What was put onto the stream may still use the slot. Unfinished, it ends its ring.
-            let broken = sealed.failure.take().or_else(|| sealed.lane.wait().err());
-            return match broken {
-                Some(error) => self.lose(sealed, &error),
-                None => self.give_back(sealed.lane),
-            };
-        }
-        let bounces = self.bounces(&sealed.job);
-        let Sealed {
-            job,
-            lane,
-            round,
-            decoded,
-            failure,
-            ..
-        } = &mut sealed;
-        let sent = match failure.take() {
-            Some(error) => Err(error),
-            None if round.is_empty() => lane.send(&mut job.slot, bounces),
-            None => lane.run(round).and_then(|answers| {
-                decoded.add(&round.jpegs, answers);
-                lane.send(&mut job.slot, bounces)
-            }),
-        };
-        match sent {
-            Ok(()) => self
-                .in_flight
-                .send(sealed)
-                .expect("the receiver lives as long as this"),
-            Err(error) => self.lose(sealed, &error),
-        }
-    }
-
-    /// Waits for a batch, makes what nvJPEG did not decode, and publishes it.
-    fn arrive(&self, mut sealed: Sealed, maker: &mut RowMaker) {
-        let bounces = self.bounces(&sealed.job);
-        let arrived = sealed.lane.arrive(&mut sealed.job.slot, bounces);
-        if let Err(error) = arrived {
-            return self.lose(sealed, &error);
-        }
-        if let Some(failure) = sealed.decoded.failure {
-            self.say_nvjpeg_failed(&sealed.job.stream, failure);
-            if self.settings.on_failure == OnFailure::Stop {
-                return self.give_back(sealed.lane);
-            }
-        }
-        let rows = sealed.decoded.failed_rows.iter();
-        let made: Option<Vec<_>> = rows.map(|row| remade(maker, &sealed.job, *row)).collect();
-        let Some(made) = made else {
-            // An unfinished slot ends its ring.
-            return self.give_back(sealed.lane);
-        };
-        sealed.late.extend(made);
-        if let Err(error) = sealed.write_late_rows() {
-            return self.lose(sealed, &error);
-        }
-        self.give_back(sealed.lane);
-        self.count(sealed.shown.len(), sealed.late.len(), &sealed.decoded);
-        let (job, shown) = (sealed.job, sealed.shown);
-        for (writer, shown) in job.slot.split(job.head).into_iter().zip(shown) {
-            if writer.finish(shown.label, shown.sample_id) {
-                job.stream.num_published.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn count(&self, num_rows: usize, num_late: usize, decoded: &Decoded) {
-        let on_card = num_rows as u64 - num_late as u64 - decoded.num_images();
-        for (counter, num) in [
-            (&self.by_engines, decoded.by_engines),
-            (&self.by_hybrid, decoded.by_hybrid),
-            (&self.on_card, on_card),
-            (&self.on_cpu, num_late as u64),
-        ] {
-            counter.fetch_add(num, Ordering::Relaxed);
-        }
-    }
-
-    /// No file goes to nvJPEG any more.
-    fn say_nvjpeg_failed(&self, stream: &StreamContext, failure: Failure) {
-        let is_first = self.has_decoders.swap(false, Ordering::AcqRel);
-        match self.settings.on_failure {
-            OnFailure::UseCpu if is_first => {
-                tracing::warn!("images are decoded by the CPU from now on: {failure}");
-            }
-            OnFailure::UseCpu => {}
-            OnFailure::Stop => {
-                let reason = nvjpeg_failed(&self.card, failure);
-                stream.shutdown.trigger(Stop::Failed(reason));
-            }
-        }
-    }
-
-    /// What becomes of a batch that the card has failed.
-    fn lose(&self, sealed: Sealed, error: &CardError) {
-        let is_still = sealed.lane.wait().is_ok();
-        // Before the lane is free: no batch may begin on it any more.
-        self.say_failed(&sealed.job.stream, error);
-        self.give_back(sealed.lane);
-        if is_still {
-            return self.use_cpu(sealed.job);
-        }
-        self.ends_stream(&sealed.job);
-        // The card might yet write the slot, so its memory is never given back. The slot is dropped unfinished, which ends the stream.
-        std::mem::forget((sealed.job.slot.ring(), Arc::clone(&sealed.job.stream)));
-    }
-
-    fn fail(&self, job: BatchJob, error: &CardError) {
-        self.say_failed(&job.stream, error);
-        self.use_cpu(job);
-    }
-
-    /// Whether the stream of a batch that the card has failed cannot go on, since the slot lies in memory of the card. Then it learns why, once.
-    fn ends_stream(&self, job: &BatchJob) -> bool {
-        let on_card = job.slot.card_offset().is_some();
-        if on_card {
-            // Before the slot is dropped. An earlier batch may have said so.
-            let _ = job.stream.lost.set(self.no_memory());
-        }
-        on_card
-    }
-
-    /// What a stream learns that has its views in memory of a card that has failed.
-    fn no_memory(&self) -> Reason {
-        let what = "the card that holds the views has failed";
-        let remedy = "see the driver's messages (dmesg); whoever subscribes again has views in memory of the host";
-        Reason::new(ErrorKind::Library, what, self.card.name(), remedy)
-    }
-
-    /// No batch goes to the card any more.
-    fn say_failed(&self, stream: &StreamContext, error: &CardError) {
-        let is_first = !self.has_failed.swap(true, Ordering::AcqRel);
-        let name = self.card.name();
-        match self.settings.on_failure {
-            OnFailure::UseCpu if is_first => {
-                tracing::warn!("batches are made by the CPU from now on: {name}: {error}");
-            }
-            OnFailure::UseCpu => {}
-            OnFailure::Stop => {
-                stream
-                    .shutdown
-                    .trigger(Stop::Failed(self.card.broken(error)));
-            }
-        }
-    }
-
-    /// Has the CPU make a batch, unless the daemon stops anyway, or the CPU cannot write the slot: then the stream ends with the reason.
-    fn use_cpu(&self, job: BatchJob) {
-        if self.settings.on_failure == OnFailure::Stop {
-            return;
-        }
-        if self.ends_stream(&job) {
-            return;
-        }
-        let CudaSettings {
-            num_workers,
-            pixel_limit,
-            ..
-        } = self.settings;
-        let pool = self.cpu.get_or_init(|| {
-            let started = Pool::start(num_workers, pixel_limit);
-            let told = |error| tracing::error!("no threads to go on with: {error}");
-            started.map_err(told).ok()
-        });
-        self.on_cpu
-            .fetch_add(job.sample_ids.len() as u64, Ordering::Relaxed);
-        // Without a pool the slot is dropped, which ends the stream with an error.
-        if let Some(pool) = pool {
-            pool.submit(job);
-        }
-    }
-}
-
-/// The address of the slot's first tensor, where it lies in memory of the card.
-fn tensors_on_card(job: &BatchJob) -> Option<u64> {
-    let (offset, memory) = (job.slot.card_offset()?, job.stream.card_memory.as_ref()?);
-    Some(memory.address() + offset as u64)
-}
-
-impl Sealed {
-    /// Writes the rows that the CPU made over what the card says of them. The stream has done everything else.
-    fn write_late_rows(&mut self) -> Result<(), CardError> {
-        let on_card = tensors_on_card(&self.job);
-        for late in &self.late {
-            self.shown[late.row] = late.shown;
-            for (view, pixels) in late.views.iter().enumerate() {
-                let offset = self.job.slot.view_offset(view, late.row);
-                match on_card {
-                    Some(tensors) => self.lane.overwrite(tensors + offset as u64, pixels)?,
-                    None => self.job.slot.tensors()[offset..offset + pixels.len()]
-                        .copy_from_slice(pixels),
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A row that nvJPEG did not decode, made by the CPU. `None` where no sample is good, or its decoder panics.
-fn remade(maker: &mut RowMaker, job: &BatchJob, row: usize) -> Option<LateRow> {
-    let planned = job.sample_ids[row];
-    let make = || maker.late(&job.stream, &job.head, planned, row);
-    panic::catch_unwind(AssertUnwindSafe(make)).ok().flatten()
-}
-
-fn nvjpeg_failed(card: &Card, failure: Failure) -> Reason {
-    let what = format!("nvJPEG has failed: {failure}");
-    let (kind, remedy) = match failure.is_out_of_memory() {
-        true => (
-            ErrorKind::Resources,
-            "make batches smaller, free memory of the card, or let the CPU decode",
-        ),
-        false => (
-            ErrorKind::Library,
-            "see the driver's messages (dmesg), or let the CPU decode",
-        ),
-    };
-    Reason::new(kind, what, card.name(), remedy)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use loader_card::CardError;
 use loader_ipc::Reason;
 use nvjpeg::{Picture, Route};
 
@@ -10,7 +11,6 @@ use crate::pipeline::cuda::card::Card;
 use crate::pipeline::cuda::lane::Lane;
 use crate::pipeline::cuda::nvjpeg_decoders;
 use crate::pipeline::cuda::round::{Room, Round, Source};
-use loader_card::CardError;
 
 /// A card that decodes files. It belongs to one thread.
 #[derive(Debug)]

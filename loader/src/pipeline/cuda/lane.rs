@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use cudarc::driver::{CudaEvent, CudaStream, sys};
+use loader_card::{CardError, failed};
 use loader_ipc::SlotWriter;
 use nvjpeg::{Decoder, Error};
 
@@ -16,7 +17,6 @@ use crate::pipeline::cuda::jpeg::{self, Jpeg};
 use crate::pipeline::cuda::memory::{self, DeviceMemory, Piece, PinnedMemory};
 use crate::pipeline::cuda::nvjpeg_decoders::Answer;
 use crate::pipeline::cuda::round::{Place, Room, Round, Source};
-use loader_card::{CardError, failed};
 
 const MIB: usize = 1 << 20;
 /// Most files of a round: the most blocks of a launch along y.

@@ -6,9 +6,8 @@
 use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DevicePtr, PinnedHostSlice, result, sys};
-use loader_ipc::RingMemory;
-
 use loader_card::{CardError, failed};
+use loader_ipc::RingMemory;
 
 /// Memory of the card, freed in the order of its stream.
 #[derive(Debug)]

@@ -41,6 +41,7 @@ mod card;
 mod compile;
 mod engine;
 mod files;
+mod in_flight;
 mod jpeg;
 mod lane;
 pub(super) mod memory;
@@ -48,5 +49,6 @@ mod nvjpeg_decoders;
 mod round;
 mod row;
 
-pub use engine::{CudaEngine, CudaSettings, OnFailure};
+pub use engine::CudaEngine;
 pub use files::{CardDecoder, Pixels};
+pub use in_flight::{CudaSettings, OnFailure};
