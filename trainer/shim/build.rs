@@ -14,12 +14,13 @@ fn main() {
     };
     // For this package's tests.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    println!("cargo:rustc-env=TORCH_LIB={}", lib.display());
     cc::Build::new()
         .cpp(true)
         .std("c++17")
         .warnings(false)
         .flag("-isystem")
         .flag(lib.with_file_name("include"))
-        .files(["src/foreach.cpp", "src/transfer.cpp"])
+        .files(["src/foreach.cpp", "src/graph.cpp", "src/transfer.cpp"])
         .compile("torch_shim");
 }

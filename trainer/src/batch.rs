@@ -98,12 +98,9 @@ impl Batch {
         self.labels.len() as i64
     }
 
-    /// The labels on the device of the views.
-    pub fn labels_tensor(&self) -> Tensor {
-        transfer::to_device(
-            &Tensor::from_slice(&self.labels),
-            self.views_nchw[0].device(),
-        )
+    /// The labels on a device.
+    pub fn labels_tensor(&self, device: Device) -> Tensor {
+        transfer::to_device(&Tensor::from_slice(&self.labels), device)
     }
 }
 

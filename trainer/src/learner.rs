@@ -1,5 +1,5 @@
-//! From a loss to new parameters, in one place and one order: the probe's loss, scaling, gradients, their mean over ranks, clipping,
-//! dropping, optimiser. It knows no method and no schedule.
+//! From a batch to new parameters, in one place and one order: the method's forward pass, the probe's loss, scaling, gradients, their mean
+//! over ranks; then clipping, dropping, optimiser. It knows no method and no schedule.
 
 use std::rc::Rc;
 
@@ -7,14 +7,13 @@ use tch::{Device, Kind, Tensor, no_grad};
 use torch_shim::foreach;
 
 use crate::batch::Batch;
-use crate::collapse::measure;
-use crate::loss::parts::LossParts;
 use crate::machine::Machine;
 use crate::model::parameters::Parameters;
 use crate::model::precision::Precision;
 use crate::optim::{Optimizer, OptimizerConfig, Rates};
+use crate::pass::{Forward, Inputs, Pass, Recorder};
 use crate::phases::{BACKWARD, OPTIMISER, timed};
-use crate::probe::{CLASSIFIER, Probe};
+use crate::probe::{CLASSIFIER, Probe, ProbeLoss};
 use crate::scalars::{GRAD_NORM, StepStats};
 use crate::scaler::Scaler;
 use crate::world::World;
@@ -27,6 +26,7 @@ pub struct Learner {
     probe: Option<Probe>,
     /// In half precision.
     scaler: Option<Scaler>,
+    recorder: Recorder,
     world: Rc<dyn World>,
     /// Norms of the network's gradients at the last step, `[parameters]`.
     gradient_norms: Option<Tensor>,
@@ -35,17 +35,26 @@ pub struct Learner {
 
 /// What one step learns from.
 #[derive(Debug)]
-pub struct Lesson<'a> {
-    /// The method's loss.
-    pub losses: LossParts,
-    /// Features `[b, width]` of one view of each image, for the probe; their gradient goes no further.
-    pub features_bd: &'a Tensor,
-    /// The images' labels.
+pub struct Lesson<'a, F> {
+    /// The images.
     pub batch: &'a Batch,
+    /// Makes of them what is minimised: `FnMut(&Inputs) -> Forward`.
+    pub forward: F,
+    /// Numbers of the host that `forward` computes with and that are not the same at every step.
+    pub numbers: Vec<f64>,
     /// Learning rate and weight decay.
     pub rates: Rates,
     /// A parameter with this in its name is left alone, as if it had no gradient.
     pub frozen: Option<&'static str>,
+}
+
+/// What a step gives back.
+#[derive(Debug)]
+pub struct Learnt {
+    /// What was measured.
+    pub stats: StepStats,
+    /// What the method asked to keep; it holds until the next step.
+    pub kept: Vec<Tensor>,
 }
 
 impl Learner {
@@ -63,6 +72,7 @@ impl Learner {
             clip_grad,
             probe,
             scaler: (machine.precision == Precision::Fp16).then(Scaler::default),
+            recorder: Recorder::new(machine.records.then_some(machine.device)),
             world: Rc::clone(&machine.world),
             gradient_norms: None,
             is_guarded: false,
@@ -81,30 +91,68 @@ impl Learner {
     }
 
     /// One update from a method's loss and the probe's.
-    pub fn learn(&mut self, lesson: Lesson) -> StepStats {
-        let probe = self.probe.as_ref();
-        let probed = probe.map(|probe| probe.loss(lesson.features_bd, lesson.batch));
-        let loss = lesson.losses.with_probe(probed.as_ref());
-        let mut stats = StepStats::new(&lesson.losses, probed, Rc::clone(&self.world));
-        self.descend(&loss, lesson.rates, lesson.frozen, &mut stats);
-        for (name, value) in measure::signs(&lesson.losses, lesson.features_bd) {
-            stats.add(name, &value);
-        }
-        stats
+    pub fn learn<F>(&mut self, lesson: Lesson<F>) -> Learnt
+    where
+        F: FnMut(&Inputs) -> Forward,
+    {
+        let pass = self.pass(lesson.batch, lesson.numbers, lesson.forward);
+        let mut stats = StepStats::new(pass.stats, self.world());
+        self.descend(
+            &pass.loss,
+            pass.gradients,
+            lesson.rates,
+            lesson.frozen,
+            &mut stats,
+        );
+        let kept = pass.kept;
+        Learnt { stats, kept }
     }
 
-    /// One update from a loss. Tells the norm of the network's gradient, before it was clipped and without the probe's. A parameter with
+    /// From images to gradients; no parameter changes.
+    fn pass(
+        &mut self,
+        batch: &Batch,
+        mut numbers: Vec<f64>,
+        mut forward: impl FnMut(&Inputs) -> Forward,
+    ) -> Pass {
+        let inputs = Inputs::of(batch, self.device());
+        numbers.extend(self.scaler.map(|scaler| scaler.scale()));
+        let (params, probe) = (self.optimizer.params(), self.probe.as_ref());
+        let (scaler, world) = (self.scaler, self.world.as_ref());
+        self.recorder.run(inputs, numbers, |inputs| {
+            let Forward {
+                loss,
+                mut stats,
+                features_bd,
+                kept,
+            } = forward(inputs);
+            let probed = probe.zip(features_bd);
+            let probed = probed.map(|(probe, features_bd)| probe.loss(&features_bd, inputs));
+            stats.extend(probed.iter().flat_map(ProbeLoss::named));
+            let loss = probed.map_or(loss.shallow_clone(), |probed| &loss + probed.loss);
+            let gradients = timed(BACKWARD, || gradients(&loss, &params, scaler, world));
+            let loss = loss.detach();
+            Pass {
+                loss,
+                stats,
+                gradients,
+                kept,
+            }
+        })
+    }
+
+    /// One update from gradients. Tells the norm of the network's gradient, before it was clipped and without the probe's. A parameter with
     /// `frozen` in its name is left alone, as if it had no gradient.
     ///
     /// In half precision a step whose gradient is not finite changes no parameter, and whether it is has to be waited for.
-    pub fn descend(
+    fn descend(
         &mut self,
         loss: &Tensor,
+        mut gradients: Vec<Tensor>,
         rates: Rates,
         frozen: Option<&str>,
         stats: &mut StepStats,
     ) {
-        let mut gradients = timed(BACKWARD, || self.gradients(loss));
         let norm = no_grad(|| self.norm(&gradients));
         let may_update = self.may_update(loss, &norm, &gradients);
         let is_frozen = |name: &str| frozen.is_some_and(|part| name.contains(part));
@@ -127,23 +175,12 @@ impl Learner {
         }
     }
 
-    /// The mean over ranks of the gradient of each parameter.
-    fn gradients(&self, loss: &Tensor) -> Vec<Tensor> {
-        let params = self.optimizer.params();
-        let Some(scaler) = &self.scaler else {
-            return self.world.gradients(loss, &params);
-        };
-        let mut gradients = self.world.gradients(&(loss * scaler.scale()), &params);
-        scaler.unscale(&mut gradients);
-        gradients
-    }
-
     /// Whether there is an update to make, on all ranks alike. Waits for the device where it depends on the numbers.
     fn may_update(&self, loss: &Tensor, norm: &Tensor, gradients: &[Tensor]) -> bool {
         if self.scaler.is_none() && !self.is_guarded {
             return true;
         }
-        let loss = self.world.mean(loss.detach());
+        let loss = self.world.mean(loss.shallow_clone());
         match self.scaler {
             Some(_) => no_grad(|| is_finite(&loss, &self.norms(gradients, |_| true).norm())),
             None => is_finite(&loss, norm),
@@ -218,6 +255,21 @@ impl Learner {
     pub fn convert(&mut self, kind: Kind) {
         self.optimizer.convert(kind);
     }
+}
+
+/// The mean over ranks of the gradient of each parameter.
+fn gradients(
+    loss: &Tensor,
+    params: &[&Tensor],
+    scaler: Option<Scaler>,
+    world: &dyn World,
+) -> Vec<Tensor> {
+    let Some(scaler) = scaler else {
+        return world.gradients(loss, params);
+    };
+    let mut gradients = world.gradients(&(loss * scaler.scale()), params);
+    scaler.unscale(&mut gradients);
+    gradients
 }
 
 /// Waits for the device.

@@ -36,6 +36,7 @@ pub mod model;
 pub mod non_finite;
 pub mod optim;
 pub mod output;
+pub mod pass;
 pub mod phases;
 pub mod pretrained;
 pub mod probe;

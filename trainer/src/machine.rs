@@ -14,6 +14,8 @@ pub struct Machine {
     pub device: Device,
     /// What a network computes in while it learns.
     pub precision: Precision,
+    /// Whether a step's forward and backward passes are recorded once and replayed ([`crate::pass`]).
+    pub records: bool,
     /// All ranks.
     pub world: Rc<dyn World>,
 }
@@ -24,6 +26,7 @@ impl Machine {
         Machine {
             device,
             precision,
+            records: false,
             world: Rc::new(Alone),
         }
     }

@@ -46,6 +46,14 @@ pub fn timed<T>(phase: &'static str, work: impl FnOnce() -> T) -> T {
     done
 }
 
+/// Does `work` without phases, as nothing may be waited for in it.
+pub fn paused<T>(work: impl FnOnce() -> T) -> T {
+    let recording = RECORDING.take();
+    let done = work();
+    RECORDING.set(recording);
+    done
+}
+
 /// Does `work` and tells the phases that this thread went through on the way.
 pub fn recorded<T>(device: Device, work: impl FnOnce() -> T) -> (T, Phases) {
     let recording = Recording {

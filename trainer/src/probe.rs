@@ -2,12 +2,13 @@
 
 use tch::{Kind, Reduction, Tensor};
 
-use crate::batch::Batch;
 use crate::machine::Machine;
 use crate::model::layers::Linear;
 use crate::model::mlp::NewLinear;
 use crate::model::parameters::Parameters;
 use crate::model::precision::at_least_single;
+use crate::pass::Inputs;
+use crate::scalars::{Named, PROBE_LOSS};
 
 /// What its parameters are called.
 pub const CLASSIFIER: &str = "classifier";
@@ -27,6 +28,28 @@ pub struct ProbeLoss {
     pub loss: Tensor,
     /// Percent of the labelled images that were classified rightly.
     pub accuracy: Tensor,
+}
+
+impl ProbeLoss {
+    /// What class scores `[b, classes]` are worth. The mean is taken over those whose class is known: over none it is 0, with the gradients, all
+    /// 0, that every rank must have.
+    pub fn of(logits: &Tensor, inputs: &Inputs) -> ProbeLoss {
+        let (labels, num) = (&inputs.labels_b, inputs.num_labelled(logits.kind()));
+        let sum = logits.cross_entropy_loss(labels, None::<&Tensor>, Reduction::Sum, -1, 0.0);
+        let right = logits.argmax(-1, false).eq_tensor(labels);
+        ProbeLoss {
+            loss: sum / &num,
+            accuracy: right.sum(Kind::Float) * 100.0 / num,
+        }
+    }
+
+    /// Both as numbers of a step.
+    pub fn named(&self) -> [Named; 2] {
+        [
+            (PROBE_LOSS, self.loss.detach()),
+            ("probe_accuracy", self.accuracy.detach()),
+        ]
+    }
 }
 
 impl Probe {
@@ -52,19 +75,9 @@ impl Probe {
         self.linear.forward(features_nd)
     }
 
-    /// Cross-entropy and accuracy on the features `[b, width]` of one view of the batch; both 0 without any label.
-    pub fn loss(&self, features_bd: &Tensor, batch: &Batch) -> ProbeLoss {
-        let num_labelled = batch.labels.iter().filter(|label| **label >= 0).count();
-        // The mean over no label is no number; the sum over none has the gradients, all 0, that every rank must have.
-        let reduction = match num_labelled {
-            0 => Reduction::Sum,
-            _ => Reduction::Mean,
-        };
+    /// Cross-entropy and accuracy on the features `[b, width]` of one view of the images; both 0 without any label.
+    pub fn loss(&self, features_bd: &Tensor, inputs: &Inputs) -> ProbeLoss {
         let logits = self.logits(&at_least_single(&features_bd.detach()));
-        let labels = batch.labels_tensor();
-        let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, reduction, -1, 0.0);
-        let right = logits.argmax(-1, false).eq_tensor(&labels);
-        let accuracy = right.sum(Kind::Float) * (100.0 / num_labelled.max(1) as f64);
-        ProbeLoss { loss, accuracy }
+        ProbeLoss::of(&logits, inputs)
     }
 }

@@ -6,34 +6,36 @@ use tch::{Device, Kind, Tensor};
 use torch_shim::transfer::{self, ToHost};
 
 use crate::loss::parts::LossParts;
-use crate::probe::ProbeLoss;
 use crate::world::World;
+
+/// A number without dimensions on the device, and its name.
+pub type Named = (&'static str, Tensor);
 
 /// What one step measured, by name; the numbers still lie on the device. `loss` is always there: the method's loss, without a probe's.
 #[derive(Debug)]
 pub struct StepStats {
-    scalars: Vec<(&'static str, Tensor)>,
+    scalars: Vec<Named>,
     world: Rc<dyn World>,
 }
 
-impl StepStats {
-    /// What every self-supervised method measures: its loss and both halves, what the probe made of the batch.
-    pub fn new(losses: &LossParts, probe: Option<ProbeLoss>, world: Rc<dyn World>) -> StepStats {
-        let mut stats = StepStats::of_loss(&losses.total, world);
-        stats.add("loss_global", &losses.global);
-        if let Some(local) = &losses.local {
-            stats.add("loss_local", local);
-        }
-        if let Some(ProbeLoss { loss, accuracy }) = &probe {
-            stats.add(PROBE_LOSS, loss);
-            stats.add("probe_accuracy", accuracy);
-        }
-        stats
-    }
+/// A loss and, where it has them, both its halves.
+pub fn of_losses(losses: &LossParts) -> Vec<Named> {
+    let mut named = vec![
+        (LOSS, losses.total.detach()),
+        ("loss_global", losses.global.detach()),
+    ];
+    named.extend(
+        losses
+            .local
+            .iter()
+            .map(|local| ("loss_local", local.detach())),
+    );
+    named
+}
 
-    /// A loss alone, so far.
-    pub fn of_loss(loss: &Tensor, world: Rc<dyn World>) -> StepStats {
-        let scalars = vec![(LOSS, loss.detach())];
+impl StepStats {
+    /// A step's numbers, its loss first.
+    pub fn new(scalars: Vec<Named>, world: Rc<dyn World>) -> StepStats {
         StepStats { scalars, world }
     }
 
@@ -85,8 +87,10 @@ impl Sent {
     }
 }
 
-const LOSS: &str = "loss";
-const PROBE_LOSS: &str = "probe_loss";
+/// What a method minimises.
+pub const LOSS: &str = "loss";
+/// What the joint linear probe minimises.
+pub const PROBE_LOSS: &str = "probe_loss";
 /// The norm of the network's gradient.
 pub const GRAD_NORM: &str = "grad_norm";
 

@@ -1,4 +1,4 @@
-//! What tch does not bind of libtorch: operations over lists of tensors, and copies that nobody waits for.
+//! What tch does not bind of libtorch: operations over lists of tensors, copies that nobody waits for, and recorded work.
 //!
 //! It knows no network, no names and no schedule. Like tch's own operations, these panic with libtorch's words where it refuses.
 
@@ -6,4 +6,5 @@
 
 mod error;
 pub mod foreach;
+pub mod graph;
 pub mod transfer;

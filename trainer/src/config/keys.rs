@@ -1,5 +1,5 @@
 //! Every key there is: its kind, its default, and whether it means something here, and for a run that is continued. The reference's keys and defaults, and
-//! our own `LOADER.*`, `DEVICE`, `TRAIN.{PRECISION,MAX_STEPS,SKIP_NON_FINITE,STOP_ON_COLLAPSE,CHECKPOINTS_KEPT,INIT_WEIGHTS,REPLAY_BATCHES,STEPS_PER_EPOCH}` and `VAL.PERIOD`.
+//! our own `LOADER.*`, `DEVICE`, `TRAIN.{PRECISION,CUDA_GRAPH,MAX_STEPS,SKIP_NON_FINITE,STOP_ON_COLLAPSE,CHECKPOINTS_KEPT,INIT_WEIGHTS,REPLAY_BATCHES,STEPS_PER_EPOCH}` and `VAL.PERIOD`.
 
 use super::job::Job;
 use super::value::Kind::{self, Bool, Choice, Float, Floats, Int, Ints, Text, Texts};
@@ -117,6 +117,7 @@ pub const KEYS: &[Key] = &[
     key("TRAIN.CHECKPOINT_FILE_PATH", Text, "", Ignored("a run continues from its own latest checkpoint"), Told),
     key("TRAIN.JOINT_LINEAR_PROBE", Bool, "False", Pretraining, Fixed),
     key("TRAIN.PRECISION", Choice(&["fp32", "bf16", "fp16"]), "fp32", Pretraining, Told),
+    key("TRAIN.CUDA_GRAPH", Bool, "False", Pretraining, Free),
     key("TRAIN.MAX_STEPS", Int(0, i64::MAX), "0", Here, Free),
     key("TRAIN.SKIP_NON_FINITE", COUNT, "0", Here, Free),
     key("TRAIN.STOP_ON_COLLAPSE", Bool, "False", Pretraining, Free),

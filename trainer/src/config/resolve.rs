@@ -117,6 +117,7 @@ fn settings(raw: &RawConfig, views: Recipe, evaluation: Recipe) -> Settings {
         normalization: normalization(raw),
         method: methods::method(raw),
         ssl_method: raw.method().to_owned(),
+        records: is_pretraining && raw.bool("TRAIN.CUDA_GRAPH"),
         has_probe: is_pretraining && raw.bool("TRAIN.JOINT_LINEAR_PROBE"),
         num_classes: positive("TRAIN.NUM_CLASSES").map(|classes| classes as i64),
         schedules: schedules(raw),

@@ -24,6 +24,8 @@ pub struct Settings {
     pub device: DeviceChoice,
     /// What a network computes in while it learns.
     pub precision: Precision,
+    /// Whether a step's passes become a CUDA graph.
+    pub records: bool,
     /// Steps between two plain progress lines.
     pub log_step: u64,
     /// Steps after which the run ends early.

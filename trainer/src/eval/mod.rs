@@ -54,7 +54,7 @@ impl Features {
             return;
         };
         no_grad(|| {
-            let labels = batch.labels_tensor().index_select(0, &rows);
+            let labels = batch.labels_tensor(images.device()).index_select(0, &rows);
             if let Some(logits) = model.classify(images) {
                 self.classified.add(&logits.index_select(0, &rows), &labels);
                 return;

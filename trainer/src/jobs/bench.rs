@@ -13,10 +13,11 @@ use crate::device;
 use crate::failure::Failure;
 use crate::method::{Method, StepRates};
 use crate::optim::Rates;
+use crate::pass::NUM_BEFORE;
 use crate::phases::{self, AVERAGE, BACKWARD, OPTIMISER, Phases};
 
-/// Steps before the first that counts: libtorch chooses its kernels and takes its memory.
-const NUM_WARM_UP: usize = 2;
+/// Steps before the first that counts: libtorch chooses its kernels and takes its memory; then a pass may be recorded.
+const NUM_WARM_UP: usize = NUM_BEFORE + 1;
 /// Classes of the probe where the configuration leaves them to a data set.
 const SOME_CLASSES: i64 = 1000;
 

@@ -11,7 +11,7 @@ use crate::model::precision::Precision;
 /// One process on the chosen device.
 ///
 /// # Errors
-/// Where fp16 was asked for and there is no GPU: a CPU computes it many times slower than single precision.
+/// Where fp16 was asked for and there is no GPU: a CPU computes it many times slower than single precision. Where a CUDA graph was, too.
 pub(super) fn of(settings: &Settings, chosen: &Chosen) -> Result<Machine, Failure> {
     if settings.precision == Precision::Fp16 && chosen.device == Device::Cpu {
         return Err(Failure::Usage(format!(
@@ -19,5 +19,14 @@ pub(super) fn of(settings: &Settings, chosen: &Chosen) -> Result<Machine, Failur
             chosen.reason
         )));
     }
-    Ok(Machine::alone(chosen.device, settings.precision))
+    if settings.records && chosen.device == Device::Cpu {
+        return Err(Failure::Usage(format!(
+            "a CUDA graph (TRAIN.CUDA_GRAPH True) needs a GPU; {}; set TRAIN.CUDA_GRAPH False",
+            chosen.reason
+        )));
+    }
+    Ok(Machine {
+        records: settings.records,
+        ..Machine::alone(chosen.device, settings.precision)
+    })
 }

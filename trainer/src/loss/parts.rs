@@ -2,8 +2,6 @@
 
 use tch::Tensor;
 
-use crate::probe::ProbeLoss;
-
 /// Weights of the two means: global-global, global-local (`MULTI_VIEWS_TRANSFORMS.LAMBDAS`).
 pub type Weights = [f64; 2];
 
@@ -40,14 +38,6 @@ impl Choices {
 }
 
 impl LossParts {
-    /// What is minimised, with a probe's loss if there is one.
-    pub fn with_probe(&self, probe: Option<&ProbeLoss>) -> Tensor {
-        match probe {
-            Some(probe) => &self.total + &probe.loss,
-            None => self.total.shallow_clone(),
-        }
-    }
-
     /// `w_g * global + w_l * local`.
     pub fn weighted(
         global: Tensor,

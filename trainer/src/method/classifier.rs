@@ -5,12 +5,12 @@
 //! not its matter.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Reduction, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use super::step::{Method, StepRates};
 use crate::batch::Batch;
 use crate::collapse::judge::Collapse;
-use crate::learner::Learner;
+use crate::learner::{Learner, Lesson};
 use crate::machine::Machine;
 use crate::model::Network;
 use crate::model::backbone::{Backbone, BackboneConfig};
@@ -18,7 +18,9 @@ use crate::model::layers::Linear;
 use crate::model::mlp::{Activation, Mlp, MlpConfig};
 use crate::model::parameters::Parameters;
 use crate::optim::OptimizerConfig;
-use crate::scalars::StepStats;
+use crate::pass::{Forward, Inputs};
+use crate::probe::ProbeLoss;
+use crate::scalars::{LOSS, StepStats};
 
 /// Where the backbone's tensors lie among the names.
 const BACKBONE: &str = "backbone.";
@@ -118,34 +120,41 @@ impl Classifier {
             learner,
         }
     }
+}
 
-    fn logits(&self, images_nchw: &Tensor, train: bool) -> Tensor {
-        let backbone = &self.network.backbone;
-        let features = match self.config.learns {
-            Learns::Linear { num_last_blocks } => {
-                no_grad(|| backbone.last_blocks(images_nchw, num_last_blocks))
-            }
-            Learns::All { .. } => backbone.forward(images_nchw, train),
-        };
-        self.network.head.forward(&features, train)
-    }
+/// Class scores `[n, classes]` of images `[n, 3, h, w]`.
+fn logits(network: &Network<Mlp>, learns: &Learns, images_nchw: &Tensor, train: bool) -> Tensor {
+    let features = match learns {
+        Learns::Linear { num_last_blocks } => {
+            no_grad(|| network.backbone.last_blocks(images_nchw, *num_last_blocks))
+        }
+        Learns::All { .. } => network.backbone.forward(images_nchw, train),
+    };
+    network.head.forward(&features, train)
 }
 
 impl Method for Classifier {
     fn step(&mut self, batch: &Batch, rates: StepRates) -> StepStats {
         tch::manual_seed(self.learner.world().seed(rates.seed));
-        let logits = self.logits(&batch.views_nchw[0], true);
-        let labels = batch.labels_tensor();
-        let num_labelled = batch.labels.iter().filter(|label| **label >= 0).count();
-        let mean = 1.0 / num_labelled.max(1) as f64;
-        let sum = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Sum, -1, 0.0);
-        let loss = sum * mean;
-        let right = logits.argmax(-1, false).eq_tensor(&labels);
-        let mut stats = StepStats::of_loss(&loss, self.learner.world());
-        stats.add("accuracy", &(right.sum(Kind::Float) * (100.0 * mean)));
-        self.learner
-            .descend(&loss, rates.optimizer, None, &mut stats);
-        stats
+        let (network, learns) = (&self.network, &self.config.learns);
+        let forward = |inputs: &Inputs| {
+            let logits = logits(network, learns, &inputs.views_nchw[0], true);
+            let ProbeLoss { loss, accuracy } = ProbeLoss::of(&logits, inputs);
+            Forward {
+                stats: vec![(LOSS, loss.detach()), ("accuracy", accuracy)],
+                loss,
+                features_bd: None,
+                kept: Vec::new(),
+            }
+        };
+        let learnt = self.learner.learn(Lesson {
+            batch,
+            forward,
+            numbers: Vec::new(),
+            rates: rates.optimizer,
+            frozen: None,
+        });
+        learnt.stats
     }
 
     fn backbone(&self) -> &Backbone {
@@ -174,6 +183,8 @@ impl Method for Classifier {
     }
 
     fn classify(&self, images_nchw: &Tensor) -> Option<Tensor> {
-        Some(no_grad(|| self.logits(images_nchw, false)))
+        Some(no_grad(|| {
+            logits(&self.network, &self.config.learns, images_nchw, false)
+        }))
     }
 }

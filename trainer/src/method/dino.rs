@@ -20,6 +20,7 @@ use crate::model::backbone::{Backbone, BackboneConfig};
 use crate::model::head::dino::{DinoHead, HeadConfig};
 use crate::model::parameters::Parameters;
 use crate::optim::OptimizerConfig;
+use crate::pass::{Forward, Inputs};
 use crate::probe::Probe;
 use crate::scalars::StepStats;
 use crate::world::World;
@@ -76,36 +77,37 @@ impl Dino {
             average,
         }
     }
-
-    /// Global views are the first rows of the first group, also where local views have their size.
-    fn global_views(&self, batch: &Batch) -> Tensor {
-        let rows = self.config.loss.num_global * batch.batch_size();
-        batch.views_nchw[0].narrow(0, 0, rows)
-    }
 }
 
 impl Method for Dino {
     fn step(&mut self, batch: &Batch, rates: StepRates) -> StepStats {
         tch::manual_seed(self.world.seed(rates.seed));
-        let teacher_out = no_grad(|| {
-            let features = self.teacher.features(&[self.global_views(batch)], true);
-            self.teacher.head.forward(&features, true)
-        });
-        let features = self.student.features(&batch.views_nchw, true);
-        let student_out = self.student.head.forward(&features, true);
-        let losses = self
-            .loss
-            .forward(&student_out, &teacher_out, rates.teacher_temp);
+        // Global views are the first rows of the first group, also where local views have their size.
+        let num_global = self.config.loss.num_global;
+        let forward = |inputs: &Inputs| {
+            let rows = num_global * inputs.batch_size();
+            let global_views = inputs.views_nchw[0].narrow(0, 0, rows);
+            let teacher_out = no_grad(|| {
+                let features = self.teacher.features(&[global_views], true);
+                self.teacher.head.forward(&features, true)
+            });
+            let features = self.student.features(&inputs.views_nchw, true);
+            let student_out = self.student.head.forward(&features, true);
+            let losses = self
+                .loss
+                .forward(&student_out, &teacher_out, rates.teacher_temp);
+            Forward::of(&losses, features.narrow(0, 0, inputs.batch_size()))
+        };
         let is_frozen = rates.epoch < self.config.freeze_last_layer_epochs;
-        let stats = self.learner.learn(Lesson {
-            losses,
-            features_bd: &features.narrow(0, 0, batch.batch_size()),
+        let learnt = self.learner.learn(Lesson {
             batch,
+            forward,
+            numbers: vec![rates.teacher_temp],
             rates: rates.optimizer,
             frozen: is_frozen.then_some("last_layer"),
         });
         self.average.update(rates.momentum);
-        stats
+        learnt.stats
     }
 
     fn backbone(&self) -> &Backbone {

@@ -1,6 +1,6 @@
 //! MoCo-v2 (He et al. 2020, Chen et al. 2020) with several queries an image and SSLight's weights.
 //!
-//! One step is: queries of view 1 and the local views, average of the key encoder, key of view 0, contrast with a queue of earlier keys,
+//! One step is: average of the key encoder, queries of view 1 and the local views, key of view 0, contrast with a queue of earlier keys,
 //! gradients, optimiser; then the keys enter the queue.
 
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::step::{Method, StepRates};
 use crate::batch::Batch;
 use crate::collapse::judge::Collapse;
 use crate::ema::MovingAverage;
-use crate::learner::{Learner, Lesson};
+use crate::learner::{Learner, Learnt, Lesson};
 use crate::loss::info_nce::InfoNce;
 use crate::machine::Machine;
 use crate::model::Network;
@@ -21,6 +21,7 @@ use crate::model::head::moco::MocoHead;
 use crate::model::mlp::MlpConfig;
 use crate::model::parameters::Parameters;
 use crate::optim::OptimizerConfig;
+use crate::pass::{Forward, Inputs};
 use crate::probe::Probe;
 use crate::queue::Queue;
 use crate::scalars::StepStats;
@@ -81,62 +82,64 @@ impl Moco {
             world: Rc::clone(&machine.world),
         }
     }
+}
 
+impl MocoConfig {
     /// View 1 and, unless it is the only query, all local views. Views 0 and 1 are the first rows of the first group.
-    fn query_groups(&self, batch: &Batch) -> Vec<Tensor> {
-        let b = batch.batch_size();
-        let (first, others) = batch.views_nchw.split_first().expect("a batch has views");
-        if self.config.global_only {
+    fn query_groups(&self, inputs: &Inputs) -> Vec<Tensor> {
+        let b = inputs.batch_size();
+        let (first, others) = inputs.views_nchw.split_first().expect("a batch has views");
+        if self.global_only {
             return vec![first.narrow(0, b, b)];
         }
         let behind_the_key = first.narrow(0, b, first.size()[0] - b);
         let others = others.iter().map(Tensor::shallow_clone);
         std::iter::once(behind_the_key).chain(others).collect()
     }
+}
 
-    /// Keys `[b, d]` of view 0, by an encoder that has just moved towards the query encoder.
-    fn keys(&mut self, batch: &Batch, momentum: f64) -> Tensor {
-        self.average.update(momentum);
-        let view = batch.views_nchw[0].narrow(0, 0, batch.batch_size());
-        self.shuffled(&view, |view| {
-            let features = self.key_encoder.features(&[view], true);
-            self.key_encoder.head.forward(&features, true)
-        })
+/// Keys of images `[b, ..]`, made where a random order sends them: what a batch tells of itself through batch normalisation is not
+/// what the queries' batch tells (He et al. 2020, section 3.3). One rank has nowhere to send them.
+fn shuffled(world: &dyn World, images_b: Tensor, keys: impl Fn(Tensor) -> Tensor) -> Tensor {
+    if world.size() == 1 {
+        return keys(images_b);
     }
-
-    /// Keys of images `[b, ..]`, made where a random order sends them: what a batch tells of itself through batch normalisation is not
-    /// what the queries' batch tells (He et al. 2020, section 3.3). One rank has nowhere to send them.
-    fn shuffled(&self, images_b: &Tensor, keys: impl Fn(Tensor) -> Tensor) -> Tensor {
-        let (world, b) = (&self.world, images_b.size()[0]);
-        if world.size() == 1 {
-            return keys(images_b.shallow_clone());
-        }
-        let options = (Kind::Int64, images_b.device());
-        let order = world.broadcast(Tensor::randperm(world.size() * b, options));
-        let mine = |rows: Tensor, order: &Tensor| {
-            rows.index_select(0, &order.narrow(0, world.rank() * b, b))
-        };
-        let keys = keys(mine(world.gather(images_b), &order));
-        mine(world.gather(&keys), &order.argsort(0, false))
-    }
+    let (b, options) = (images_b.size()[0], (Kind::Int64, images_b.device()));
+    let order = world.broadcast(Tensor::randperm(world.size() * b, options));
+    let mine =
+        |rows: Tensor, order: &Tensor| rows.index_select(0, &order.narrow(0, world.rank() * b, b));
+    let keys = keys(mine(world.gather(&images_b), &order));
+    mine(world.gather(&keys), &order.argsort(0, false))
 }
 
 impl Method for Moco {
     fn step(&mut self, batch: &Batch, rates: StepRates) -> StepStats {
         tch::manual_seed(self.world.seed(rates.seed));
-        let features = self.query_encoder.features(&self.query_groups(batch), true);
-        let queries = self.query_encoder.head.forward(&features, true);
-        let keys = no_grad(|| self.keys(batch, rates.momentum));
+        self.average.update(rates.momentum);
+        let (query_encoder, key_encoder) = (&self.query_encoder, &self.key_encoder);
+        let (config, world) = (&self.config, self.world.as_ref());
+        let keys = |view: Tensor| {
+            let features = key_encoder.features(&[view], true);
+            key_encoder.head.forward(&features, true)
+        };
         let earlier = self.queue.rows().transpose(0, 1);
-        let losses = self.config.loss.forward(&queries, &keys, &earlier);
-        let stats = self.learner.learn(Lesson {
-            losses,
-            features_bd: &features.narrow(0, 0, batch.batch_size()),
+        let forward = |inputs: &Inputs| {
+            let b = inputs.batch_size();
+            let features = query_encoder.features(&config.query_groups(inputs), true);
+            let queries = query_encoder.head.forward(&features, true);
+            let view = inputs.views_nchw[0].narrow(0, 0, b);
+            let keys = no_grad(|| shuffled(world, view, keys));
+            let losses = config.loss.forward(&queries, &keys, &earlier);
+            Forward::of(&losses, features.narrow(0, 0, b)).keeping([keys])
+        };
+        let Learnt { stats, kept } = self.learner.learn(Lesson {
             batch,
+            forward,
+            numbers: Vec::new(),
             rates: rates.optimizer,
             frozen: None,
         });
-        self.queue.push(&self.world.gather(&keys));
+        self.queue.push(&self.world.gather(&kept[0]));
         stats
     }
 

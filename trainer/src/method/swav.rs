@@ -11,7 +11,7 @@ use tch::{Tensor, no_grad};
 use super::step::{Method, StepRates};
 use crate::batch::Batch;
 use crate::collapse::judge::Collapse;
-use crate::learner::{Learner, Lesson};
+use crate::learner::{Learner, Learnt, Lesson};
 use crate::loss::sinkhorn::Sinkhorn;
 use crate::loss::swav::SwavLoss;
 use crate::machine::Machine;
@@ -21,6 +21,7 @@ use crate::model::head::swav::{SwavHead, SwavOutput};
 use crate::model::mlp::MlpConfig;
 use crate::model::parameters::Parameters;
 use crate::optim::OptimizerConfig;
+use crate::pass::{Forward, Inputs};
 use crate::probe::Probe;
 use crate::queue::Queue;
 use crate::scalars::StepStats;
@@ -84,44 +85,73 @@ impl Swav {
             world: Rc::clone(&machine.world),
         }
     }
+}
 
-    /// Codes `[b, k]` of each assigned view. Embeddings of earlier batches stand in for a larger one.
-    fn codes(&mut self, out: &SwavOutput, batch_size: i64, epoch: u64) -> Vec<Tensor> {
-        let has_queue = epoch >= self.config.queue_starts;
-        let mut codes = Vec::new();
-        for (place, view) in self.config.loss.assigned.iter().enumerate() {
-            let of_view = |rows: &Tensor| rows.narrow(0, view * batch_size, batch_size).detach();
-            let mut scores_nk = of_view(&out.scores_nk);
-            if let Some(queue) = self.queues.get_mut(place).filter(|_| has_queue) {
-                if queue.is_full() {
-                    let earlier = self.network.head.scores(queue.rows());
-                    scores_nk = Tensor::cat(&[earlier, scores_nk], 0);
-                }
-                queue.push(&of_view(&out.embeddings_nd));
+impl SwavConfig {
+    /// Codes `[b, k]` of each assigned view. Embeddings of earlier batches, `queues`, stand in for a larger one.
+    fn codes(
+        &self,
+        head: &SwavHead,
+        out: &SwavOutput,
+        queues: Option<&[Queue]>,
+        world: &dyn World,
+    ) -> Vec<Tensor> {
+        let assigned = self.loss.assigned.iter().enumerate();
+        let codes = assigned.map(|(place, view)| {
+            let mut scores_nk = of_view(&out.scores_nk, *view, self.num_views());
+            let batch_size = scores_nk.size()[0];
+            if let Some(queues) = queues {
+                let earlier = head.scores(queues[place].rows());
+                scores_nk = Tensor::cat(&[earlier, scores_nk], 0);
             }
-            let codes_nk = self.config.sinkhorn.codes(&scores_nk, self.world.as_ref());
-            codes.push(codes_nk.narrow(0, codes_nk.size()[0] - batch_size, batch_size));
-        }
-        codes
+            let codes_nk = self.sinkhorn.codes(&scores_nk, world);
+            codes_nk.narrow(0, codes_nk.size()[0] - batch_size, batch_size)
+        });
+        codes.collect()
     }
+
+    fn num_views(&self) -> i64 {
+        self.loss.num_global + self.loss.num_local
+    }
+}
+
+/// The rows of one view, without their history.
+fn of_view(rows_vb: &Tensor, view: i64, num_views: i64) -> Tensor {
+    let batch_size = rows_vb.size()[0] / num_views;
+    rows_vb.narrow(0, view * batch_size, batch_size).detach()
 }
 
 impl Method for Swav {
     fn step(&mut self, batch: &Batch, rates: StepRates) -> StepStats {
         tch::manual_seed(self.world.seed(rates.seed));
-        self.network.head.normalize_prototypes();
-        let features = self.network.features(&batch.views_nchw, true);
-        let out = self.network.head.forward(&features, true);
-        let codes = no_grad(|| self.codes(&out, batch.batch_size(), rates.epoch));
-        let losses = self.config.loss.forward(&out.scores_nk, &codes);
-        let is_frozen = rates.epoch < self.config.freeze_prototypes_epochs;
-        let mut stats = self.learner.learn(Lesson {
-            losses,
-            features_bd: &features.narrow(0, 0, batch.batch_size()),
+        let (config, world) = (&self.config, self.world.as_ref());
+        let has_queue = rates.epoch >= config.queue_starts;
+        let is_used = has_queue && self.queues.first().is_some_and(Queue::is_full);
+        let queues = is_used.then_some(self.queues.as_slice());
+        let forward = |inputs: &Inputs| {
+            self.network.head.normalize_prototypes();
+            let features = self.network.features(&inputs.views_nchw, true);
+            let out = self.network.head.forward(&features, true);
+            let codes = no_grad(|| config.codes(&self.network.head, &out, queues, world));
+            let losses = config.loss.forward(&out.scores_nk, &codes);
+            let assigned = config.loss.assigned.iter();
+            let embeddings =
+                assigned.map(|view| of_view(&out.embeddings_nd, *view, config.num_views()));
+            Forward::of(&losses, features.narrow(0, 0, inputs.batch_size())).keeping(embeddings)
+        };
+        let is_frozen = rates.epoch < config.freeze_prototypes_epochs;
+        let Learnt { mut stats, kept } = self.learner.learn(Lesson {
             batch,
+            forward,
+            numbers: vec![f64::from(is_used)],
             rates: rates.optimizer,
             frozen: is_frozen.then_some("prototypes"),
         });
+        if has_queue {
+            for (queue, embeddings) in self.queues.iter_mut().zip(&kept) {
+                queue.push(embeddings);
+            }
+        }
         if let Some(queue) = self.queues.first() {
             let is_used = Tensor::from(f64::from(queue.is_full()));
             stats.add("queue_is_full", &is_used);

@@ -7,6 +7,7 @@ mod classifier;
 mod config_values;
 mod configs;
 mod exports;
+mod graphs;
 mod init;
 mod knn;
 mod late;

@@ -11,12 +11,14 @@ use trainer::batch::Batch;
 use trainer::collapse::measure;
 use trainer::eval::Features;
 use trainer::eval::knn::KnnConfig;
+use trainer::learner::Lesson;
 use trainer::machine::Machine;
 use trainer::method::classifier::{ClassifierConfig, Learns};
 use trainer::method::{Method, MethodConfig, StepRates};
 use trainer::model::backbone::Arch;
 use trainer::optim::Rates;
-use trainer::scalars::StepStats;
+use trainer::pass::{Forward, Inputs};
+use trainer::scalars::LOSS;
 use trainer::world::World;
 
 use crate::oracle::{alone_with_the_generator, difference};
@@ -320,11 +322,21 @@ fn learn_from_nothing_on_rank_0(config: &MethodConfig, machine: &Machine, start:
         .chain(probe.iter().map(|(_, tensor)| tensor.sum(None)))
         .collect();
     let loss = Tensor::stack(&sums, 0).sum(None) + constant;
-    let mut stats = StepStats::of_loss(&loss, Rc::clone(&machine.world));
-    model
-        .learner_mut()
-        .descend(&loss, rates(0).optimizer, None, &mut stats);
-    assert!(stats.read().get("grad_norm").is_some_and(f64::is_finite));
+    let batch = batches().swap_remove(0);
+    let learnt = model.learner_mut().learn(Lesson {
+        batch: &batch,
+        forward: |_: &Inputs| Forward {
+            stats: vec![(LOSS, loss.detach())],
+            loss: loss.shallow_clone(),
+            features_bd: None,
+            kept: Vec::new(),
+        },
+        numbers: Vec::new(),
+        rates: rates(0).optimizer,
+        frozen: None,
+    });
+    let norm = learnt.stats.read().get("grad_norm");
+    assert!(norm.is_some_and(f64::is_finite));
     copy(&model.state())
 }
 

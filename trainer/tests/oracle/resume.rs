@@ -137,7 +137,7 @@ fn a_run_goes_on_in_another_precision_and_only_the_scale_is_lost_or_new() {
     }
 }
 
-fn with_drop_path(mut config: MethodConfig) -> MethodConfig {
+pub(crate) fn with_drop_path(mut config: MethodConfig) -> MethodConfig {
     let backbone = match &mut config {
         MethodConfig::Dino(config) => &mut config.backbone,
         MethodConfig::Swav(config) => &mut config.backbone,

@@ -1,15 +1,15 @@
 //! Loss scaling against PyTorch's `GradScaler`: the same scales, the same steps skipped.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 use trainer::batch::Batch;
 use trainer::learner::{Learner, Lesson};
-use trainer::loss::parts::{Choices, LossParts};
 use trainer::machine::Machine;
 use trainer::model::parameters::Parameters;
 use trainer::model::precision::Precision;
 use trainer::optim::groups::GroupRules;
 use trainer::optim::{OptimizerConfig, OptimizerKind, Rates};
-use trainer::scalars::Scalars;
+use trainer::pass::{Forward, Inputs};
+use trainer::scalars::{LOSS, Scalars};
 
 use crate::oracle::Oracle;
 
@@ -43,13 +43,18 @@ fn learn(learner: &mut Learner, loss: Tensor) -> Scalars {
         step: 0,
     };
     let lesson = Lesson {
-        losses: LossParts::global_only(loss, Choices::OneOf(2)),
-        features_bd: &Tensor::zeros([1, 1], (Kind::Float, tch::Device::Cpu)),
         batch: &batch,
+        forward: |_: &Inputs| Forward {
+            stats: vec![(LOSS, loss.detach())],
+            loss: loss.shallow_clone(),
+            features_bd: None,
+            kept: Vec::new(),
+        },
+        numbers: Vec::new(),
         rates: RATES,
         frozen: None,
     };
-    learner.learn(lesson).read()
+    learner.learn(lesson).stats.read()
 }
 
 #[test]
