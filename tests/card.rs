@@ -11,7 +11,7 @@ use crate::harness::{
     Finished, Running, losses, pack, run, start_with, status, synth, text, tiny_trainer, until,
 };
 use crate::killed::{num_segments, num_subscribers, training};
-use crate::views::{subscription, try_views_by_sample, views_by_sample};
+use crate::views::{stages, subscription, try_views_by_sample, views_by_sample};
 
 /// Every view of every sample.
 pub(crate) type Views = BTreeMap<u64, Vec<Vec<u8>>>;
@@ -189,6 +189,51 @@ fn a_card_makes_the_views_of_the_cpu_whoever_comes_when() {
             "a progressive file by the hybrid back end, a PNG by the CPU, the rest by the engines"
         );
     }
+}
+
+#[test]
+fn every_image_goes_through_the_stages_of_its_way_and_one_line_says_what_bounds_the_rate() {
+    let bench = Bench::new();
+    let stages_with = |environment: &[(&str, &str)]| {
+        let _loader = bench.serve("gpu", environment);
+        let (stages, bound) = stages(&bench.socket(), &batches());
+        assert!(bound.contains("the rate"), "{bound}");
+        stages
+    };
+    let mut all = [
+        ("waiting for a free slot", 18),
+        ("reading files for the card", 17),
+        ("reading and decoding, CPU", 1),
+        ("copying to pinned memory", 18),
+        ("calling card and nvJPEG", 18),
+        ("upload to the card", 18),
+        ("decoding, JPEG engines", 16),
+        ("decoding, hybrid back end", 1),
+        ("colours and views, kernels", 18),
+        ("copy to the host", 18),
+    ]
+    .map(|(stage, num_images)| (stage.to_owned(), num_images))
+    .to_vec();
+    for order in ["late", "early", "5"] {
+        assert_eq!(stages_with(&[("STANDIN_ORDER", order)]), all, "{order}");
+    }
+    let log = bench.path("calls");
+    let num_calls = |of: &str| {
+        let calls = fs::read_to_string(&log).unwrap();
+        calls.lines().filter(|call| *call == of).count()
+    };
+    let little = [("STANDIN_MEMORY", "4000000"), ("STANDIN_LOG", text(&log))];
+    assert_eq!(stages_with(&little), all);
+    let num_batches = 18_usize.div_ceil(4);
+    let num_rounds = num_calls("cuMemcpyHtoDAsync_v2");
+    assert!(num_rounds > num_batches, "{num_rounds}");
+    assert!(num_calls("cuEventElapsedTime_v2") > 4 * num_rounds);
+    // Pinned memory that was just taken is asked for once, too, and no time is.
+    let num_waits = num_calls("cuEventSynchronize");
+    assert_eq!(num_waits, num_batches + num_calls("cuMemHostAlloc"));
+    let refused = [("STANDIN_FAIL", "cuMemHostRegister_v2:1+")];
+    all.push(("second copy, on the host".to_owned(), 18));
+    assert_eq!(stages_with(&refused), all);
 }
 
 #[test]

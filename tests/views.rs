@@ -59,6 +59,40 @@ pub(crate) fn try_views_by_sample(
     Ok(views)
 }
 
+/// The images that went through each stage of a stream, in order, and what bounds its rate, once all batches are there.
+pub(crate) fn stages(socket: &Path, subscription: &Subscription) -> (Vec<(String, u64)>, String) {
+    let client = Client::connect(socket, PATIENCE).unwrap();
+    let mut subscriber = client.subscribe(subscription).unwrap();
+    while subscriber.receive(PATIENCE).unwrap().is_some() {}
+    let told = &status(socket).unwrap()["subscribers"][0];
+    let stages = told["stages"].as_array().unwrap().iter();
+    let stage = |stage: &serde_json::Value| {
+        assert!(stage["ms_per_batch"].as_f64().unwrap() >= 0.0, "{stage}");
+        let busy = stage["busy"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&busy), "{stage}");
+        let name = stage["stage"].as_str().unwrap().to_owned();
+        (name, stage["num_images"].as_u64().unwrap())
+    };
+    let bound = told["bound"].as_str().unwrap().to_owned();
+    (stages.map(stage).collect(), bound)
+}
+
+#[test]
+fn every_image_goes_through_each_stage_and_one_line_says_what_bounds_the_rate() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 3, 5, 40);
+    let socket = dir.path().join("loader.sock");
+    let _loader = serve(&shards, &socket, &["--workers", "2"]);
+    let (stages, bound) = stages(&socket, &subscription(Order::Sequential, 4));
+    let all = [
+        "waiting for a free slot",
+        "reading and decoding, CPU",
+        "views, CPU",
+    ];
+    assert_eq!(stages, all.map(|stage| (stage.to_owned(), 15)));
+    assert!(bound.contains("the rate"), "{bound}");
+}
+
 #[test]
 fn threads_batch_size_and_order_do_not_change_a_view() {
     let dir = tempfile::tempdir().unwrap();

@@ -120,7 +120,7 @@ impl Daemon {
             subscribers: self
                 .streams()
                 .values()
-                .map(|stream| stream.status())
+                .map(|stream| stream.status(self.config.num_workers))
                 .collect(),
         }
     }
@@ -246,7 +246,7 @@ impl Daemon {
         stream.cancel();
         self.streams().remove(&stream.id());
         self.stream_left.notify_all();
-        let status = stream.status();
+        let status = stream.status(self.config.num_workers);
         tracing::info!(
             "stream {}: pid {} left after {} of {} batches; its slots are free",
             status.id,

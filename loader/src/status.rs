@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loader_ipc::{Client, DaemonStatus, IpcError, RouteCount, SubscriberStatus};
+use loader_ipc::{Client, DaemonStatus, IpcError, RouteCount, StageStatus, SubscriberStatus};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -56,9 +56,9 @@ pub fn table(status: &DaemonStatus) -> String {
     lines.join("\n")
 }
 
-/// Two lines: where the subscriber is, then what makes its batches and who waits for whom.
+/// Two lines: where the subscriber is, then what makes its batches and who waits for whom; then the stages of its batches.
 fn rows(subscriber: &SubscriberStatus) -> String {
-    format!(
+    let rows = format!(
         "{:>3} {:<30.30} {:<8.8} {:>6} {:>14} {:>17} {:>9.1}\n    {}: the subscriber waits {:.1} %, the loader {:.1} %: {}",
         subscriber.id,
         format!("{:.16} (pid {})", subscriber.name, subscriber.pid),
@@ -71,6 +71,24 @@ fn rows(subscriber: &SubscriberStatus) -> String {
         100.0 * subscriber.consumer_wait,
         100.0 * subscriber.producer_wait,
         verdict(subscriber)
+    );
+    let stages = subscriber.stages.iter().map(stage);
+    let head = format!(
+        "    {:<30} {:>12} {:>10} {:>7}",
+        "stage", "images", "ms/batch", "busy"
+    );
+    let lines = [rows, head].into_iter().chain(stages);
+    let lines = lines.chain([format!("    {}", subscriber.bound)]);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn stage(stage: &StageStatus) -> String {
+    format!(
+        "    {:<30} {:>12} {:>10.2} {:>5.1} %",
+        stage.stage,
+        stage.num_images,
+        stage.ms_per_batch,
+        100.0 * stage.busy
     )
 }
 
@@ -115,6 +133,13 @@ mod tests {
             images_per_s: 512.0,
             consumer_wait,
             producer_wait,
+            stages: vec![StageStatus {
+                stage: "decoding, hybrid back end".into(),
+                num_images: 1_281_167_000,
+                ms_per_batch: 12_345.678,
+                busy: 0.5,
+            }],
+            bound: "what bounds the rate: 16 CPU threads, 99.0 %".into(),
         }
     }
 
@@ -161,6 +186,8 @@ mod tests {
             "none",
             "images 4096 decoded",
             "the loader 10.0 %",
+            "1281167000   12345.68  50.0 %",
+            "what bounds the rate: 16 CPU threads",
         ] {
             assert!(table.contains(word), "{word} in\n{table}");
         }

@@ -11,7 +11,7 @@ use loader_ipc::{
 };
 
 use crate::failures::Failures;
-use crate::pipeline::{BatchJob, Engine, Engines, StreamContext};
+use crate::pipeline::{BatchJob, Engine, Engines, Stage, Stages, StreamContext};
 use crate::ring::Ring;
 use crate::set_error;
 use crate::shutdown::Shutdown;
@@ -48,7 +48,6 @@ pub struct Stream {
     publisher: Publisher,
     closer: Closer,
     started: Instant,
-    producer_wait_us: AtomicU64,
 }
 
 impl Stream {
@@ -95,6 +94,7 @@ impl Stream {
             failures: Arc::clone(&services.failures),
             shutdown: services.shutdown.clone(),
             num_published: AtomicU64::new(0),
+            stages: Stages::default(),
             cancelled: false.into(),
             lost: OnceLock::new(),
             card_memory: ring.card_memory,
@@ -112,7 +112,6 @@ impl Stream {
             publisher: ring.publisher,
             closer: connection.closer(),
             started: Instant::now(),
-            producer_wait_us: AtomicU64::new(0),
         })
     }
 
@@ -218,9 +217,9 @@ impl Stream {
                 break slot;
             }
         };
-        self.producer_wait_us
-            .fetch_add(start.elapsed().as_micros() as u64, Ordering::Relaxed);
         let rows = self.plan.rows(&self.info, sequence);
+        let stages = &self.context.stages;
+        stages.add(Stage::FreeSlot, rows.len(), start);
         let (epoch, step) = self.info.position(sequence);
         let head = BatchHead {
             epoch,
@@ -241,12 +240,18 @@ impl Stream {
         self.context.cancelled.load(Ordering::Relaxed) || self.context.shutdown.is_triggered()
     }
 
-    /// How the stream is doing.
-    pub fn status(&self) -> SubscriberStatus {
+    /// How the stream is doing, whose engine has so many threads.
+    pub fn status(&self, num_threads: usize) -> SubscriberStatus {
         let num_published = self.context.num_published.load(Ordering::Relaxed);
         let elapsed_s = self.started.elapsed().as_secs_f64().max(1e-9);
         let (epoch, step) = self.info.position(num_published.saturating_sub(1));
-        let share = |wait_us: u64| (wait_us as f64 / 1e6 / elapsed_s).min(1.0);
+        let share = |wait_s: f64| (wait_s / elapsed_s).min(1.0);
+        let consumer_wait_s = self.publisher.consumer_wait_us() as f64 / 1e6;
+        let producer_wait_s = self.context.stages.seconds(Stage::FreeSlot);
+        let stages = self
+            .context
+            .stages
+            .status(num_threads, num_published, elapsed_s);
         SubscriberStatus {
             id: self.id,
             pid: self.pid,
@@ -262,8 +267,10 @@ impl Stream {
             num_batches: self.info.num_batches,
             images_per_s: (num_published * u64::from(self.subscription.batch_size)) as f64
                 / elapsed_s,
-            consumer_wait: share(self.publisher.consumer_wait_us()),
-            producer_wait: share(self.producer_wait_us.load(Ordering::Relaxed)),
+            consumer_wait: share(consumer_wait_s),
+            producer_wait: share(producer_wait_s),
+            stages: stages.0,
+            bound: stages.1,
         }
     }
 }

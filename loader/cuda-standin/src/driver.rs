@@ -25,6 +25,8 @@ const CONTEXT: usize = 0xC0;
 const CARD: [u8; 16] = *b"stand-in, card 0";
 /// CUDA 13.0.
 const VERSION: c_int = 13_000;
+/// Flag of an event that keeps no time.
+const WITHOUT_TIME: c_uint = 2;
 /// Compute capability 9.0.
 const MAJOR: c_int = 9;
 
@@ -155,9 +157,9 @@ UNKNOWN:
         world.streams.wait(stream, event, &mut world.memory)
     }
 
-    fn cuEventCreate(event: *mut usize, _flags: c_uint) {
+    fn cuEventCreate(event: *mut usize, flags: c_uint) {
         current()?;
-        event.write(world().streams.make_event());
+        event.write(world().streams.make_event(flags & WITHOUT_TIME == 0));
         Ok(())
     }
 
@@ -177,6 +179,12 @@ UNKNOWN:
         current()?;
         let world = &mut *world();
         world.streams.finish_event(event, &mut world.memory)
+    }
+
+    fn cuEventElapsedTime_v2(milliseconds: *mut f32, from: usize, to: usize) {
+        current()?;
+        milliseconds.write(world().streams.elapsed(from, to)?);
+        Ok(())
     }
 
     fn cuThreadExchangeStreamCaptureMode(mode: *mut c_uint) {

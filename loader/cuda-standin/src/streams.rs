@@ -7,7 +7,7 @@ use std::ptr;
 use host_kernels::Launch;
 
 use crate::memory::Memory;
-use crate::status::{INVALID_HANDLE, Status, complain};
+use crate::status::{INVALID_HANDLE, NOT_READY, Status, complain};
 
 /// What can be put onto a stream. Addresses are plain numbers, checked when it is done.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +69,10 @@ struct Event {
     num_recorded: u64,
     /// Those that are not yet done, with their streams.
     open: BTreeMap<u64, usize>,
+    /// Whether it keeps the time.
+    has_time: bool,
+    /// When the newest that is done was.
+    at: usize,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +89,8 @@ pub(crate) struct Streams {
     queues: BTreeMap<usize, Queue>,
     events: BTreeMap<usize, Event>,
     last_handle: usize,
+    /// Things done so far: the only time there is.
+    now: usize,
 }
 
 impl Streams {
@@ -94,6 +100,7 @@ impl Streams {
             queues: BTreeMap::new(),
             events: BTreeMap::new(),
             last_handle: DEFAULT,
+            now: 0,
         }
     }
 
@@ -120,9 +127,13 @@ impl Streams {
         }
     }
 
-    pub(crate) fn make_event(&mut self) -> usize {
+    pub(crate) fn make_event(&mut self, has_time: bool) -> usize {
         self.last_handle += 1;
-        self.events.insert(self.last_handle, Event::default());
+        let event = Event {
+            has_time,
+            ..Event::default()
+        };
+        self.events.insert(self.last_handle, event);
         self.last_handle
     }
 
@@ -201,6 +212,20 @@ impl Streams {
         Ok(false)
     }
 
+    /// What lies between two events, a thing done being a millisecond.
+    pub(crate) fn elapsed(&self, from: usize, to: usize) -> Result<f32, Status> {
+        let at = |event: usize| match self.events.get(&event) {
+            Some(state) if state.has_time && state.num_recorded > 0 => {
+                match state.open.is_empty() {
+                    true => Ok(state.at as i64),
+                    false => Err(NOT_READY),
+                }
+            }
+            _ => Err(INVALID_HANDLE),
+        };
+        Ok((at(to)? - at(from)?) as f32)
+    }
+
     pub(crate) fn end_stream(&mut self, stream: usize, memory: &mut Memory) -> Result<(), Status> {
         self.finish(stream, memory)?;
         self.queues.remove(&stream);
@@ -247,10 +272,12 @@ impl Streams {
         let Some(work) = queue.work.pop_front() else {
             return false;
         };
+        self.now += 1;
         match work {
             Work::Record { event, number } => {
                 if let Some(state) = self.events.get_mut(&event) {
                     state.open.remove(&number);
+                    state.at = self.now;
                 }
             }
             Work::Wait { event, number } => self.reach(event, number, memory),
@@ -395,7 +422,7 @@ mod tests {
     fn sent(order: Order, is_fenced: bool) -> [u8; LEN] {
         let mut card = Card::new(order);
         let (up, down) = (card.streams.make_stream(0), card.streams.make_stream(0));
-        let event = card.streams.make_event();
+        let event = card.streams.make_event(false);
         let (bytes, mut back) = ([7; LEN], [0; LEN]);
         card.upload(up, &bytes);
         if is_fenced {
@@ -436,7 +463,7 @@ mod tests {
     #[test]
     fn an_event_brings_only_what_came_before_it() {
         let mut card = Card::new(Order::Late);
-        let (stream, event) = (card.streams.make_stream(0), card.streams.make_event());
+        let (stream, event) = (card.streams.make_stream(0), card.streams.make_event(true));
         let (bytes, mut first, mut second) = ([7; LEN], [0; LEN], [0; LEN]);
         card.upload(stream, &bytes);
         card.download(stream, &mut first);
@@ -453,9 +480,31 @@ mod tests {
     }
 
     #[test]
+    fn time_is_told_between_events_that_are_done_and_keep_it() {
+        let mut card = Card::new(Order::Late);
+        let stream = card.streams.make_stream(0);
+        let [from, to, without] = [true, true, false].map(|it| card.streams.make_event(it));
+        let mut record = |event| {
+            let recorded = card.streams.record(event, stream, &mut card.memory);
+            recorded.unwrap();
+        };
+        record(from);
+        record(without);
+        assert_eq!(card.streams.elapsed(from, to), Err(INVALID_HANDLE));
+        card.upload(stream, &[7; LEN]);
+        card.streams.record(to, stream, &mut card.memory).unwrap();
+        card.streams.finish_event(from, &mut card.memory).unwrap();
+        assert_eq!(card.streams.elapsed(from, to), Err(NOT_READY));
+        card.streams.finish(stream, &mut card.memory).unwrap();
+        assert_eq!(card.streams.elapsed(from, to), Ok(3.0));
+        assert_eq!(card.streams.elapsed(to, from), Ok(-3.0));
+        assert_eq!(card.streams.elapsed(from, without), Err(INVALID_HANDLE));
+    }
+
+    #[test]
     fn what_was_destroyed_is_refused() {
         let mut card = Card::new(Order::Early);
-        let (stream, event) = (card.streams.make_stream(0), card.streams.make_event());
+        let (stream, event) = (card.streams.make_stream(0), card.streams.make_event(true));
         card.streams.end_stream(stream, &mut card.memory).unwrap();
         card.streams.end_event(event, &mut card.memory).unwrap();
         assert_eq!(

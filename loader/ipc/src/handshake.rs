@@ -26,7 +26,7 @@ use crate::message::{Reply, Request};
 use crate::reason::{ErrorKind, Reason};
 
 /// Version of the protocol; both sides must have the same.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 const MAGIC: [u8; 8] = *b"sslight\n";
 /// Longest name or reason that is read.
 const MAX_TEXT: usize = 4096;

@@ -215,4 +215,21 @@ pub struct SubscriberStatus {
     pub consumer_wait: f64,
     /// Share of the stream's time that the loader waited for a free slot, 0 to 1.
     pub producer_wait: f64,
+    /// What its batches have gone through.
+    pub stages: Vec<StageStatus>,
+    /// Which of it bounds the rate, for people.
+    pub bound: String,
+}
+
+/// One thing that is done to batches on their way, as far as it has been.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageStatus {
+    /// What it is, for people: `views, CPU`.
+    pub stage: String,
+    /// Images that went through it.
+    pub num_images: u64,
+    /// Milliseconds for each batch that is published; times of threads are added up.
+    pub ms_per_batch: f64,
+    /// Share of the stream's time that it kept whoever does it busy, 0 to 1: all threads, or the card's engines, kernels or copies.
+    pub busy: f64,
 }

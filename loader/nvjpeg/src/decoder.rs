@@ -159,7 +159,21 @@ impl Decoder {
         stream: *mut c_void,
     ) -> Vec<Result<Route, Error>> {
         // SAFETY: the caller's promise.
-        unsafe { self.run(images, stream, true) }
+        unsafe { self.run(images, stream, true, |_| ()) }
+    }
+
+    /// As [`Decoder::decode`]. Once the engines' work is on the stream, and before the others' is, `between` is told how many images it is of.
+    ///
+    /// # Safety
+    /// As [`Decoder::decode`].
+    pub unsafe fn decode_telling(
+        &mut self,
+        images: &[(&[u8], Planes)],
+        stream: *mut c_void,
+        between: impl FnOnce(usize),
+    ) -> Vec<Result<Route, Error>> {
+        // SAFETY: the caller's promise.
+        unsafe { self.run(images, stream, true, between) }
     }
 
     /// As [`Decoder::decode`], without the engines.
@@ -172,7 +186,7 @@ impl Decoder {
         stream: *mut c_void,
     ) -> Vec<Result<Route, Error>> {
         // SAFETY: the caller's promise.
-        unsafe { self.run(images, stream, false) }
+        unsafe { self.run(images, stream, false, |_| ()) }
     }
 
     /// # Safety
@@ -182,6 +196,7 @@ impl Decoder {
         images: &[(&[u8], Planes)],
         stream: *mut c_void,
         by_engines: bool,
+        between: impl FnOnce(usize),
     ) -> Vec<Result<Route, Error>> {
         let stream: cudaStream_t = stream.cast();
         let num_lanes = self.lanes.len();
@@ -217,6 +232,7 @@ impl Decoder {
             self.engine_failure = Some(failure);
             hybrid.append(&mut hardware);
         }
+        between(hardware.len());
         // SAFETY: likewise.
         unsafe { lane.decode_hybrid(&self.tools, &self.handle, &hybrid, stream, &mut answers) };
         self.count(&answers);

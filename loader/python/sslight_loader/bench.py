@@ -1,18 +1,21 @@
-"""``python -m sslight_loader bench PATH``: how fast views reach Python."""
+"""``python -m sslight_loader bench PATH``: how fast views reach Python, and what bounds that."""
 
 import argparse
+import json
 import os
 import time
+from typing import Any
 
 from . import views
 from .loader import Loader
 
 _NAME = "sslight_loader bench"
+_READY = "sslight_loader bench, ready batches"
 _RECIPES = {name: getattr(views, name) for name in ("sslight", "dino", "swav", "moco", "simclr", "supervised", "val")}
 
 
 def main(args: list[str]) -> int:
-    """Prints images per second and the time of a batch that is ready."""
+    """Prints images per second, the stages of a batch, and the time of one that is ready."""
     parser = argparse.ArgumentParser("python -m sslight_loader bench", description=__doc__)
     parser.add_argument("path")
     parser.add_argument("--views", choices=_RECIPES, default="sslight")
@@ -20,30 +23,40 @@ def main(args: list[str]) -> int:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--device", default="cpu", help="where the views shall lie: cpu, or cuda, cuda:1 for memory of a card")
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
     asked = parser.parse_args(args)
     with Loader(asked.path) as loader:
         options = {"split": asked.split, "batch_size": asked.batch_size, "views": _RECIPES[asked.views](), "epochs": 1 << 20, "device": asked.device}
-        rate = images_per_s(loader, asked.seconds, **options)
+        rate, status = images_per_s(loader, asked.seconds, **options)
         ready_us = ready_us_per_batch(loader, **options)
+    told = {"images_per_s": rate, "us_for_a_ready_batch": ready_us, "stages": status["stages"], "bound": status["bound"]}
+    if asked.json:
+        print(json.dumps(told))
+        return 0
     print(f"{rate:.1f} images/s, {asked.views} views, batches of {asked.batch_size}, device {asked.device}")
     print(f"{ready_us:.1f} us for a batch that is ready")
+    print(f"{'stage':<30} {'images':>12} {'ms/batch':>10} {'busy':>7}")
+    for stage in status["stages"]:
+        print(f"{stage['stage']:<30} {stage['num_images']:>12} {stage['ms_per_batch']:>10.2f} {100 * stage['busy']:>5.1f} %")
+    print(status["bound"])
     return 0
 
 
-def images_per_s(loader: Loader, seconds: float, **subscription: object) -> float:
-    """Images per second over about ``seconds``, from the second batch on."""
-    with loader.subscribe(**subscription) as batches:  # type: ignore[arg-type]
+def images_per_s(loader: Loader, seconds: float, **subscription: object) -> tuple[float, dict[str, Any]]:
+    """Images per second over about ``seconds``, from the second batch on, and what the daemon then says of the stream."""
+    with loader.subscribe(name=_NAME, **subscription) as batches:  # type: ignore[arg-type]
         next(batches)
         start, num_images = time.perf_counter(), 0
         while (elapsed := time.perf_counter() - start) < seconds or not num_images:
             num_images += len(next(batches))
-        return num_images / max(elapsed, time.perf_counter() - start)
+        rate = num_images / max(elapsed, time.perf_counter() - start)
+        return rate, _ours(loader, _NAME)
 
 
 def ready_us_per_batch(loader: Loader, num_rounds: int = 20, **subscription: object) -> float:
     """Median microseconds of ``next`` and taking the views, when the ring is full."""
     times = []
-    with loader.subscribe(name=_NAME, **subscription) as batches:  # type: ignore[arg-type]
+    with loader.subscribe(name=_READY, **subscription) as batches:  # type: ignore[arg-type]
         for num_taken in range(num_rounds):
             _wait_for(loader, num_taken + batches.num_slots)
             start = time.perf_counter()
@@ -56,11 +69,15 @@ def ready_us_per_batch(loader: Loader, num_rounds: int = 20, **subscription: obj
 
 
 def _wait_for(loader: Loader, num_published: int) -> None:
-    def published() -> int:
-        ours = [one for one in loader.status()["subscribers"] if (one["pid"], one["name"]) == (os.getpid(), _NAME)]
-        # The daemon answers a subscriber before it lists him.
-        return ours[0]["num_published"] if ours else 0
-
     # The slots that we hold ourselves are two at most.
-    while published() < num_published - 2:
+    while _ours(loader, _READY)["num_published"] < num_published - 2:
+        time.sleep(0.01)
+
+
+def _ours(loader: Loader, name: str) -> dict[str, Any]:
+    """What the daemon says of our stream of this name. It answers a subscriber before it lists him."""
+    while True:
+        for one in loader.status()["subscribers"]:
+            if (one["pid"], one["name"]) == (os.getpid(), name):
+                return one
         time.sleep(0.01)

@@ -1,5 +1,6 @@
 """`python -m sslight_loader`."""
 
+import json
 import re
 
 from conftest import program
@@ -17,7 +18,12 @@ def test_doctor_looks_at_machine_and_data(shards, images):
 def test_bench_tells_rate_and_time(shards):
     told = program("bench", shards, "--seconds", "0.2", "--batch-size", "4", "--views", "val")
     assert told.returncode == 0, told.stderr
-    assert re.search(r"[\d.]+ images/s.*\n[\d.]+ us for a batch", told.stdout)
+    assert re.search(r"[\d.]+ images/s.*\n[\d.]+ us for a batch.*\nstage +images +ms/batch +busy\n", told.stdout)
+    assert re.search(r"\nreading and decoding, CPU +\d+ +[\d.]+ +[\d.]+ %\n", told.stdout)
+    told = program("bench", shards, "--seconds", "0.2", "--batch-size", "4", "--views", "val", "--json")
+    told = json.loads(told.stdout)
+    assert told["images_per_s"] > 0 and "the rate" in told["bound"]
+    assert [stage["stage"] for stage in told["stages"]] == ["waiting for a free slot", "reading and decoding, CPU", "views, CPU"]
 
 
 def test_preview_draws_a_sheet(shards, tmp_path):

@@ -8,6 +8,7 @@ pub mod cuda;
 mod engine;
 mod engines;
 mod replace;
+mod stages;
 mod stream_context;
 
 pub use choose::choose;
@@ -15,4 +16,5 @@ pub use choose::choose;
 pub use choose::without_cuda;
 pub use engine::{BatchJob, Engine};
 pub use engines::Engines;
+pub use stages::{Stage, Stages};
 pub use stream_context::StreamContext;

@@ -10,6 +10,7 @@ use loader_ipc::{Reason, Recipe};
 use crate::failures::Failures;
 #[cfg(feature = "cuda")]
 use crate::pipeline::cuda::memory::PinnedRing;
+use crate::pipeline::stages::Stages;
 use crate::shutdown::Shutdown;
 use crate::source::{Samples, Selection};
 
@@ -32,6 +33,8 @@ pub struct StreamContext {
     pub shutdown: Shutdown,
     /// Batches published so far.
     pub num_published: AtomicU64,
+    /// What its batches have gone through so far.
+    pub stages: Stages,
     /// Set when the subscriber is gone: no work is done for it any more.
     pub cancelled: AtomicBool,
     /// What became of the stream's batches, where its engine knows more than that one was lost.

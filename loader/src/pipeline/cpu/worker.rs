@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use image_decode::{DecodeError, Decoder, Outcome, RgbImage};
 use loader_ipc::SampleWriter;
@@ -11,6 +12,7 @@ use loader_ipc::recipe::ViewSpec;
 
 use crate::augment::{CpuAugmenter, ViewKey, draw};
 use crate::pipeline::replace::{Shown, first_good};
+use crate::pipeline::stages::Stage;
 use crate::pipeline::stream_context::StreamContext;
 
 /// One row to fill.
@@ -55,10 +57,12 @@ impl Worker {
         if stream.cancelled.load(Ordering::Relaxed) {
             return;
         }
-        let shown = first_good(&stream, planned, |bytes| self.decode(bytes));
+        let decode = || first_good(&stream, planned, |bytes| self.decode(bytes));
+        let shown = stream.stages.time(Stage::Decode, 1, decode);
         let Some(Shown { sample_id, label }) = shown else {
             return;
         };
+        let started = Instant::now();
         for (view, spec) in stream.recipe.views.iter().enumerate() {
             let key = ViewKey {
                 seed: stream.seed,
@@ -68,6 +72,7 @@ impl Worker {
             };
             self.make_view(key, spec, writer.view(view));
         }
+        stream.stages.add(Stage::Views, 1, started);
         if writer.finish(label, sample_id) {
             stream.num_published.fetch_add(1, Ordering::Relaxed);
         }

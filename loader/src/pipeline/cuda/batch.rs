@@ -16,6 +16,7 @@ use crate::pipeline::cuda::nvjpeg_decoders::Decoded;
 use crate::pipeline::cuda::round::{Place, Room, Round, Source};
 use crate::pipeline::engine::BatchJob;
 use crate::pipeline::replace::Shown;
+use crate::pipeline::stages::Stage;
 use crate::pipeline::stream_context::StreamContext;
 
 /// See the module's documentation.
@@ -144,7 +145,8 @@ impl Batch {
             }
         };
         drop(guard);
-        piece.write(source.bytes());
+        let write = || piece.write(source.bytes());
+        self.stream.stages.time(Stage::Pin, 1, write);
         let mut guard = self.lock();
         open(&mut guard).add(row, shown, (source, place), views);
         self.changed.notify_all();
@@ -194,9 +196,13 @@ impl Batch {
         open(&mut guard).is_emptying = true;
         guard = self.wait_while(guard, |filling| filling.round.num_writing > 0);
         let filling = open(&mut guard);
-        let emptied = filling.lane.run(&filling.round).and_then(|answers| {
+        let stages = &self.stream.stages;
+        let (lane, round) = (&mut filling.lane, &filling.round);
+        let run = stages.time(Stage::HandOver, round.num_images, || lane.run(round));
+        let emptied = run.and_then(|answers| {
             filling.decoded.add(&filling.round.jpegs, answers);
             filling.lane.wait()?;
+            filling.lane.read_marks(stages)?;
             filling.lane.grow(needed)
         });
         filling.failure = emptied.err();

@@ -14,6 +14,7 @@ use loader_ipc::{CardId, ErrorKind, Reason};
 use crate::augment::cuda::{self as views, NUM_THREADS};
 use crate::decode;
 use crate::pipeline::cuda::compile;
+use crate::pipeline::cuda::timing::Clock;
 
 /// The driver that this program is written for, as the driver counts: CUDA 13.0.
 const DRIVER_VERSION: i32 = 13_000;
@@ -25,6 +26,8 @@ pub(super) struct Card {
     kernels: BTreeMap<&'static str, CudaFunction>,
     name: String,
     memory_bytes: usize,
+    /// Tells when events were passed.
+    pub(super) clock: Clock,
 }
 
 impl Card {
@@ -50,6 +53,7 @@ impl Card {
             kernels,
             name,
             memory_bytes,
+            clock: Clock::default(),
         })
     }
 

@@ -6,6 +6,7 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use loader_card::CardError;
@@ -21,6 +22,7 @@ use crate::pipeline::cuda::nvjpeg_decoders::{self, Decoded};
 use crate::pipeline::cuda::round::Room;
 use crate::pipeline::cuda::row::RowMaker;
 use crate::pipeline::engine::{BatchJob, Engine};
+use crate::pipeline::stages::Stage;
 use crate::pipeline::stream_context::StreamContext;
 use crate::shutdown::Stop;
 
@@ -184,16 +186,20 @@ impl InFlight {
             round,
             decoded,
             failure,
+            shown,
             ..
         } = &mut sealed;
+        let (num_rows, started) = (shown.len(), Instant::now());
         let sent = match failure.take() {
             Some(error) => Err(error),
-            None if round.is_empty() => lane.send(&mut job.slot, bounces),
+            None if round.is_empty() => lane.send(&mut job.slot, num_rows, bounces),
             None => lane.run(round).and_then(|answers| {
                 decoded.add(&round.jpegs, answers);
-                lane.send(&mut job.slot, bounces)
+                lane.send(&mut job.slot, num_rows, bounces)
             }),
         };
+        let stages = &job.stream.stages;
+        stages.add(Stage::HandOver, round.num_images, started);
         match sent {
             Ok(()) => self
                 .arriving
@@ -206,7 +212,9 @@ impl InFlight {
     /// Waits for a batch, makes what nvJPEG did not decode, and publishes it.
     pub(super) fn arrive(&self, mut sealed: Sealed, maker: &mut RowMaker) {
         let bounces = self.bounces(&sealed.job);
-        let arrived = sealed.lane.arrive(&mut sealed.job.slot, bounces);
+        let (job, num_rows) = (&mut sealed.job, sealed.shown.len());
+        let stages = &job.stream.stages;
+        let arrived = sealed.lane.arrive(&mut job.slot, num_rows, bounces, stages);
         if let Err(error) = arrived {
             return self.lose(sealed, &error);
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cudarc::driver::{CudaEvent, CudaStream, sys};
 use loader_card::{CardError, failed};
 use loader_ipc::SlotWriter;
-use nvjpeg::{Decoder, Error};
+use nvjpeg::{Decoder, Error, Route};
 
 use crate::augment::cuda::{Launch, NUM_THREADS, View};
 use crate::decode;
@@ -17,6 +17,8 @@ use crate::pipeline::cuda::jpeg::{self, Jpeg};
 use crate::pipeline::cuda::memory::{self, DeviceMemory, Piece, PinnedMemory};
 use crate::pipeline::cuda::nvjpeg_decoders::Answer;
 use crate::pipeline::cuda::round::{Place, Room, Round, Source};
+use crate::pipeline::cuda::timing::Marks;
+use crate::pipeline::stages::{Stage, Stages};
 
 const MIB: usize = 1 << 20;
 /// Most files of a round: the most blocks of a launch along y.
@@ -45,6 +47,7 @@ pub(super) struct Lane {
     stream: Arc<CudaStream>,
     /// Set when everything for the batch has been done.
     done: CudaEvent,
+    marks: Marks,
     most: Room,
     staging: PinnedMemory,
     /// What has been copied of the staging memory.
@@ -117,6 +120,7 @@ impl Lane {
             card: Arc::clone(card),
             stream,
             done,
+            marks: Marks::new(context)?,
             most,
         })
     }
@@ -231,8 +235,10 @@ impl Lane {
     pub(super) fn run(&mut self, round: &Round) -> Result<Vec<Answer>, CardError> {
         let [of_views, of_jpegs, end] = round.descriptors();
         self.write_descriptors(round);
+        self.marks.begin(&self.stream)?;
         // SAFETY: both ends are the lane's, which is not used before the stream has done it.
         unsafe { memory::upload(&self.stream, &self.staging, &self.inputs, end)? };
+        self.end_of(Stage::Upload, round.num_images)?;
         let answers = self.decode(round)?;
         let table = |offset: usize| self.inputs.address() + offset as u64;
         if let Some(most) = round
@@ -252,7 +258,12 @@ impl Lane {
             let shape = (num_blocks, round.table.views().len());
             self.launch(kernel, shape, table(of_views))?;
         }
+        self.end_of(Stage::Kernels, round.num_images)?;
         Ok(answers)
+    }
+
+    fn end_of(&mut self, stage: Stage, num_images: usize) -> Result<(), CardError> {
+        self.marks.end(&self.stream, stage, num_images)
     }
 
     fn write_descriptors(&self, round: &Round) {
@@ -284,8 +295,14 @@ impl Lane {
             (bytes, jpeg.planes(memory))
         });
         let images: Vec<_> = images.collect();
+        let (marks, mut marked) = (&mut self.marks, Ok(()));
+        let between = |num| marked = marks.end(&self.stream, Stage::Engines, num);
         // SAFETY: the context is bound; files and planes are this lane's, whose earlier rounds are done, as long as the round said.
-        let answers = unsafe { decoder.decode(&images, self.stream.cu_stream().cast()) };
+        let answers =
+            unsafe { decoder.decode_telling(&images, self.stream.cu_stream().cast(), between) };
+        marked?;
+        let by_hybrid = answers.iter().filter(|it| **it == Ok(Route::Hybrid));
+        marks.end(&self.stream, Stage::Hybrid, by_hybrid.count())?;
         let engine_failure = decoder.take_engine_failure();
         if let Some(failure) = engine_failure {
             tracing::warn!(
@@ -340,9 +357,16 @@ impl Lane {
     }
 
     /// Puts the way back onto the stream, and the event that tells its end. A slot in memory of the card needs no way back.
-    pub(super) fn send(&mut self, slot: &mut SlotWriter, bounces: bool) -> Result<(), CardError> {
+    pub(super) fn send(
+        &mut self,
+        slot: &mut SlotWriter,
+        num_rows: usize,
+        bounces: bool,
+    ) -> Result<(), CardError> {
         if slot.card_offset().is_none() {
+            self.marks.begin_once(&self.stream)?;
             self.download(slot, bounces)?;
+            self.end_of(Stage::Download, num_rows)?;
         }
         let recorded = self.done.record(&self.stream);
         recorded.map_err(failed("recording the end of a batch"))
@@ -368,15 +392,28 @@ impl Lane {
     }
 
     /// Waits for the end that [`Lane::send`] announced; then the slot holds all views.
-    pub(super) fn arrive(&mut self, slot: &mut SlotWriter, bounces: bool) -> Result<(), CardError> {
+    pub(super) fn arrive(
+        &mut self,
+        slot: &mut SlotWriter,
+        num_rows: usize,
+        bounces: bool,
+        stages: &Stages,
+    ) -> Result<(), CardError> {
         let waited = self.done.synchronize();
         waited.map_err(failed("waiting for the end of a batch"))?;
+        self.read_marks(stages)?;
         if let (Some(bounce), true) = (&self.bounce, bounces) {
             let tensors = slot.tensors();
             // SAFETY: the copy into it is done.
-            tensors.copy_from_slice(unsafe { bounce.bytes(tensors.len()) });
+            let bytes = unsafe { bounce.bytes(tensors.len()) };
+            stages.time(Stage::Bounce, num_rows, || tensors.copy_from_slice(bytes));
         }
         Ok(())
+    }
+
+    /// Adds up what the stages on the stream have taken, which has done them all.
+    pub(super) fn read_marks(&mut self, stages: &Stages) -> Result<(), CardError> {
+        self.marks.read(&self.card.clock, stages)
     }
 
     /// Waits until the stream has nothing to do.

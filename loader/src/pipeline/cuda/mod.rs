@@ -31,6 +31,16 @@
 //! Any call that fails ends the use of the card: what was on its way, and all that comes, is made by threads of the CPU, or the daemon stops
 //! ([`OnFailure`]). Streams whose slots lie on the card end with the reason. The same holds for nvJPEG alone where it fails and no file is to blame: the CPU decodes for the card from then on. A slot is touched by the CPU only once the stream that writes it is known to be still.
 //!
+//! # What it takes
+//!
+//! Each stream of a subscriber adds up what its batches go through (`pipeline::stages`); `loader status` shows it, and what bounds the rate. Threads measure
+//! what they do. On the lane's stream there is an event at the beginning and after each stage: the copy to the card, the engines, the hybrid back end, the
+//! kernels, the copy back (`timing`). Nobody waits for them: their times are read when the batch's last event is passed.
+//!
+//! A stage lasts from the end of the one before it. So where the stream waits for the next call, as it may while nvJPEG reads files on the calling thread,
+//! that is time of the stage that is to come: compare it with that of the calls. A lane that waits for what another lane keeps busy is in the stage, too;
+//! so the share of a stage is that of the time in which any lane was in it.
+//!
 //! # What it does not know
 //!
 //! What a view is, and what libraries there are at build time: driver, NVRTC and nvJPEG are loaded at run time (`card`, `compile`, `nvjpeg_decoders`), and a machine without them learns what is
@@ -48,6 +58,7 @@ pub(super) mod memory;
 mod nvjpeg_decoders;
 mod round;
 mod row;
+mod timing;
 
 pub use engine::CudaEngine;
 pub use files::{CardDecoder, Pixels};

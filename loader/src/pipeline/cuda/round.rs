@@ -64,6 +64,8 @@ pub(super) struct Round {
     scratch_bytes: usize,
     num_views: usize,
     num_jpegs: usize,
+    /// All images that have a place.
+    pub(super) num_images: usize,
     /// Images whose place is taken and that are not yet written.
     pub(super) num_writing: usize,
 }
@@ -98,6 +100,7 @@ impl Round {
         self.num_jpegs += source.num_jpegs();
         self.scratch_bytes += views.scratch_bytes() as usize;
         self.num_views = num_views;
+        self.num_images += 1;
         self.num_writing += 1;
         Some(place)
     }

@@ -1,6 +1,7 @@
 //! One row: decode a sample or leave that to the card, draw its views, and place it in its batch. Each maker belongs to one thread.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use image_decode::{DecodeError, Outcome};
 use loader_ipc::BatchHead;
@@ -13,6 +14,7 @@ use crate::pipeline::cuda::batch::{Batch, LateRow, Placed};
 use crate::pipeline::cuda::jpeg;
 use crate::pipeline::cuda::round::Source;
 use crate::pipeline::replace::{Shown, first_good};
+use crate::pipeline::stages::Stage;
 use crate::pipeline::stream_context::StreamContext;
 
 /// A thread's decoder and buffers.
@@ -44,16 +46,17 @@ impl RowMaker {
         if stream.cancelled.load(Ordering::Relaxed) {
             return false;
         }
-        let planned = batch.sample_ids[row];
+        let (planned, started) = (batch.sample_ids[row], Instant::now());
         let shown = first_good(stream, planned, |bytes| self.read(bytes, card_decodes));
         let Some(shown) = shown else {
             return false;
         };
         self.describe_views(stream, &batch.head, shown);
-        let source = match &self.picture {
-            Some(picture) => Source::Jpeg(&self.file, picture),
-            None => Source::Pixels(self.worker.image().pixels()),
+        let (source, stage) = match &self.picture {
+            Some(picture) => (Source::Jpeg(&self.file, picture), Stage::Read),
+            None => (Source::Pixels(self.worker.image().pixels()), Stage::Decode),
         };
+        stream.stages.add(stage, 1, started);
         if batch.place(row, shown, source, &self.views) == Placed::OnCard {
             return true;
         }
@@ -69,14 +72,16 @@ impl RowMaker {
         planned: u64,
         row: usize,
     ) -> Option<LateRow> {
-        let shown = first_good(stream, planned, |bytes| self.worker.decode(bytes))?;
+        let decode = || first_good(stream, planned, |bytes| self.worker.decode(bytes));
+        let shown = stream.stages.time(Stage::Decode, 1, decode)?;
         let views = stream.recipe.views.iter().enumerate().map(|(view, spec)| {
             let mut pixels = vec![0; spec.size as usize * spec.size as usize * 3];
             let key = key(stream, head, shown, view);
             self.worker.make_view(key, spec, &mut pixels);
             pixels
         });
-        let views = views.collect();
+        let make = || views.collect();
+        let views = stream.stages.time(Stage::Views, 1, make);
         Some(LateRow { row, shown, views })
     }
 
