@@ -1,6 +1,7 @@
 """The loader of a data set."""
 
 import json
+import operator
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any, Self
 
 from . import _native
 from .batches import Batches, Cursor, Shards
-from .errors import LoaderWarning, NotPackedError, PackError, UsageError
+from .errors import LoaderWarning, NoLoaderError, NotPackedError, PackError, RecipeError, UsageError
 from .views import Recipe, sslight
 
 _PROGRAM = [sys.executable, "-m", "sslight_loader"]
@@ -22,7 +23,8 @@ Folder = str | os.PathLike[str]
 
 
 class Loader:
-    """Attaches to the daemon that serves a packed data set, or starts one. All who use a data set share one daemon, which ends with the last of them.
+    """Attaches to the daemon that serves a packed data set, or starts one. All who use a data set share one daemon, which ends with the last of them. Where it has died,
+    :meth:`subscribe` attaches anew.
 
     ``path`` is a folder that ``Loader.pack`` or ``shard-tool pack`` wrote, or several that are served as one. ``socket`` names a daemon that was
     started by hand. With ``start=False`` none is started.
@@ -77,6 +79,8 @@ class Loader:
         :param name: what ``loader status`` shows.
         """
         recipe = sslight() if views is None else views
+        if not isinstance(recipe, Recipe):
+            raise RecipeError(f"{recipe!r} is no recipe", "", "give one of sslight_loader.views, such as views.dino()")
         recipe.check()
         rank, world_size = _rank(rank, world_size)
         shuffle = split == "train" if shuffle is None else shuffle
@@ -98,15 +102,20 @@ class Loader:
             "num_epochs": epochs - start.epoch,
             "num_slots": num_slots,
         }
-        socket = self._daemon().socket
-        stream = _native.Stream(socket, json.dumps(subscription), self.folders, timeout, copy, _card(device))
+        asked = json.dumps(subscription, default=operator.index), self.folders, timeout, copy, _card(device)
+        try:
+            stream = _native.Stream(self._daemon().socket, *asked)
+        except NoLoaderError:
+            self.close()  # The daemon has died since we attached to it.
+            stream = _native.Stream(self._daemon().socket, *asked)
         if stream.not_on_card is not None:
             warnings.warn(f"views lie in main memory, not on device {device!r}: {stream.not_on_card}", LoaderWarning, stacklevel=2)
         return Batches(self._shards, stream, recipe, split, seed, start)
 
     def status(self) -> dict[str, Any]:
         """What the daemon says of itself and of its subscribers: rates, waits, bad samples."""
-        return json.loads(self._daemon().status())
+        status: dict[str, Any] = json.loads(self._daemon().status())
+        return status
 
     def image(self, id: int, split: str = "train") -> bytes:
         """The image file of a sample, as it was packed."""

@@ -23,6 +23,7 @@ from itertools import groupby
 from typing import Any
 
 from . import _native
+from .errors import RecipeError
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,11 @@ class Recipe:
 
     def check(self) -> None:
         """Raises :class:`~sslight_loader.RecipeError`, with every rule that is broken."""
-        _native.check_recipe(self.to_json())
+        try:
+            recipe = self.to_json()
+        except (AttributeError, TypeError) as error:
+            raise RecipeError(f"bad recipe: {error}", "", "see the types of sslight_loader.views") from error
+        _native.check_recipe(recipe)
 
     def to_json(self) -> str:
         """As ``loader preview --recipe`` and the other clients read it."""
@@ -218,7 +223,7 @@ def _to_dict(view: View) -> dict[str, Any]:
 
 def _from_dict(view: dict[str, Any]) -> View:
     ((kind, crop),) = view["crop"].items()
-    pair = {key: tuple(value) if isinstance(value, list) else value for key, value in crop.items()}
+    pair: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in crop.items()}
     return View(
         size=view["size"],
         crop=RandomResizedCrop(**pair) if kind == "random_resized" else CenterCrop(**pair),

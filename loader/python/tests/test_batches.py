@@ -65,6 +65,11 @@ def test_a_cursor_goes_on_where_the_stream_was(loader):
         assert ids_of(batches) == whole[9:]
 
 
+def test_numbers_of_numpy_are_numbers(loader):
+    with loader.subscribe(batch_size=np.int64(8), views=SMALL, seed=np.uint64(3)) as batches:
+        assert len(batches) == 7
+
+
 def test_a_stream_cannot_start_behind_its_end(loader):
     with pytest.raises(UsageError, match="2 epochs cannot start in epoch 2"):
         loader.subscribe(epochs=2, start=Cursor(2, 0))

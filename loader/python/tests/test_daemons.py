@@ -27,6 +27,7 @@ from sslight_loader import (
     LoaderTimeoutError,
     NoLoaderError,
     NotPackedError,
+    RecipeError,
     ResourcesError,
     SplitError,
     StartError,
@@ -107,6 +108,18 @@ def test_a_daemon_follows_a_killed_one_and_the_stream_goes_on_from_its_cursor(sh
     with Loader(shards) as loader, loader.subscribe(**options, start=batches.cursor) as batches:
         first += [next(batches).ids.tolist() for _ in range(3)]
     assert first == whole[: len(first)]
+
+
+def test_who_subscribes_again_after_the_daemon_died_gets_another_if_one_may_be_started(shards):
+    with Loader(shards) as loader, Loader(shards, start=False) as guest:
+        pid = loader.pid
+        os.kill(pid, signal.SIGKILL)
+        assert has_ended(pid)
+        with pytest.raises(NoLoaderError, match="no loader answers"):
+            guest.subscribe(batch_size=4, views=SMALL)
+        with loader.subscribe(batch_size=4, views=SMALL) as batches:
+            assert len(list(batches)) == 15
+        assert loader.pid != pid
 
 
 def test_a_daemon_that_stands_still_is_a_timeout_and_can_be_interrupted(shards):
@@ -270,6 +283,8 @@ def test_a_loader_that_was_replaced_by_one_of_another_release_is_told_to_who_sub
     [
         (SplitError, "no split `test`.*train, val", dict(split="test")),
         (BatchSizeError, "too few samples.*61 needed", dict(batch_size=61)),
+        (RecipeError, "'dino' is no recipe", dict(views="dino")),
+        (RecipeError, "function dino.* is no recipe", dict(views=views.dino)),
         (UsageError, "rank 2 of 2", dict(rank=2, world_size=2)),
         (UsageError, "belong together", dict(rank=2)),
         (UsageError, "start step 15", dict(batch_size=4, start=Cursor(0, 15))),

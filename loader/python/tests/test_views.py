@@ -74,6 +74,12 @@ def test_every_broken_rule_is_named_at_once():
         views.Recipe((bad,)).check()
 
 
+@pytest.mark.parametrize("view", [views.dino, views.View(32, (0.2, 1.0)), views.View(32j, views.CenterCrop(32))])
+def test_what_is_no_view_is_a_bad_recipe(view):
+    with pytest.raises(RecipeError, match="bad recipe: "):
+        views.Recipe((view,)).check()
+
+
 @pytest.mark.parametrize("name", ["supervised", "val"])
 def test_a_recipe_is_that_of_the_same_name_of_other_clients(name):
     def rounded(recipe):
