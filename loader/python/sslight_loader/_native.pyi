@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, final
 
-import numpy
-import torch
+from numpy import ndarray
+from torch import Tensor
 
 @final
 class Array:
-    """``uint8`` or ``int64`` numbers that NumPy, torch and JAX take without a copy."""
+    """``uint8`` or ``int64`` numbers that NumPy, torch and JAX take without a copy. Views in memory of a card are taken there, by DLPack alone."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -16,15 +16,15 @@ class Array:
     @property
     def dtype(self) -> str:
         """``uint8`` or ``int64``, as NumPy calls it."""
-    def numpy(self) -> "numpy.ndarray[Any, Any]":
-        """As a NumPy array, without a copy."""
-    def torch(self) -> "torch.Tensor":
-        """As a torch tensor, without a copy. Views are read-only memory: writing into them in place ends the process."""
+    def numpy(self) -> ndarray[Any, Any]:
+        """As a NumPy array, without a copy; ``BufferError`` where it lies in memory of a card."""
+    def torch(self) -> Tensor:
+        """As a torch tensor, without a copy, on the card if it lies there. Views in main memory are read-only: writing into them in place ends the process."""
     def tolist(self) -> list[Any]:
-        """The numbers as lists of lists."""
+        """The numbers as lists of lists; ``BufferError`` where they lie in memory of a card."""
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> "numpy.ndarray[Any, Any]": ...
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray[Any, Any]: ...
     def __dlpack__(
         self,
         *,

@@ -1,6 +1,7 @@
 """The loader as a ``torch.utils.data.IterableDataset``."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -18,8 +19,11 @@ class LoaderDataset(IterableDataset[Item]):
     also where an epoch was left before its end (a first look at a batch, a limit on the steps).
 
     Keyword arguments are those of :meth:`Loader.subscribe`, less ``epochs`` and ``start``. It may be given to ``DataLoader(dataset, batch_size=None)``, which adds nothing: images are decoded
-    in the daemon, so there must be no workers. Tensors of views are read-only memory until ``copy=True``; convert them (``x.float()``) or move them.
+    in the daemon, so there must be no workers. Tensors of views in main memory are read-only until ``copy=True``; convert them (``x.float()``) or move them.
     """
+
+    _start: Cursor  # of the next iter
+    _next: Cursor  # the state: the batch after the one that was given last
 
     def __init__(self, path: Folder, **subscription: Any) -> None:
         self._loader = Loader(path)
@@ -47,7 +51,7 @@ class LoaderDataset(IterableDataset[Item]):
         """The next ``iter`` goes on there."""
         self._go_to(Cursor(state["epoch"], state["step"]))
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Item]:
         if get_worker_info() is not None:
             raise UsageError("this data set is read in a worker", f"process {os.getpid()}", "use DataLoader(dataset, batch_size=None, num_workers=0)")
         start = self._next = self._start
@@ -59,8 +63,7 @@ class LoaderDataset(IterableDataset[Item]):
                 del batch
 
     def _go_to(self, cursor: Cursor) -> None:
-        self._start = cursor  # of the next iter
-        self._next = cursor  # the state: the batch after the one that was given last
+        self._start = self._next = cursor
 
     def _subscribe(self, start: Cursor) -> Batches:
         return self._loader.subscribe(epochs=start.epoch + 1, start=start, **self._subscription)
