@@ -41,7 +41,7 @@ enum SslightStatus
   SSLIGHT_STATUS_RESOURCES = 4,
   // The library is at fault.
   SSLIGHT_STATUS_LIBRARY = 5,
-  // The loader is gone, silent, or not what it should be. Subscribe again from the cursor of the last batch.
+  // The loader is gone, silent, or not what it should be. Connect anew, and subscribe from the last batch's `next_epoch` and `next_step`.
   SSLIGHT_STATUS_PEER_LOST = 6,
   // The stream has delivered its last batch.
   SSLIGHT_STATUS_END = 10,

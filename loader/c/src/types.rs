@@ -33,7 +33,7 @@ pub enum SslightStatus {
     Resources = 4,
     /// The library is at fault.
     Library = 5,
-    /// The loader is gone, silent, or not what it should be. Subscribe again from the cursor of the last batch.
+    /// The loader is gone, silent, or not what it should be. Connect anew, and subscribe from the last batch's `next_epoch` and `next_step`.
     PeerLost = 6,
     /// The stream has delivered its last batch.
     End = 10,
