@@ -31,7 +31,7 @@ pub(super) fn runnable(raw: &RawConfig, args: &ConfigArgs) -> Result<Settings, F
     match resolve(raw)? {
         Resolved::Runnable(settings) => Ok(*settings),
         Resolved::Unavailable(what) => Err(Failure::Usage(format!(
-            "not available in this version: {}; {}; this version trains in one process, in single precision",
+            "not available in this version: {}; {}; this version trains in one process",
             what.join(", "),
             args.shown()
         ))),
