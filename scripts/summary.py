@@ -53,11 +53,13 @@ def advice(run, before, after):
     if after["knn_top1"] - before["knn_top1"] > 2 * error:
         return
     images = json.loads((run / "shards/manifest.json").read_text())["splits"]["train"]["num_samples"]
+    # The recipe's own 60 epochs are no longer than a quick look at few images.
+    epochs = max(60, 4 * after["epoch"])
     print(f"""The accuracy has not risen: the change is within twice its sampling error ({error:.1f} points on {num} images). This quick look is
-{after["step"]} steps of small views over {images:,} images, too few to learn much from photographs. The same recipe for longer (60 epochs; ten
-thousand images or more are wanted, and SOLVER.TOTAL_EPOCHS 100 for fewer):
+{after["step"]} steps of small views over {images:,} images, too few to learn much from photographs. The same recipe for longer (ten thousand
+images or more are wanted):
 
-    target/release/trainer --cfg configs/imagenette/moco.yaml DATA.PATH_TO_DATA_DIR {run / "shards"} OUTPUT_DIR runs/longer
+    target/release/trainer --cfg configs/imagenette/moco.yaml DATA.PATH_TO_DATA_DIR {run / "shards"} SOLVER.TOTAL_EPOCHS {epochs} OUTPUT_DIR runs/longer
 """)
 
 

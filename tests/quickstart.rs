@@ -9,8 +9,8 @@ fn summary(args: &[&str]) -> Finished {
     start_program("python3", &[&["scripts/summary.py"], args].concat()).finish()
 }
 
-/// What a run leaves whose accuracy on 3,925 images went from 30 % to this, over 9,469 images.
-fn leave_run(dir: &Path, knn_top1: f64) {
+/// What a run of so many epochs leaves whose accuracy on 3,925 images went from 30 % to this, over 9,469 images.
+fn leave_run(dir: &Path, epochs: u64, knn_top1: f64) {
     fs::create_dir_all(dir.join("run")).unwrap();
     fs::create_dir_all(dir.join("shards")).unwrap();
     let validation = |step: u64, top1: f64| {
@@ -22,7 +22,7 @@ fn leave_run(dir: &Path, knn_top1: f64) {
     let lines = [
         validation(0, 30.0),
         step.to_owned(),
-        validation(1, knn_top1),
+        validation(epochs, knn_top1),
     ];
     fs::write(dir.join("run/metrics.jsonl"), lines.join("\n") + "\n").unwrap();
     let manifest = r#"{"splits":{"train":{"num_samples":9469}}}"#;
@@ -34,7 +34,7 @@ fn a_change_within_its_sampling_error_comes_with_what_to_do_and_a_larger_one_wit
     let dir = tempfile::tempdir().unwrap();
     let advice = "The accuracy has not risen";
     for (top1, is_advised) in [(28.0, true), (31.4, true), (31.6, false), (45.0, false)] {
-        leave_run(dir.path(), top1);
+        leave_run(dir.path(), 1, top1);
         let done = summary(&["table", text(dir.path())]);
         assert_eq!(done.code, Some(0), "{}", done.stderr);
         assert!(
@@ -45,6 +45,17 @@ fn a_change_within_its_sampling_error_comes_with_what_to_do_and_a_larger_one_wit
         assert_eq!(done.stdout.contains(advice), is_advised, "{}", done.stdout);
         let longer = "configs/imagenette/moco.yaml DATA.PATH_TO_DATA_DIR";
         assert_eq!(done.stdout.contains(longer), is_advised, "{}", done.stdout);
+    }
+}
+
+#[test]
+fn what_is_advised_is_longer_than_what_was_run() {
+    let dir = tempfile::tempdir().unwrap();
+    for (epochs, longer) in [(7, 60), (60, 240)] {
+        leave_run(dir.path(), epochs, 30.0);
+        let done = summary(&["table", text(dir.path())]);
+        let told = format!("SOLVER.TOTAL_EPOCHS {longer} ");
+        assert!(done.stdout.contains(&told), "{}", done.stdout);
     }
 }
 
