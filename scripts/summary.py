@@ -56,8 +56,8 @@ def advice(run, before, after):
     # The recipe's own 60 epochs are no longer than a quick look at few images.
     epochs = max(60, 4 * after["epoch"])
     print(f"""The accuracy has not risen: the change is within twice its sampling error ({error:.1f} points on {num} images). This quick look is
-{after["step"]} steps of small views over {images:,} images, too few to learn much from photographs. The same recipe for longer (ten thousand
-images or more are wanted):
+{after["step"]} steps of small views over {images:,} images, too few to learn much from photographs. Ten thousand images or more are
+wanted: with 480 of Imagenette's, 240 epochs raised the linear probe (36 to 48 %) and not kNN. The same recipe for longer:
 
     target/release/trainer --cfg configs/imagenette/moco.yaml DATA.PATH_TO_DATA_DIR {run / "shards"} SOLVER.TOTAL_EPOCHS {epochs} OUTPUT_DIR runs/longer
 """)
