@@ -98,6 +98,36 @@ fn views_in_memory_of_the_card_are_those_of_the_cpu_whoever_comes_when() {
 }
 
 #[test]
+fn a_daemon_tells_what_it_has_of_the_cards_memory() {
+    let bench = Bench::new();
+    let used = bench.path("used");
+    let loader = bench.serve("gpu", &[("STANDIN_USED", text(&used))]);
+    let endless = Subscription {
+        num_epochs: 1_000_000,
+        ..batches()
+    };
+    let memory = || {
+        let card = status(&bench.socket()).unwrap()["cards"][0].clone();
+        ["slot_bytes", "in_flight_bytes"].map(|name| card[name].as_u64().unwrap())
+    };
+    let is_all = |[slots, in_flight]: [u64; 2]| {
+        let used = fs::read_to_string(&used).unwrap();
+        in_flight > 0 && used == (slots + in_flight).to_string()
+    };
+    let [none, _] = memory();
+    assert_eq!(none, 0, "{}", loader.stderr());
+    until("no other memory than that for batches", || is_all(memory()));
+    let reader = bench.read(&endless, &[]);
+    until("slots, and no other memory", || {
+        let told = memory();
+        told[0] > 0 && is_all(told)
+    });
+    reader.kill();
+    until("slots to be free", || memory()[0] == 0);
+    until("no other memory than that for batches", || is_all(memory()));
+}
+
+#[test]
 fn programs_with_views_on_the_card_and_on_the_host_share_a_daemon() {
     let bench = Bench::new();
     let loader = bench.serve("gpu", &[]);

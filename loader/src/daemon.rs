@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
 use loader_ipc::{
-    Connection, DaemonStatus, ErrorKind, IpcError, Listener, Reason, Reply, Request, Subscription,
+    CardMemory, Connection, DaemonStatus, ErrorKind, IpcError, Listener, Reason, Reply, Request,
+    Subscription,
 };
 
 use crate::config::ServeConfig;
@@ -117,12 +118,28 @@ impl Daemon {
             num_workers: self.config.num_workers,
             failures: self.services.failures.counts(),
             routes: self.services.engines.routes(),
+            cards: self.cards(),
             subscribers: self
                 .streams()
                 .values()
                 .map(|stream| stream.status(self.config.num_workers))
                 .collect(),
         }
+    }
+
+    fn cards(&self) -> Vec<CardMemory> {
+        let streams = self.streams();
+        let memory = |(card, in_flight_bytes)| CardMemory {
+            card,
+            slot_bytes: streams.values().map(|stream| stream.bytes_of(card)).sum(),
+            in_flight_bytes,
+        };
+        self.services
+            .engines
+            .cards()
+            .into_iter()
+            .map(memory)
+            .collect()
     }
 
     fn shown_folders(&self) -> Vec<String> {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use loader_ipc::{Client, DaemonStatus, IpcError, RouteCount, StageStatus, SubscriberStatus};
+use loader_ipc::{
+    CardMemory, Client, DaemonStatus, IpcError, RouteCount, StageStatus, SubscriberStatus,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -43,6 +45,7 @@ pub fn table(status: &DaemonStatus) -> String {
     for RouteCount { route, num_images } in &status.routes {
         lines.push(format!("images {num_images} {route}"));
     }
+    lines.extend(status.cards.iter().map(card_line));
     lines.push(String::new());
     if status.subscribers.is_empty() {
         lines.push("no subscribers".to_owned());
@@ -54,6 +57,14 @@ pub fn table(status: &DaemonStatus) -> String {
     ));
     lines.extend(status.subscribers.iter().map(rows));
     lines.join("\n")
+}
+
+fn card_line(memory: &CardMemory) -> String {
+    let (slots, in_flight) = (memory.slot_bytes >> 20, memory.in_flight_bytes >> 20);
+    format!(
+        "card   {}: {slots} MiB for slots, {in_flight} MiB for batches in flight",
+        memory.card
+    )
 }
 
 /// Two lines: where the subscriber is, then what makes its batches and who waits for whom; then the stages of its batches.
@@ -114,6 +125,8 @@ fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use loader_ipc::CardId;
+
     use super::*;
 
     fn subscriber(consumer_wait: f64, producer_wait: f64) -> SubscriberStatus {
@@ -168,6 +181,11 @@ mod tests {
                 route: "decoded by the CPU, views by the card".into(),
                 num_images: 4096,
             }],
+            cards: vec![CardMemory {
+                card: CardId([7; 16]),
+                slot_bytes: 96 << 20,
+                in_flight_bytes: 1 << 30,
+            }],
             subscribers: vec![SubscriberStatus {
                 name: "a name that is longer than its column".into(),
                 split: "unlabelled".into(),
@@ -185,6 +203,7 @@ mod tests {
             "16 CPU threads",
             "none",
             "images 4096 decoded",
+            "070707: 96 MiB for slots, 1024 MiB for batches",
             "the loader 10.0 %",
             "1281167000   12345.68  50.0 %",
             "what bounds the rate: 16 CPU threads",

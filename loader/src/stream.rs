@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loader_ipc::{
-    BatchHead, Closer, Connection, ErrorKind, Geometry, IpcError, Place, Publisher, Reason,
+    BatchHead, CardId, Closer, Connection, ErrorKind, Geometry, IpcError, Place, Publisher, Reason,
     StreamInfo, SubscriberStatus, Subscription,
 };
 
@@ -128,6 +128,13 @@ impl Stream {
     /// The writing end of the ring.
     pub fn publisher(&self) -> &Publisher {
         &self.publisher
+    }
+
+    /// Bytes that its ring takes of a card.
+    pub fn bytes_of(&self, card: CardId) -> u64 {
+        let memory = self.context.card_memory.iter();
+        let of_it = memory.filter(|memory| memory.card() == card);
+        of_it.map(|memory| memory.num_bytes() as u64).sum()
     }
 
     /// What its ring takes, for people.

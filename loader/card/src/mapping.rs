@@ -77,6 +77,16 @@ impl ExportedMemory {
         })
     }
 
+    /// The card that it is of.
+    pub fn card(&self) -> CardId {
+        self.card
+    }
+
+    /// All that it takes.
+    pub fn num_bytes(&self) -> usize {
+        self.mapping.num_bytes
+    }
+
     /// Its first byte, for the card.
     pub fn address(&self) -> u64 {
         self.mapping.address

@@ -1,7 +1,7 @@
 //! Memory of the card and pinned memory: both are pages of the host, each piece with a page behind it that nobody may touch.
 
 use std::collections::BTreeMap;
-use std::ptr;
+use std::{env, fs, ptr};
 
 use crate::status::{INVALID_VALUE, OUT_OF_MEMORY, Status, complain};
 
@@ -57,12 +57,21 @@ impl Memory {
             return Err(OUT_OF_MEMORY);
         }
         *self.used.entry(card).or_default() += num_bytes;
+        self.tell(card);
         Ok(())
     }
 
     /// Counts it as free again.
     pub(crate) fn uncount(&mut self, card: usize, num_bytes: usize) {
         *self.used.get_mut(&card).expect("it was counted") -= num_bytes;
+        self.tell(card);
+    }
+
+    fn tell(&self, card: usize) {
+        if let Some(path) = env::var_os("STANDIN_USED") {
+            let told = fs::write(path, self.used[&card].to_string());
+            told.expect("the file can be written");
+        }
     }
 
     /// Knows pages of others as memory of the card.

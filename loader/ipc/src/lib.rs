@@ -73,8 +73,8 @@ pub use limits::MAX_SOCKET_PATH;
 pub use listener::{Closer, Connection, Listener, lock_of};
 pub use memory::{Room, room};
 pub use message::{
-    DaemonStatus, FailureCount, Order, Reply, Request, RouteCount, StageStatus, StreamInfo,
-    SubscriberStatus, Subscription,
+    CardMemory, DaemonStatus, FailureCount, Order, Reply, Request, RouteCount, StageStatus,
+    StreamInfo, SubscriberStatus, Subscription,
 };
 pub use publisher::{
     BatchHead, NO_LABEL, NO_SAMPLE, Publisher, RingMemory, SampleWriter, SlotWriter,

@@ -160,6 +160,8 @@ pub struct DaemonStatus {
     pub failures: Vec<FailureCount>,
     /// Images by the way they took, where there are several.
     pub routes: Vec<RouteCount>,
+    /// Cards that it has opened.
+    pub cards: Vec<CardMemory>,
     /// Live subscribers.
     pub subscribers: Vec<SubscriberStatus>,
 }
@@ -180,6 +182,17 @@ pub struct RouteCount {
     pub route: String,
     /// How many there were.
     pub num_images: u64,
+}
+
+/// What the daemon has of a card's memory now, in bytes. What driver and nvJPEG take for themselves they do not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardMemory {
+    /// The card.
+    pub card: CardId,
+    /// Slots of rings whose views lie there.
+    pub slot_bytes: u64,
+    /// Batches that it decodes and makes views of.
+    pub in_flight_bytes: u64,
 }
 
 /// One subscriber, as the daemon sees it.

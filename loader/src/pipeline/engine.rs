@@ -34,6 +34,11 @@ pub trait Engine: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Bytes of the card's memory that batches in flight have.
+    fn in_flight_bytes(&self) -> u64 {
+        0
+    }
+
     /// What it is, for people: `2 CPU threads`.
     fn describe(&self) -> String;
 

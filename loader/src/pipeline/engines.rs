@@ -42,6 +42,14 @@ impl Engines {
         Ok(engine)
     }
 
+    /// The cards that are open, and the bytes that batches in flight have of each.
+    pub fn cards(&self) -> Vec<(CardId, u64)> {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let engines = [&self.first].into_iter().chain(others.iter());
+        let card = |engine: &Arc<dyn Engine>| Some((engine.card()?, engine.in_flight_bytes()));
+        engines.filter_map(card).collect()
+    }
+
     /// The ways that images took so far, where there are several.
     pub fn routes(&self) -> Vec<RouteCount> {
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);

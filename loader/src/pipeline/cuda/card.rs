@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaStream, LaunchConfig, PushKernelArg, result, sys,
@@ -26,6 +27,7 @@ pub(super) struct Card {
     kernels: BTreeMap<&'static str, CudaFunction>,
     name: String,
     memory_bytes: usize,
+    taken: Arc<AtomicU64>,
     /// Tells when events were passed.
     pub(super) clock: Clock,
 }
@@ -53,6 +55,7 @@ impl Card {
             kernels,
             name,
             memory_bytes,
+            taken: Arc::default(),
             clock: Clock::default(),
         })
     }
@@ -65,6 +68,11 @@ impl Card {
     /// All memory that it has.
     pub(super) fn memory_bytes(&self) -> usize {
         self.memory_bytes
+    }
+
+    /// Counts the bytes that are taken of it, but for those of rings.
+    pub(super) fn taken(&self) -> &Arc<AtomicU64> {
+        &self.taken
     }
 
     /// Its UUID.

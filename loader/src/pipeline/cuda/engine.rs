@@ -133,6 +133,10 @@ impl Engine for CudaEngine {
         self.in_flight.card.id().ok()
     }
 
+    fn in_flight_bytes(&self) -> u64 {
+        self.in_flight.card.taken().load(Ordering::Relaxed)
+    }
+
     fn describe(&self) -> String {
         let threads = self.in_flight.settings.num_workers;
         let (name, nvjpeg) = (self.in_flight.card.name(), &self.in_flight.nvjpeg);

@@ -102,7 +102,7 @@ impl Lane {
         most: Room,
         decoder: Option<Decoder>,
     ) -> Result<Lane, CardError> {
-        let context = card.context();
+        let (context, taken) = (card.context(), card.taken());
         let stream = context.new_stream().map_err(failed("making a stream"))?;
         let flags = sys::CUevent_flags::CU_EVENT_BLOCKING_SYNC;
         let done = context
@@ -111,11 +111,11 @@ impl Lane {
         let room = FIRST.least(most);
         Ok(Lane {
             staging: PinnedMemory::new(context, room.staging)?,
-            inputs: DeviceMemory::new(&stream, room.staging)?,
-            decoded: DeviceMemory::new(&stream, room.decoded)?,
+            inputs: DeviceMemory::new(&stream, taken, room.staging)?,
+            decoded: DeviceMemory::new(&stream, taken, room.decoded)?,
             decoder,
-            scratch: DeviceMemory::new(&stream, room.scratch)?,
-            tensors: DeviceMemory::new(&stream, 1)?,
+            scratch: DeviceMemory::new(&stream, taken, room.scratch)?,
+            tensors: DeviceMemory::new(&stream, taken, 1)?,
             bounce: None,
             card: Arc::clone(card),
             stream,
@@ -138,7 +138,7 @@ impl Lane {
     /// Makes it ready for slots of `num_bytes` in memory of the host; `bounces` where the card cannot write them. Gives the address where the tensors are made.
     pub(super) fn fit(&mut self, num_bytes: usize, bounces: bool) -> Result<u64, CardError> {
         if self.tensors.num_bytes() < num_bytes {
-            self.tensors = DeviceMemory::zeroed(&self.stream, num_bytes)?;
+            self.tensors = DeviceMemory::zeroed(&self.stream, self.card.taken(), num_bytes)?;
         }
         let has_bounce = self
             .bounce
@@ -192,16 +192,17 @@ impl Lane {
     }
 
     fn resize(&mut self, room: Room) -> Result<(), CardError> {
+        let taken = self.card.taken();
         if room.staging != self.staging.num_bytes() {
             let staging = PinnedMemory::new(self.card.context(), room.staging)?;
-            self.inputs = DeviceMemory::new(&self.stream, room.staging)?;
+            self.inputs = DeviceMemory::new(&self.stream, taken, room.staging)?;
             self.staging = staging;
         }
         if room.decoded != self.decoded.num_bytes() {
-            self.decoded = DeviceMemory::new(&self.stream, room.decoded)?;
+            self.decoded = DeviceMemory::new(&self.stream, taken, room.decoded)?;
         }
         if room.scratch != self.scratch.num_bytes() {
-            self.scratch = DeviceMemory::new(&self.stream, room.scratch)?;
+            self.scratch = DeviceMemory::new(&self.stream, taken, room.scratch)?;
         }
         Ok(())
     }

@@ -4,46 +4,60 @@
 #![allow(unsafe_code)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DevicePtr, PinnedHostSlice, result, sys};
 use loader_card::{CardError, failed};
 use loader_ipc::RingMemory;
 
-/// Memory of the card, freed in the order of its stream.
+/// Memory of the card, freed in the order of its stream, and counted until then.
 #[derive(Debug)]
-pub(super) struct DeviceMemory(CudaSlice<u8>);
+pub(super) struct DeviceMemory {
+    slice: CudaSlice<u8>,
+    counter: Arc<AtomicU64>,
+}
 
 impl DeviceMemory {
     /// Memory that holds anything.
     pub(super) fn new(
         stream: &Arc<CudaStream>,
+        counter: &Arc<AtomicU64>,
         num_bytes: usize,
     ) -> Result<DeviceMemory, CardError> {
         // SAFETY: bytes are valid whatever they are.
         let slice = unsafe { stream.alloc::<u8>(num_bytes) };
-        slice
-            .map(DeviceMemory)
-            .map_err(failed("taking device memory"))
+        let slice = slice.map_err(failed("taking device memory"))?;
+        let counter = Arc::clone(counter);
+        counter.fetch_add(num_bytes as u64, Ordering::Relaxed);
+        Ok(DeviceMemory { slice, counter })
     }
 
     /// Memory of zeros.
     pub(super) fn zeroed(
         stream: &Arc<CudaStream>,
+        counter: &Arc<AtomicU64>,
         num_bytes: usize,
     ) -> Result<DeviceMemory, CardError> {
-        let mut memory = DeviceMemory::new(stream, num_bytes)?;
-        let cleared = stream.memset_zeros(&mut memory.0);
+        let mut memory = DeviceMemory::new(stream, counter, num_bytes)?;
+        let cleared = stream.memset_zeros(&mut memory.slice);
         cleared
             .map(|()| memory)
             .map_err(failed("clearing device memory"))
     }
 
     pub(super) fn address(&self) -> u64 {
-        self.0.device_ptr(self.0.stream()).0
+        self.slice.device_ptr(self.slice.stream()).0
     }
 
     pub(super) fn num_bytes(&self) -> usize {
-        self.0.len()
+        self.slice.len()
+    }
+}
+
+impl Drop for DeviceMemory {
+    fn drop(&mut self) {
+        let num_bytes = self.num_bytes() as u64;
+        self.counter.fetch_sub(num_bytes, Ordering::Relaxed);
     }
 }
 
