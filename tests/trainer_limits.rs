@@ -6,7 +6,9 @@ use std::path::Path;
 
 use rustix::process::Resource;
 
-use crate::harness::{Finished, losses, packed, start, tiny_trainer, trainer_after, until};
+use crate::harness::{
+    Finished, losses, packed, serve, start, text, tiny_trainer, trainer_after, until,
+};
 
 fn assert_told(ended: &Finished, code: i32, words: &[&str]) {
     assert_eq!(ended.code, Some(code), "{}", ended.stderr);
@@ -60,6 +62,49 @@ fn a_run_without_descriptors_goes_on_and_saves_once_there_are_some() {
     trainer.interrupt();
     let ended = trainer.finish();
     assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+}
+
+#[test]
+fn a_run_without_memory_tells_who_has_it_and_goes_on_from_its_last_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = packed(dir.path(), 4, 12, 32);
+    let (out, socket) = (dir.path().join("run"), dir.path().join("loader.sock"));
+    let _loader = serve(&shards, &socket, &[]);
+    let until_step = |prelude: &str, step: &str, more: &[&str]| {
+        let usual = ["LOADER.SOCKET", text(&socket), "TRAIN.MAX_STEPS", step];
+        let args = [&usual[..], more].concat();
+        trainer_after(prelude, &tiny_trainer(&shards, &out, &args)).finish()
+    };
+    assert_eq!(until_step("true", "2", &[]).code, Some(0));
+    // The first layer alone makes 3 GiB of these views.
+    let large = [
+        "--resume",
+        "TRAIN.BATCH_SIZE",
+        "48",
+        "MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE",
+        "704",
+        "LOADER.SLOTS",
+        "2",
+    ];
+    let ended = until_step("ulimit -v 4000000", "4", &large);
+    let checkpoint = out.join("checkpoints/step-00000002");
+    let words = [
+        "memory ran out; step 3, 48 images with views of each: 2 of 704, 2 of 16 pixels; libtorch: ",
+        "  model: networks, averages, probe, queues\n",
+        "  optimiser\n",
+        "  views of the batch\n",
+        "  activations, gradients, libraries and the rest\n",
+        "TRAIN.BATCH_SIZE 24 (now 48)",
+        "MULTI_VIEWS_TRANSFORMS.GLOBAL_CROP_SIZE",
+        &format!(
+            "the last checkpoint is whole: {}; continue, with what helps, by: ",
+            checkpoint.display()
+        ),
+    ];
+    assert_told(&ended, 4, &words);
+    let done = until_step("true", "4", &["--resume"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(losses(&out).len(), 4);
 }
 
 /// The limit of processes does not hold for root, so root lets somebody else run into it.

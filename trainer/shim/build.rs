@@ -21,6 +21,11 @@ fn main() {
         .warnings(false)
         .flag("-isystem")
         .flag(lib.with_file_name("include"))
-        .files(["src/foreach.cpp", "src/graph.cpp", "src/transfer.cpp"])
+        .files([
+            "src/foreach.cpp",
+            "src/graph.cpp",
+            "src/memory.cpp",
+            "src/transfer.cpp",
+        ])
         .compile("torch_shim");
 }

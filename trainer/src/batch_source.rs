@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use loader_ipc::CardMemory;
+
 use crate::batch::{Batch, Normalizer};
 use crate::failure::Failure;
 
@@ -10,6 +12,11 @@ use crate::failure::Failure;
 pub trait BatchSource: Debug {
     /// What is known before the first batch.
     fn facts(&self) -> DataFacts;
+
+    /// What the daemon behind it has of a card's memory, as CUDA counts cards here; `None` where it has nothing, or does not tell.
+    fn card_memory(&self, _card: usize) -> Option<CardMemory> {
+        None
+    }
 
     /// Waits for the next batch and brings it to the normaliser's device.
     ///

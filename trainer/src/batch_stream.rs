@@ -1,10 +1,10 @@
 //! Batches from the loader, one after another, with the time spent waiting for each.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use loader_card::Reader;
-use loader_ipc::{IpcError, StreamInfo, Subscription};
+use loader_ipc::{CardMemory, Client, IpcError, StreamInfo, Subscription};
 
 use crate::batch::{Batch, Normalizer};
 use crate::batch_source::{BatchSource, DataFacts, Next};
@@ -15,9 +15,13 @@ use crate::stop::Stop;
 /// How often a wait looks whether a stop was asked for.
 const STOP_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How long the loader may take to say how it is doing.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// One stream of batches.
 #[derive(Debug)]
 pub struct BatchStream {
+    socket: PathBuf,
     reader: Reader,
     timeout: Duration,
     stop: Stop,
@@ -39,6 +43,7 @@ impl BatchStream {
             show!("views come through memory of the host: {reason}");
         }
         Ok(BatchStream {
+            socket: socket.to_owned(),
             reader,
             timeout,
             stop,
@@ -60,6 +65,13 @@ impl BatchSource for BatchStream {
             num_classes: info.classes.len() as i64,
             steps_per_epoch: info.steps_per_epoch,
         }
+    }
+
+    fn card_memory(&self, card: usize) -> Option<CardMemory> {
+        let card = loader_card::card_of_device(card).ok()?;
+        let client = Client::connect(&self.socket, STATUS_TIMEOUT).ok()?;
+        let cards = client.status().ok()?.cards;
+        cards.into_iter().find(|memory| memory.card == card)
     }
 
     fn next(&mut self, normalizer: &Normalizer) -> Result<Next, Failure> {

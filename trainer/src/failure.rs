@@ -105,20 +105,15 @@ impl Failure {
 
     /// libtorch's errors reach us as panics of the bindings; anything else is a mistake of ours and panics on.
     pub fn of_panic(panic: Box<dyn Any + Send>) -> Failure {
-        let text = panic
-            .downcast_ref::<String>()
-            .map_or("", String::as_str)
-            .to_owned();
-        let Some((_, message)) = text.split_once("Torch(\"") else {
+        if let Some(libtorch) = no_memory(&*panic) {
+            let advice = "lower TRAIN.BATCH_SIZE, the view sizes or DINOHead.OUTPUT_DIM";
+            return Failure::Resources(format!("memory ran out; libtorch: {libtorch}; {advice}"));
+        }
+        let Some(libtorch) = libtorchs_line(&*panic) else {
             resume_unwind(panic);
         };
-        let first_line = message.split("\\n").next().unwrap_or(message);
-        if first_line.contains("out of memory") || first_line.contains("allocate memory") {
-            let advice = "lower TRAIN.BATCH_SIZE, the view sizes or DINOHead.OUTPUT_DIM";
-            return Failure::Resources(format!("memory ran out; libtorch: {first_line}; {advice}"));
-        }
         Failure::Library(format!(
-            "libtorch failed; {first_line}; try DEVICE cpu, or report this with the configuration"
+            "libtorch failed; {libtorch}; try DEVICE cpu, or report this with the configuration"
         ))
     }
 
@@ -137,6 +132,27 @@ impl Failure {
     }
 }
 
+/// libtorch's words, if a panic says that it had no memory.
+pub fn no_memory(panic: &(dyn Any + Send)) -> Option<String> {
+    const WORDS: [&str; 4] = [
+        "out of memory",
+        "allocate memory",
+        "bad_alloc",
+        "ALLOC_FAILED",
+    ];
+    let line = libtorchs_line(panic)?;
+    let is_one = WORDS.iter().any(|words| line.contains(words));
+    is_one.then(|| line.to_owned())
+}
+
+/// The first line of what libtorch says in a panic of the bindings.
+fn libtorchs_line(panic: &(dyn Any + Send)) -> Option<&str> {
+    let text = panic.downcast_ref::<String>()?;
+    let (_, message) = text.split_once("Torch(\"")?;
+    let line = message.split("\\n").next().unwrap_or(message);
+    Some(line.trim_end_matches("\")"))
+}
+
 /// The setting that helps where the contract's own words cannot name one.
 fn setting(error: &IpcError) -> &'static str {
     match error {
@@ -149,5 +165,36 @@ fn last_checkpoint(checkpoint: &Option<PathBuf>) -> String {
     match checkpoint {
         Some(path) => path.display().to_string(),
         None => "the start (no checkpoint was saved yet)".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use tch::{Device, Kind, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn memory_that_libtorch_does_not_get_is_a_matter_of_resources_and_other_words_of_the_library() {
+        let beyond = || Tensor::zeros([1 << 52], (Kind::Float, Device::Cpu));
+        let panic = catch_unwind(beyond).unwrap_err();
+        let failure = Failure::of_panic(panic);
+        assert_eq!(failure.exit_code(), 4, "{failure}");
+        let panic = catch_unwind(|| Tensor::zeros([2], (Kind::Float, Device::Cpu)).view([3i64]));
+        let failure = Failure::of_panic(panic.unwrap_err());
+        assert_eq!(failure.exit_code(), 5, "{failure}");
+    }
+
+    #[test]
+    fn the_shims_panics_are_libtorchs() {
+        let uneven = || {
+            let [a, b] = [2, 3].map(|n| Tensor::zeros([n], (Kind::Float, Device::Cpu)));
+            torch_shim::foreach::lerp_(&[a], &[b], 0.5);
+        };
+        let failure = Failure::of_panic(catch_unwind(uneven).unwrap_err());
+        assert_eq!(failure.exit_code(), 5, "{failure}");
+        assert!(failure.to_string().contains("size"), "{failure}");
     }
 }

@@ -231,6 +231,11 @@ impl Learner {
         self.optimizer.params()[0].device()
     }
 
+    /// What the optimiser remembers.
+    pub fn remembered(&self) -> impl Iterator<Item = &Tensor> {
+        self.optimizer.memory()
+    }
+
     /// The state of optimiser and scaler by name, for a checkpoint.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let scaler = self.scaler.iter().flat_map(Scaler::state);

@@ -35,6 +35,7 @@ pub mod metrics;
 pub mod model;
 pub mod non_finite;
 pub mod optim;
+pub mod out_of_memory;
 pub mod output;
 pub mod pass;
 pub mod phases;

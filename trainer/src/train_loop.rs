@@ -2,6 +2,7 @@
 //!
 //! Knows when things happen, not how: steps are the method's, batches the stream's, scores the validator's.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,13 @@ use crate::batch_source::{BatchSource, Next};
 use crate::checkpoint::{self, Position, State};
 use crate::collapse::judge::Judge;
 use crate::config::Settings;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::lines::{step_line, validation_line, validation_text};
 use crate::method::{Method, StepRates};
 use crate::metrics::{Metrics, StepLine};
 use crate::non_finite::{self, Before, Tolerance};
 use crate::optim::Rates;
+use crate::out_of_memory::OutOfMemory;
 use crate::progress::{Progress, Shown};
 use crate::scalars::{Scalars, Sent};
 use crate::schedule::RateSchedules;
@@ -89,7 +91,7 @@ impl TrainLoop {
     /// # Errors
     /// Every failure, and [`Failure::Stopped`] when a signal asked for the end. When the loader is lost the state is saved first.
     pub fn run(&mut self) -> Result<(), Failure> {
-        let ended = self.steps();
+        let ended = self.steps_in_memory();
         let told = self.tell_asked(Instant::now());
         match told.and(ended) {
             Ok(End::Done) => {
@@ -127,6 +129,28 @@ impl TrainLoop {
             ..
         } = &self.state;
         TrainLoop::total_steps(&self.settings, position, *steps_per_epoch)
+    }
+
+    /// The steps; where memory runs out, with who has it.
+    fn steps_in_memory(&mut self) -> Result<End, Failure> {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.steps()));
+        ended.unwrap_or_else(|panic| match failure::no_memory(&*panic) {
+            Some(libtorch) => Err(self.out_of_memory(&libtorch)),
+            None => resume_unwind(panic),
+        })
+    }
+
+    fn out_of_memory(&self, libtorch: &str) -> Failure {
+        let ended = OutOfMemory {
+            settings: &self.settings,
+            model: self.model.as_ref(),
+            batches: self.batches.as_ref(),
+            num_steps: self.state.position.step,
+            is_validating: self.validator.is_some() && self.is_validation_due(self.total()),
+            checkpoint: checkpoint::list(&self.checkpoints).pop(),
+            resume_command: &self.resume_command,
+        };
+        Failure::Resources(ended.told(libtorch))
     }
 
     fn steps(&mut self) -> Result<End, Failure> {

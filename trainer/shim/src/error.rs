@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char, c_void};
 
 use tch::TchError;
 
-/// Panics with an error's words, as tch's operations do.
+/// Panics with an error's words, written as tch's operations write theirs.
 pub(crate) fn told(error: *mut c_char) {
     if error.is_null() {
         return;
@@ -15,7 +15,7 @@ pub(crate) fn told(error: *mut c_char) {
         .into_owned();
     // SAFETY: it was made by strdup.
     unsafe { free(error.cast()) };
-    panic!("{}", TchError::Torch(words));
+    panic!("{:?}", TchError::Torch(words));
 }
 
 unsafe extern "C" {

@@ -1,4 +1,4 @@
-//! What tch does not bind of libtorch: operations over lists of tensors, copies that nobody waits for, and recorded work.
+//! What tch does not bind of libtorch: operations over lists of tensors, copies that nobody waits for, recorded work, and who has a card's memory.
 //!
 //! It knows no network, no names and no schedule. Like tch's own operations, these panic with libtorch's words where it refuses.
 
@@ -7,4 +7,5 @@
 mod error;
 pub mod foreach;
 pub mod graph;
+pub mod memory;
 pub mod transfer;

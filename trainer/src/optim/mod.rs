@@ -112,6 +112,11 @@ impl Optimizer {
         self.slots.iter().map(|slot| &slot.param).collect()
     }
 
+    /// What it remembers of all parameters.
+    pub fn memory(&self) -> impl Iterator<Item = &Tensor> {
+        self.slots.iter().flat_map(|slot| &slot.memory)
+    }
+
     /// Names of the parameters, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.slots.iter().map(|slot| slot.name.as_str())
