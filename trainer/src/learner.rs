@@ -15,7 +15,7 @@ use crate::pass::{Forward, Inputs, Pass, Recorder};
 use crate::phases::{BACKWARD, OPTIMISER, timed};
 use crate::probe::{CLASSIFIER, Probe, ProbeLoss};
 use crate::scalars::{GRAD_NORM, StepStats};
-use crate::scaler::Scaler;
+use crate::scaler::{self, Scaler};
 use crate::world::World;
 
 /// The optimiser of a network and of the joint linear probe on its features.
@@ -40,8 +40,10 @@ pub struct Lesson<'a, F> {
     pub batch: &'a Batch,
     /// Makes of them what is minimised: `FnMut(&Inputs) -> Forward`.
     pub forward: F,
-    /// Numbers of the host that `forward` computes with and that are not the same at every step.
-    pub numbers: Vec<f64>,
+    /// Numbers that `forward` computes with and that are not the same at every step: [`Inputs::number`].
+    pub numbers: &'a [f64],
+    /// Which of two ways `forward` takes, if it has two.
+    pub way: bool,
     /// Learning rate and weight decay.
     pub rates: Rates,
     /// A parameter with this in its name is left alone, as if it had no gradient.
@@ -95,7 +97,7 @@ impl Learner {
     where
         F: FnMut(&Inputs) -> Forward,
     {
-        let pass = self.pass(lesson.batch, lesson.numbers, lesson.forward);
+        let pass = self.pass(lesson.batch, lesson.numbers, lesson.way, lesson.forward);
         let mut stats = StepStats::new(pass.stats, self.world());
         self.descend(
             &pass.loss,
@@ -112,14 +114,16 @@ impl Learner {
     fn pass(
         &mut self,
         batch: &Batch,
-        mut numbers: Vec<f64>,
+        numbers: &[f64],
+        way: bool,
         mut forward: impl FnMut(&Inputs) -> Forward,
     ) -> Pass {
-        let inputs = Inputs::of(batch, self.device());
-        numbers.extend(self.scaler.map(|scaler| scaler.scale()));
+        let scale = self.scaler.map(|scaler| scaler.scale());
+        let all: Vec<f64> = numbers.iter().copied().chain(scale).collect();
+        let inputs = Inputs::of(batch, &all, self.device());
         let (params, probe) = (self.optimizer.params(), self.probe.as_ref());
-        let (scaler, world) = (self.scaler, self.world.as_ref());
-        self.recorder.run(inputs, numbers, |inputs| {
+        let world = self.world.as_ref();
+        self.recorder.run(inputs, way, |inputs| {
             let Forward {
                 loss,
                 mut stats,
@@ -130,7 +134,8 @@ impl Learner {
             let probed = probed.map(|(probe, features_bd)| probe.loss(&features_bd, inputs));
             stats.extend(probed.iter().flat_map(ProbeLoss::named));
             let loss = probed.map_or(loss.shallow_clone(), |probed| &loss + probed.loss);
-            let gradients = timed(BACKWARD, || gradients(&loss, &params, scaler, world));
+            let scale = scale.map(|_| inputs.number(numbers.len() as i64).to_kind(loss.kind()));
+            let gradients = timed(BACKWARD, || gradients(&loss, &params, scale, world));
             let loss = loss.detach();
             Pass {
                 loss,
@@ -259,6 +264,7 @@ impl Learner {
     /// Converts the state to the precision that the parameters were converted to.
     pub fn convert(&mut self, kind: Kind) {
         self.optimizer.convert(kind);
+        self.recorder.forget();
     }
 }
 
@@ -266,14 +272,14 @@ impl Learner {
 fn gradients(
     loss: &Tensor,
     params: &[&Tensor],
-    scaler: Option<Scaler>,
+    scale: Option<Tensor>,
     world: &dyn World,
 ) -> Vec<Tensor> {
-    let Some(scaler) = scaler else {
+    let Some(scale) = scale else {
         return world.gradients(loss, params);
     };
-    let mut gradients = world.gradients(&(loss * scaler.scale()), params);
-    scaler.unscale(&mut gradients);
+    let mut gradients = world.gradients(&(loss * &scale), params);
+    scaler::unscale(&mut gradients, &scale);
     gradients
 }
 

@@ -150,11 +150,10 @@ fn on_card(own: Owners, card: CardBytes, loader: Option<CardMemory>) -> Owners {
         ]
     });
     let of_loader = of_loader.into_iter().flatten();
-    let mut owners = with_rest(own, "activations, gradients and the rest", card.peak);
-    owners.push((
-        "held by libtorch, in pieces or for later",
-        card.held.saturating_sub(card.peak),
-    ));
+    // An earlier step may have had more than is held now.
+    let peak = card.peak.min(card.held);
+    let mut owners = with_rest(own, "activations, gradients and the rest", peak);
+    owners.push(("held by libtorch, in pieces or for later", card.held - peak));
     owners.extend(of_loader);
     let used = card.total - card.free;
     owners = with_rest(owners, "contexts, libraries and other programs", used);
@@ -332,6 +331,19 @@ MOCO: {QUEUE_LENGTH: 12, HIDDEN_SIZE: 32}
         let owners = on_card(own, card, Some(loader));
         assert_eq!(bytes_of(&owners, "loader: slots"), 300);
         assert_eq!(bytes_of(&owners, "loader: decoder"), 200);
+    }
+
+    #[test]
+    fn a_card_of_which_more_was_held_once_is_not_told_to_be_larger() {
+        let card = CardBytes {
+            peak: 900,
+            held: 700,
+            free: 1300,
+            total: 2000,
+        };
+        let owners = on_card(vec![("model", 100)], card, None);
+        let all: u64 = owners.iter().map(|(_, bytes)| bytes).sum();
+        assert_eq!(all, 2000, "{owners:?}");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What a step computes before it changes a parameter: from images to losses and gradients. On a card it can be recorded once and replayed
-//! (`TRAIN.CUDA_GRAPH`), so it computes with tensors and with numbers that it was told of, and reads nothing back.
+//! (`TRAIN.CUDA_GRAPH`), so what changes from step to step comes to it as tensors, and it reads nothing back.
 
 use tch::{Device, Kind, Tensor, no_grad};
 use torch_shim::graph::Graph;
+use torch_shim::transfer;
 
 use crate::batch::Batch;
 use crate::collapse::measure;
@@ -20,6 +21,7 @@ pub struct Inputs {
     pub views_nchw: Vec<Tensor>,
     /// Class of each image, `[b]`, -1 where unknown.
     pub labels_b: Tensor,
+    numbers: Tensor,
 }
 
 /// What a method makes of them.
@@ -62,7 +64,7 @@ pub struct Recorder {
 #[derive(Debug, Default, PartialEq)]
 struct Same {
     shapes: Vec<Vec<i64>>,
-    numbers: Vec<f64>,
+    way: bool,
 }
 
 /// A pass with the memory that it reads and writes.
@@ -74,13 +76,19 @@ struct Recorded {
 }
 
 impl Inputs {
-    /// A batch's views and labels.
-    pub fn of(batch: &Batch, device: Device) -> Inputs {
+    /// A batch's views and labels, and numbers of this step.
+    pub fn of(batch: &Batch, numbers: &[f64], device: Device) -> Inputs {
         let views = batch.views_nchw.iter();
         Inputs {
             views_nchw: views.map(Tensor::shallow_clone).collect(),
             labels_b: batch.labels_tensor(device),
+            numbers: transfer::to_device(&Tensor::from_slice(numbers), device),
         }
+    }
+
+    /// One of the numbers, without dimensions.
+    pub fn number(&self, nth: i64) -> Tensor {
+        self.numbers.get(nth)
     }
 
     /// Number of images.
@@ -94,13 +102,16 @@ impl Inputs {
     }
 
     fn tensors(&self) -> impl Iterator<Item = &Tensor> {
-        self.views_nchw.iter().chain([&self.labels_b])
+        self.views_nchw
+            .iter()
+            .chain([&self.labels_b, &self.numbers])
     }
 
     fn copied(&self) -> Inputs {
         Inputs {
             views_nchw: self.views_nchw.iter().map(Tensor::copy).collect(),
             labels_b: self.labels_b.copy(),
+            numbers: self.numbers.copy(),
         }
     }
 
@@ -158,19 +169,19 @@ impl Recorder {
         }
     }
 
-    /// The pass of `inputs`. It depends on them, on tensors of the state, and on `numbers` of the host: where these are others, or shapes
+    /// The pass of `inputs`. It depends on them, on tensors of the state, and on the `way` that it takes: where that is another, or shapes
     /// are, it is computed twice and recorded anew. What a recorded one gives holds until the next.
     pub fn run(
         &mut self,
         inputs: Inputs,
-        numbers: Vec<f64>,
+        way: bool,
         mut pass: impl FnMut(&Inputs) -> Pass,
     ) -> Pass {
         let Some(device) = self.device else {
             return pass(&inputs);
         };
         let shapes = inputs.tensors().map(Tensor::size).collect();
-        self.forget_others(Same { shapes, numbers });
+        self.forget_others(Same { shapes, way });
         if let Some(recorded) = &self.recorded {
             recorded.inputs.take(&inputs);
         } else if self.num_computed < NUM_BEFORE {
@@ -186,12 +197,14 @@ impl Recorder {
 
     fn forget_others(&mut self, same: Same) {
         if self.same != same {
-            let device = self.device;
-            *self = Recorder {
-                same,
-                ..Recorder::new(device)
-            };
+            self.forget();
+            self.same = same;
         }
+    }
+
+    /// Forgets what was recorded, as the state lies elsewhere now.
+    pub fn forget(&mut self) {
+        *self = Recorder::new(self.device);
     }
 }
 

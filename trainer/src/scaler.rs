@@ -36,15 +36,6 @@ impl Scaler {
         self.scale >= 1.0
     }
 
-    /// Gradients of the loss from those of the scaled loss.
-    pub fn unscale(&self, gradients: &mut [Tensor]) {
-        no_grad(|| {
-            for gradient in gradients {
-                *gradient = &*gradient / self.scale;
-            }
-        });
-    }
-
     /// Moves the scale after a step: down where a gradient was not finite (and the step was skipped), up where none was for long.
     pub fn update(&mut self, is_finite: bool) {
         if !is_finite {
@@ -85,6 +76,15 @@ impl Scaler {
             self.num_finite = num_finite.int64_value(&[]);
         }
     }
+}
+
+/// Gradients of the loss from those of the loss times `scale`.
+pub fn unscale(gradients: &mut [Tensor], scale: &Tensor) {
+    no_grad(|| {
+        for gradient in gradients {
+            *gradient = &*gradient / scale;
+        }
+    });
 }
 
 const SCALE: &str = "scaler.scale";

@@ -15,13 +15,14 @@
 
 namespace {
 
-// CUDAGraph(bool keep_graph), ~CUDAGraph(), capture_begin(MempoolId_t, cudaStreamCaptureMode), capture_end(), replay()
+// CUDAGraph(bool keep_graph), ~CUDAGraph(), capture_begin(MempoolId_t, cudaStreamCaptureMode), capture_end(), replay(); clearCublasWorkspaces()
 constexpr const char *MAKE = "_ZN2at4cuda9CUDAGraphC1Eb";
 constexpr const char *DROP = "_ZN2at4cuda9CUDAGraphD1Ev";
 constexpr const char *CAPTURE_BEGIN = "_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode";
 constexpr const char *CAPTURE_END = "_ZN2at4cuda9CUDAGraph11capture_endEv";
 constexpr const char *REPLAY = "_ZN2at4cuda9CUDAGraph6replayEv";
-constexpr const char *NAMES[] = {MAKE, DROP, CAPTURE_BEGIN, CAPTURE_END, REPLAY};
+constexpr const char *CLEAR_WORKSPACES = "_ZN2at4cuda21clearCublasWorkspacesEv";
+constexpr const char *NAMES[] = {MAKE, DROP, CAPTURE_BEGIN, CAPTURE_END, REPLAY, CLEAR_WORKSPACES};
 
 // cudaStreamCaptureModeThreadLocal: other threads may take memory of the card meanwhile.
 constexpr int THREAD_LOCAL = 1;
@@ -34,10 +35,18 @@ template <typename F> F *of_cuda_half(const char *name) {
     return reinterpret_cast<F *>(found);
 }
 
+// One stream captures all graphs of a thread: libraries keep memory for every stream that they have seen.
+c10::Stream captures_on(const c10::impl::VirtualGuardImpl &cards, c10::Device card) {
+    static thread_local std::optional<c10::Stream> stream;
+    if (!stream || stream->device() != card) stream = cards.getStreamFromGlobalPool(card);
+    return *stream;
+}
+
 class OnCard : public Graph {
     c10::Device device;
     c10::impl::VirtualGuardImpl cards{c10::kCUDA};
-    std::optional<c10::Stream> computes;  // while it captures
+    std::optional<c10::Device> before;     // while it captures: the thread's card
+    std::optional<c10::Stream> computes;   // and its stream
     alignas(std::max_align_t) unsigned char graph[ROOM];
 
 public:
@@ -51,18 +60,28 @@ public:
             }
         }
         of_cuda_half<void(void *)>(DROP)(graph);
+        try {
+            c10::getDeviceAllocator(c10::kCUDA)->emptyCache();  // its pool, which serves nobody else
+        } catch (...) {
+        }
     }
 
     void begin() override {
         // The memory of the steps before serves the graph, which keeps a pool of its own.
         cards.synchronizeDevice(device.index());
         c10::getDeviceAllocator(c10::kCUDA)->emptyCache();
-        computes = cards.exchangeStream(cards.getStreamFromGlobalPool(device));
+        before = cards.exchangeDevice(device);
+        computes = cards.exchangeStream(captures_on(cards, device));
         of_cuda_half<void(void *, c10::MempoolId_t, int)>(CAPTURE_BEGIN)(graph, {0, 0}, THREAD_LOCAL);
     }
 
     void end() override {
-        auto back = [&] { cards.exchangeStream(*std::exchange(computes, std::nullopt)); };
+        auto back = [&] {
+            cards.exchangeStream(*std::exchange(computes, std::nullopt));
+            cards.exchangeDevice(*before);
+            // Memory of matrix products that was taken in the graph's pool is the graph's alone from now on.
+            of_cuda_half<void()>(CLEAR_WORKSPACES)();
+        };
         try {
             of_cuda_half<void(void *)>(CAPTURE_END)(graph);
         } catch (...) {

@@ -21,7 +21,7 @@ const NUM_WARM_UP: usize = NUM_BEFORE + 1;
 /// Classes of the probe where the configuration leaves them to a data set.
 const SOME_CLASSES: i64 = 1000;
 
-/// What was measured; seconds are medians over the steps.
+/// What was measured; seconds are medians over the steps. Phases are of as many steps more, since they wait for a card at both ends.
 #[derive(Debug, Serialize)]
 struct Measured {
     method: String,
@@ -33,7 +33,8 @@ struct Measured {
     s_per_step: f64,
     images_per_s: f64,
     forward_s: f64,
-    backward_s: f64,
+    /// Part of the forward pass where both were recorded.
+    backward_s: Option<f64>,
     optimiser_s: f64,
     average_s: f64,
 }
@@ -67,11 +68,12 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let mut model = settings.method.build(classes, &machine);
     let batch = random_batch(&settings, chosen.device);
     let steps = args.steps.get();
-    let seconds = |_| step(model.as_mut(), &batch, chosen.device);
-    let taken: Vec<Step> = (0..NUM_WARM_UP + steps).map(seconds).collect();
-    let taken = &taken[NUM_WARM_UP..];
-    let whole = median(taken, |step| step.whole);
-    let of = |phase: &str| median(taken, |step| step.seconds(phase));
+    let whole = (0..NUM_WARM_UP + steps).map(|_| seconds(model.as_mut(), &batch));
+    let whole: Vec<f64> = whole.skip(NUM_WARM_UP).collect();
+    let whole = median(&whole, |seconds| *seconds);
+    let step = |_| Step::of(model.as_mut(), &batch, chosen.device);
+    let taken: Vec<Step> = (0..steps).map(step).collect();
+    let of = |phase: &str| median(&taken, |step| step.seconds(phase));
     let measured = Measured {
         method: raw.method().to_owned(),
         arch: raw.to_map()["MODEL.BACKBONE_ARCH"].clone(),
@@ -81,8 +83,8 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
         steps,
         s_per_step: whole,
         images_per_s: f64::from(settings.batch_size) / whole,
-        forward_s: median(taken, Step::forward),
-        backward_s: of(BACKWARD),
+        forward_s: median(&taken, Step::forward),
+        backward_s: (!machine.records).then(|| of(BACKWARD)),
         optimiser_s: of(OPTIMISER),
         average_s: of(AVERAGE),
     };
@@ -94,6 +96,11 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
 }
 
 impl Step {
+    fn of(model: &mut dyn Method, batch: &Batch, device: Device) -> Step {
+        let (whole, phases) = phases::recorded(device, || seconds(model, batch));
+        Step { whole, phases }
+    }
+
     fn seconds(&self, phase: &str) -> f64 {
         let of_phase = self.phases.iter().filter(|(name, _)| *name == phase);
         of_phase.fold(0.0, |sum, (_, took)| sum + took.as_secs_f64())
@@ -106,14 +113,14 @@ impl Step {
     }
 }
 
-fn step(model: &mut dyn Method, batch: &Batch, device: Device) -> Step {
+/// Of a step, until its numbers are read.
+fn seconds(model: &mut dyn Method, batch: &Batch) -> f64 {
     let start = Instant::now();
-    let (_, phases) = phases::recorded(device, || model.step(batch, rates()).read());
-    let whole = start.elapsed().as_secs_f64();
-    Step { whole, phases }
+    model.step(batch, rates()).read();
+    start.elapsed().as_secs_f64()
 }
 
-fn median(steps: &[Step], seconds: impl Fn(&Step) -> f64) -> f64 {
+fn median<T>(steps: &[T], seconds: impl Fn(&T) -> f64) -> f64 {
     let mut sorted: Vec<f64> = steps.iter().map(seconds).collect();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
@@ -157,9 +164,13 @@ fn device_name(device: Device) -> &'static str {
 
 fn as_text(measured: &Measured) -> String {
     let ms = |seconds: f64| seconds * 1e3;
+    let (forward, backward) = match measured.backward_s {
+        Some(seconds) => ("forward", format!("backward {:.0} ms, ", ms(seconds))),
+        None => ("forward and backward", String::new()),
+    };
     format!(
         "{} {}, batch {}, {}, {} threads\n{:.3} s/step, {:.2} images/s (median of {} steps)\n\
-         forward {:.0} ms, backward {:.0} ms, optimiser {:.1} ms, average {:.1} ms\n",
+         {forward} {:.0} ms, {backward}optimiser {:.1} ms, average {:.1} ms\n",
         measured.method,
         measured.arch,
         measured.batch,
@@ -169,7 +180,6 @@ fn as_text(measured: &Measured) -> String {
         measured.images_per_s,
         measured.steps,
         ms(measured.forward_s),
-        ms(measured.backward_s),
         ms(measured.optimiser_s),
         ms(measured.average_s)
     )

@@ -57,12 +57,12 @@ impl DinoLoss {
 
     /// The loss of one step; afterwards the centre has moved towards the teacher's mean output.
     ///
-    /// `student_vbk` is `[v * b, k]`, `teacher_vbk` `[num_global * b, k]`, both raw logits.
+    /// `teacher_temp` has no dimensions, `student_vbk` is `[v * b, k]`, `teacher_vbk` `[num_global * b, k]`, both raw logits.
     pub fn forward(
         &mut self,
         student_vbk: &Tensor,
         teacher_vbk: &Tensor,
-        teacher_temp: f64,
+        teacher_temp: &Tensor,
     ) -> LossParts {
         let views = self.config.num_global + self.config.num_local;
         let k = self.config.out_dim;

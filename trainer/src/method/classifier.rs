@@ -150,7 +150,8 @@ impl Method for Classifier {
         let learnt = self.learner.learn(Lesson {
             batch,
             forward,
-            numbers: Vec::new(),
+            numbers: &[],
+            way: false,
             rates: rates.optimizer,
             frozen: None,
         });

@@ -95,14 +95,15 @@ impl Method for Dino {
             let student_out = self.student.head.forward(&features, true);
             let losses = self
                 .loss
-                .forward(&student_out, &teacher_out, rates.teacher_temp);
+                .forward(&student_out, &teacher_out, &inputs.number(0));
             Forward::of(&losses, features.narrow(0, 0, inputs.batch_size()))
         };
         let is_frozen = rates.epoch < self.config.freeze_last_layer_epochs;
         let learnt = self.learner.learn(Lesson {
             batch,
             forward,
-            numbers: vec![rates.teacher_temp],
+            numbers: &[rates.teacher_temp],
+            way: false,
             rates: rates.optimizer,
             frozen: is_frozen.then_some("last_layer"),
         });

@@ -135,7 +135,8 @@ impl Method for Moco {
         let Learnt { stats, kept } = self.learner.learn(Lesson {
             batch,
             forward,
-            numbers: Vec::new(),
+            numbers: &[],
+            way: false,
             rates: rates.optimizer,
             frozen: None,
         });

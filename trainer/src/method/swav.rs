@@ -143,7 +143,8 @@ impl Method for Swav {
         let Learnt { mut stats, kept } = self.learner.learn(Lesson {
             batch,
             forward,
-            numbers: vec![f64::from(is_used)],
+            numbers: &[],
+            way: is_used,
             rates: rates.optimizer,
             frozen: is_frozen.then_some("prototypes"),
         });

@@ -47,7 +47,7 @@ fn rates(step: u64) -> StepRates {
             weight_decay: 1e-3 * step as f64,
         },
         momentum: 0.99 + 0.0005 * step as f64,
-        teacher_temp: 0.04 + 0.01 * epoch as f64,
+        teacher_temp: 0.04 + 0.001 * step as f64,
         seed: 3 * step as i64,
     }
 }

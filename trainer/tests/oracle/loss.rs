@@ -27,7 +27,9 @@ fn check(oracle: &Oracle, case: &str, views: [i64; 2], weights: [f64; 2], global
     {
         let get = |what: &str| oracle.get(&format!("{case}/{step}/{what}"));
         let student = get("student").copy().set_requires_grad(true);
-        let found = loss.forward(&student, get("teacher"), temp).total;
+        let found = loss
+            .forward(&student, get("teacher"), &Tensor::from(temp))
+            .total;
         let gradient = Tensor::run_backward(&[&found], &[&student], false, false);
         let what = |part: &str| format!("{case}, step {step}, {part}");
         assert_close(&what("loss"), &found, get("loss"), TOLERANCE);

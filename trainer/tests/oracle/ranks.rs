@@ -331,7 +331,8 @@ fn learn_from_nothing_on_rank_0(config: &MethodConfig, machine: &Machine, start:
             features_bd: None,
             kept: Vec::new(),
         },
-        numbers: Vec::new(),
+        numbers: &[],
+        way: false,
         rates: rates(0).optimizer,
         frozen: None,
     });

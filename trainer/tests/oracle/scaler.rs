@@ -50,7 +50,8 @@ fn learn(learner: &mut Learner, loss: Tensor) -> Scalars {
             features_bd: None,
             kept: Vec::new(),
         },
-        numbers: Vec::new(),
+        numbers: &[],
+        way: false,
         rates: RATES,
         frozen: None,
     };
