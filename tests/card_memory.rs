@@ -190,6 +190,20 @@ fn where_the_card_shares_no_memory_the_views_lie_in_memory_of_the_host_and_both_
 }
 
 #[test]
+fn batches_without_an_image_for_the_card_that_holds_them_leave_the_card_in_use() {
+    let bench = Bench::new();
+    // With more memory a small PNG fits, with less nothing.
+    for (total, num_on_card) in [("300000", 0), ("700000", 2)] {
+        let _loader = bench.serve("gpu", &[("STANDIN_MEMORY", total)]);
+        for _ in 0..2 {
+            bench.assert_read(&bench.read(&batches(), &[]).finish(), ON_CARD);
+        }
+        let routes = bench.routes();
+        assert_eq!(routes["all by the CPU"], 36 - num_on_card, "{routes:?}");
+    }
+}
+
+#[test]
 fn a_program_that_cannot_map_the_cards_memory_reads_the_hosts() {
     let bench = Bench::new();
     let loader = bench.serve("gpu", &[]);

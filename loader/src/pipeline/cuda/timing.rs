@@ -62,9 +62,11 @@ impl Marks {
         }
     }
 
-    /// Adds up what is marked. The stream has passed all of it.
+    /// Adds up what is marked. The stream has passed all of it. Where nothing has begun there is no beginning for the clock to take.
     pub(super) fn read(&mut self, clock: &Clock, sums: &Stages) -> Result<(), CardError> {
-        let stages = self.stages.take().unwrap_or_default();
+        let Some(stages) = self.stages.take() else {
+            return Ok(());
+        };
         let ends = self.ends.iter().take(stages.len());
         let ends = ends.map(|end| seconds(&self.begin, end));
         let ends = ends.collect::<Result<Vec<_>, _>>()?;
