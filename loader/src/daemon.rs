@@ -19,7 +19,7 @@ use loader_ipc::{
 
 use crate::config::ServeConfig;
 use crate::failures::Failures;
-use crate::pipeline::Engines;
+use crate::pipeline::{Engines, Threads};
 use crate::shutdown::{Shutdown, Stop};
 use crate::source::Shards;
 use crate::stream::{Services, Stream};
@@ -109,6 +109,7 @@ impl Daemon {
 
     /// How the daemon and its streams are doing.
     pub fn status(&self) -> DaemonStatus {
+        let threads = self.threads();
         DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id() as i32,
@@ -122,9 +123,15 @@ impl Daemon {
             subscribers: self
                 .streams()
                 .values()
-                .map(|stream| stream.status(self.config.num_workers))
+                .map(|stream| stream.status(threads))
                 .collect(),
         }
+    }
+
+    fn threads(&self) -> Threads {
+        let streams = self.streams();
+        let by_stream = streams.values().map(|stream| stream.num_busy_threads());
+        Threads::shared(self.config.num_workers, by_stream)
     }
 
     fn cards(&self) -> Vec<CardMemory> {
@@ -263,7 +270,7 @@ impl Daemon {
         stream.cancel();
         self.streams().remove(&stream.id());
         self.stream_left.notify_all();
-        let status = stream.status(self.config.num_workers);
+        let status = stream.status(self.threads());
         tracing::info!(
             "stream {}: pid {} left after {} of {} batches; its slots are free",
             status.id,

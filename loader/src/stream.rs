@@ -11,7 +11,7 @@ use loader_ipc::{
 };
 
 use crate::failures::Failures;
-use crate::pipeline::{BatchJob, Engine, Engines, Stage, Stages, StreamContext};
+use crate::pipeline::{BatchJob, Engine, Engines, Stage, Stages, StreamContext, Threads};
 use crate::ring::Ring;
 use crate::set_error;
 use crate::shutdown::Shutdown;
@@ -247,10 +247,19 @@ impl Stream {
         self.context.cancelled.load(Ordering::Relaxed) || self.context.shutdown.is_triggered()
     }
 
-    /// How the stream is doing, whose engine has so many threads.
-    pub fn status(&self, num_threads: usize) -> SubscriberStatus {
+    fn elapsed_s(&self) -> f64 {
+        self.started.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    /// How many threads it has kept busy, in the mean since it began.
+    pub fn num_busy_threads(&self) -> f64 {
+        self.context.stages.num_busy_threads(self.elapsed_s())
+    }
+
+    /// How the stream is doing, which shares these threads with others.
+    pub fn status(&self, threads: Threads) -> SubscriberStatus {
         let num_published = self.context.num_published.load(Ordering::Relaxed);
-        let elapsed_s = self.started.elapsed().as_secs_f64().max(1e-9);
+        let elapsed_s = self.elapsed_s();
         let (epoch, step) = self.info.position(num_published.saturating_sub(1));
         let share = |wait_s: f64| (wait_s / elapsed_s).min(1.0);
         let consumer_wait_s = self.publisher.consumer_wait_us() as f64 / 1e6;
@@ -258,7 +267,7 @@ impl Stream {
         let stages = self
             .context
             .stages
-            .status(num_threads, num_published, elapsed_s);
+            .status(threads, num_published, elapsed_s);
         SubscriberStatus {
             id: self.id,
             pid: self.pid,

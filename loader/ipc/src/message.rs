@@ -230,7 +230,7 @@ pub struct SubscriberStatus {
     pub producer_wait: f64,
     /// What its batches have gone through.
     pub stages: Vec<StageStatus>,
-    /// Which of it bounds the rate, for people.
+    /// Which of it bounds the rate, for people. Of threads that streams share, what all of these take counts.
     pub bound: String,
 }
 

@@ -16,5 +16,5 @@ pub use choose::choose;
 pub use choose::without_cuda;
 pub use engine::{BatchJob, Engine};
 pub use engines::Engines;
-pub use stages::{Stage, Stages};
+pub use stages::{Stage, Stages, Threads};
 pub use stream_context::StreamContext;
