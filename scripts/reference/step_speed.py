@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """PyTorch's own speed for one training step of DINO, SwAV or MoCo with SSLight's views: what `trainer bench` is held against.
 
-usage: step_speed.py METHOD ARCH BATCH STEPS [--channels-last] [--compile]   METHOD: dino swav moco, ARCH: mobilenet_v2 resnet18 vit_tiny
+usage: step_speed.py METHOD ARCH BATCH STEPS [--channels-last] [--compile] [--device cuda] [--amp]   METHOD: dino swav moco, ARCH: mobilenet_v2 resnet18 vit_tiny
 Prints the median seconds of a step after two that do not count. Two views of 224 and six of 128 px, random values; heads, prototypes and queue as
 in the recipes; foreach SGD stands in for LARS (it does less), fused AdamW for transformers.
 """
@@ -20,11 +20,15 @@ parser.add_argument("batch", type=int)
 parser.add_argument("steps", type=int)
 parser.add_argument("--channels-last", action="store_true")
 parser.add_argument("--compile", action="store_true")
+parser.add_argument("--device", default="cpu")
+parser.add_argument("--amp", action="store_true", help="bf16 autocast")
 arguments = parser.parse_args()
 METHOD, ARCH, BATCH = arguments.method, arguments.arch, arguments.batch
 LOCAL, QUEUE = 6, 65_536
 WIDTH = {"mobilenet_v2": 1280, "resnet18": 512, "vit_tiny": 192}[ARCH]
 LAYOUT = torch.channels_last if arguments.channels_last else torch.contiguous_format
+torch.set_default_device(arguments.device)
+torch.backends.cudnn.benchmark = True
 torch.manual_seed(0)
 
 
@@ -128,7 +132,8 @@ def moco():
 
 
 def step():
-    loss = {"dino": dino, "swav": swav, "moco": moco}[METHOD]()
+    with torch.autocast(arguments.device, torch.bfloat16, enabled=arguments.amp):
+        loss = {"dino": dino, "swav": swav, "moco": moco}[METHOD]()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
