@@ -9,7 +9,7 @@ use crate::batch::Batch;
 use crate::collapse::measure;
 use crate::loss::parts::LossParts;
 use crate::phases;
-use crate::scalars::{self, Named};
+use crate::scalars::{self, LOSS, Named};
 
 /// Times that work of one kind is done before it is recorded: libtorch chooses its kernels and takes its memory.
 pub const NUM_BEFORE: usize = 2;
@@ -123,15 +123,24 @@ impl Inputs {
 }
 
 impl Forward {
+    /// A loss alone.
+    pub fn of_loss(loss: Tensor) -> Forward {
+        Forward {
+            stats: vec![(LOSS, loss.detach())],
+            loss,
+            features_bd: None,
+            kept: Vec::new(),
+        }
+    }
+
     /// What a method makes of its losses and of features `[b, width]` of one view of each image.
     pub fn of(losses: &LossParts, features_bd: Tensor) -> Forward {
         let mut stats = scalars::of_losses(losses);
         stats.extend(measure::signs(losses, &features_bd));
         Forward {
-            loss: losses.total.shallow_clone(),
             stats,
             features_bd: Some(features_bd),
-            kept: Vec::new(),
+            ..Forward::of_loss(losses.total.shallow_clone())
         }
     }
 

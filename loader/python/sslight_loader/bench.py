@@ -7,10 +7,12 @@ import time
 from typing import Any
 
 from . import views
+from .errors import LoaderTimeoutError
 from .loader import Loader
 
 _NAME = "sslight_loader bench"
 _READY = "sslight_loader bench, ready batches"
+_PATIENCE_S = 60.0
 _RECIPES = {name: getattr(views, name) for name in ("sslight", "dino", "swav", "moco", "simclr", "supervised", "val")}
 
 
@@ -58,7 +60,8 @@ def ready_us_per_batch(loader: Loader, num_rounds: int = 20, **subscription: obj
     times = []
     with loader.subscribe(name=_READY, **subscription) as batches:  # type: ignore[arg-type]
         for num_taken in range(num_rounds):
-            _wait_for(loader, num_taken + batches.num_slots)
+            # The slots that we hold ourselves are two at most.
+            _ours(loader, _READY, num_taken + batches.num_slots - 2)
             start = time.perf_counter()
             batch = next(batches)
             # As a library takes them for the default stream, which the CPU has none of.
@@ -68,16 +71,12 @@ def ready_us_per_batch(loader: Loader, num_rounds: int = 20, **subscription: obj
     return sorted(times)[len(times) // 2]
 
 
-def _wait_for(loader: Loader, num_published: int) -> None:
-    # The slots that we hold ourselves are two at most.
-    while _ours(loader, _READY)["num_published"] < num_published - 2:
-        time.sleep(0.01)
-
-
-def _ours(loader: Loader, name: str) -> dict[str, Any]:
-    """What the daemon says of our stream of this name. It answers a subscriber before it lists him."""
-    while True:
+def _ours(loader: Loader, name: str, num_published: int = 0) -> dict[str, Any]:
+    """What the daemon says of our stream of this name once it has published so many batches. It answers a subscriber before it lists him."""
+    most = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < most:
         for one in loader.status()["subscribers"]:
-            if (one["pid"], one["name"]) == (os.getpid(), name):
+            if (one["pid"], one["name"]) == (os.getpid(), name) and one["num_published"] >= num_published:
                 return one
         time.sleep(0.01)
+    raise LoaderTimeoutError("the daemon lists no new batch of this stream", name, "see loader status, and try again")

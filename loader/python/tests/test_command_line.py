@@ -3,8 +3,10 @@
 import json
 import re
 
+import pytest
 from conftest import program
 from PIL import Image
+from sslight_loader import Loader, LoaderTimeoutError, bench
 
 
 def test_doctor_looks_at_machine_and_data(shards, images):
@@ -24,6 +26,12 @@ def test_bench_tells_rate_and_time(shards):
     told = json.loads(told.stdout)
     assert told["images_per_s"] > 0 and "the rate" in told["bound"]
     assert [stage["stage"] for stage in told["stages"]] == ["waiting for a free slot", "reading and decoding, CPU", "views, CPU"]
+
+
+def test_a_bench_whose_stream_is_gone_ends(shards, monkeypatch):
+    monkeypatch.setattr(bench, "_PATIENCE_S", 0.1)
+    with Loader(shards) as loader, loader.subscribe(batch_size=4), pytest.raises(LoaderTimeoutError, match="no new batch"):
+        bench._ours(loader, "another name")
 
 
 def test_preview_draws_a_sheet(shards, tmp_path):

@@ -20,7 +20,7 @@ use crate::model::parameters::Parameters;
 use crate::optim::OptimizerConfig;
 use crate::pass::{Forward, Inputs};
 use crate::probe::ProbeLoss;
-use crate::scalars::{LOSS, StepStats};
+use crate::scalars::StepStats;
 
 /// Where the backbone's tensors lie among the names.
 const BACKBONE: &str = "backbone.";
@@ -140,12 +140,9 @@ impl Method for Classifier {
         let forward = |inputs: &Inputs| {
             let logits = logits(network, learns, &inputs.views_nchw[0], true);
             let ProbeLoss { loss, accuracy } = ProbeLoss::of(&logits, inputs);
-            Forward {
-                stats: vec![(LOSS, loss.detach()), ("accuracy", accuracy)],
-                loss,
-                features_bd: None,
-                kept: Vec::new(),
-            }
+            let mut forward = Forward::of_loss(loss);
+            forward.stats.push(("accuracy", accuracy));
+            forward
         };
         let learnt = self.learner.learn(Lesson {
             batch,

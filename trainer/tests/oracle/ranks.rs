@@ -18,7 +18,6 @@ use trainer::method::{Method, MethodConfig, StepRates};
 use trainer::model::backbone::Arch;
 use trainer::optim::Rates;
 use trainer::pass::{Forward, Inputs};
-use trainer::scalars::LOSS;
 use trainer::world::World;
 
 use crate::oracle::{alone_with_the_generator, difference};
@@ -325,12 +324,7 @@ fn learn_from_nothing_on_rank_0(config: &MethodConfig, machine: &Machine, start:
     let batch = batches().swap_remove(0);
     let learnt = model.learner_mut().learn(Lesson {
         batch: &batch,
-        forward: |_: &Inputs| Forward {
-            stats: vec![(LOSS, loss.detach())],
-            loss: loss.shallow_clone(),
-            features_bd: None,
-            kept: Vec::new(),
-        },
+        forward: |_: &Inputs| Forward::of_loss(loss.shallow_clone()),
         numbers: &[],
         way: false,
         rates: rates(0).optimizer,

@@ -9,7 +9,7 @@ use trainer::model::precision::Precision;
 use trainer::optim::groups::GroupRules;
 use trainer::optim::{OptimizerConfig, OptimizerKind, Rates};
 use trainer::pass::{Forward, Inputs};
-use trainer::scalars::{LOSS, Scalars};
+use trainer::scalars::Scalars;
 
 use crate::oracle::Oracle;
 
@@ -44,12 +44,7 @@ fn learn(learner: &mut Learner, loss: Tensor) -> Scalars {
     };
     let lesson = Lesson {
         batch: &batch,
-        forward: |_: &Inputs| Forward {
-            stats: vec![(LOSS, loss.detach())],
-            loss: loss.shallow_clone(),
-            features_bd: None,
-            kept: Vec::new(),
-        },
+        forward: |_: &Inputs| Forward::of_loss(loss.shallow_clone()),
         numbers: &[],
         way: false,
         rates: RATES,
