@@ -138,22 +138,24 @@ fn an_nvjpeg_that_is_broken_is_not_asked_again_or_ends_the_daemon_with_5() {
     let (ended, error) = ended(&bench, "gpu", &fault);
     assert_eq!(ended.code, Some(5), "{}", ended.stderr);
     assert!(error.contains("nvJPEG has failed"), "{error}");
-    // 5: there is no memory, not even for one file, which is all that the card's holds at once.
-    let full = [
-        ("STANDIN_FAIL", "nvjpegDecodeJpegHost:1:5"),
-        ("STANDIN_MEMORY", "4000000"),
-    ];
-    assert_eq!(super::card::ended(&bench, "gpu", &full).0.code, Some(4));
+    // 2: the driver has no memory for nvJPEG, not even for one file.
+    let full = [("STANDIN_FAIL", "cuMemAlloc_v2:1+:2")];
+    let (ended, error) = super::card::ended(&bench, "gpu", &full);
+    assert_eq!(ended.code, Some(4), "{}", ended.stderr);
+    assert!(error.contains("nvJPEG has failed"), "{error}");
 }
 
 #[test]
 fn an_nvjpeg_with_too_little_memory_decodes_fewer_images_at_once() {
     let bench = Bench::new();
-    for fault in ["nvjpegDecodeBatched:1+:5", "nvjpegDecodeJpegHost:1:5"] {
+    for (fault, words) in [
+        ("nvjpegDecodeBatched:1+:5", "images at once"),
+        ("nvjpegDecodeJpegHost:1:5", "begins anew"),
+    ] {
         let loader = bench.serve("gpu", &[("STANDIN_FAIL", fault)]);
         bench.assert_equal(&loader);
         let told = loader.stderr();
-        assert!(told.contains("images at once"), "{fault}: {told}");
+        assert!(told.contains(words), "{fault}: {told}");
         assert_ends(fault, loader);
     }
 }

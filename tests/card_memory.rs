@@ -193,7 +193,7 @@ fn where_the_card_shares_no_memory_the_views_lie_in_memory_of_the_host_and_both_
 fn batches_without_an_image_for_the_card_that_holds_them_leave_the_card_in_use() {
     let bench = Bench::new();
     // With more memory a small PNG fits, with less nothing.
-    for (total, num_on_card) in [("300000", 0), ("700000", 2)] {
+    for (total, num_on_card) in [("300000", 0), ("1200000", 2)] {
         let _loader = bench.serve("gpu", &[("STANDIN_MEMORY", total)]);
         for _ in 0..2 {
             bench.assert_read(&bench.read(&batches(), &[]).finish(), ON_CARD);

@@ -2,13 +2,15 @@
 
 #![allow(non_snake_case)]
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::sync::Arc;
+use std::ffi::{CStr, c_char, c_int, c_uint};
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::faults;
 use crate::jpeg::Image;
-use crate::objects::{self, Jpeg, Memory, Number, Object, RUBBISH, State, locked};
+use crate::memory::{Allocator, Memory};
+use crate::objects::{self, Jpeg, Number, Object, RUBBISH, State, locked};
 use crate::status::{ARCH_MISMATCH, EXECUTION_FAILED, INVALID_PARAMETER, JPEG_NOT_SUPPORTED};
 use crate::stream::{self, Stream};
 
@@ -22,6 +24,8 @@ const CORES_PER_ENGINE: c_uint = 4;
 
 const HARDWARE: c_uint = 3;
 const YUV: c_uint = 1;
+
+const NO_STREAM: Stream = ptr::null_mut();
 
 /// Exports functions that count their calls and may be made to fail.
 macro_rules! entries {
@@ -40,13 +44,15 @@ entries! {
     fn nvjpegGetProperty(which: c_uint, value: *mut c_int) { tell(VERSION, which, value) }
     fn nvjpegGetCudartProperty(which: c_uint, value: *mut c_int) { tell(CUDA_VERSION, which, value) }
 
-    fn nvjpegCreateEx(backend: c_uint, _device: *mut c_void, _pinned: *mut c_void, _flags: c_uint, handle: *mut Number) {
+    fn nvjpegCreateExV2(backend: c_uint, device: *const Allocator, pinned: *const Allocator, _flags: c_uint, handle: *mut Number) {
         if backend > HARDWARE {
             return Err(ARCH_MISMATCH);
         }
-        made(Object::Library, handle)
+        // SAFETY: null or the caller's structs.
+        let (device, pinned) = unsafe { (Allocator::read(device)?, Allocator::read(pinned)?) };
+        made(Object::Library(device, pinned), handle)
     }
-    fn nvjpegDestroy(handle: Number) { objects::destroy(handle, |object| matches!(object, Object::Library)) }
+    fn nvjpegDestroy(handle: Number) { objects::destroy(handle, |object| matches!(object, Object::Library(..))) }
     fn nvjpegGetHardwareDecoderInfo(handle: Number, engines: *mut c_uint, cores: *mut c_uint) {
         objects::library(handle)?;
         written(engines, NUM_ENGINES)?;
@@ -54,8 +60,7 @@ entries! {
     }
 
     fn nvjpegJpegStateCreate(handle: Number, state: *mut Number) {
-        objects::library(handle)?;
-        made(Object::State(Arc::default()), state)
+        made(Object::State(new_state(handle)?), state)
     }
     fn nvjpegJpegStateDestroy(state: Number) { objects::destroy(state, |object| matches!(object, Object::State(_))) }
 
@@ -68,9 +73,11 @@ entries! {
         locked(&state.parts).batch = num_images as usize;
         Ok(())
     }
-    fn nvjpegDecodeBatchedPreAllocate(handle: Number, state: Number, _images: c_int, _width: c_int, _height: c_int, _sampling: c_int, _format: c_uint) {
+    fn nvjpegDecodeBatchedPreAllocate(
+        handle: Number, state: Number, _images: c_int, width: c_int, height: c_int, _sampling: c_int, _format: c_uint
+    ) {
         objects::library(handle)?;
-        idle(state).map(drop)
+        idle(state)?.memory.grow(3 * width as usize * height as usize, NO_STREAM)
     }
     fn nvjpegDecodeBatchedSupported(handle: Number, jpeg: Number, code: *mut c_int) {
         objects::library(handle)?;
@@ -84,14 +91,21 @@ entries! {
         if num_images == 0 {
             return Err(INVALID_PARAMETER);
         }
+        let mut batch = Vec::new();
         for nth in 0..num_images {
             // SAFETY: the caller says that the arrays are as long as the batch, and that the bytes stay.
             let (jpeg, image) = unsafe { (Jpeg::new(*jpegs.add(nth), *lengths.add(nth))?, *images.add(nth)) };
             if !jpeg.parsed.is_for_engines() {
                 return Err(JPEG_NOT_SUPPORTED);
             }
+            batch.push((jpeg, image));
+        }
+        let most = batch.iter().map(|(jpeg, _)| jpeg.num_bytes).max();
+        state.memory.grow(most.unwrap_or(0), stream)?;
+        for (jpeg, image) in batch {
+            let memory = state.memory.clone();
             // SAFETY: the bytes and the planes are there until the work is done, the caller says.
-            enqueue(&state, stream, move || unsafe { jpeg.parsed.decode(jpeg.bytes(), &image) })?;
+            enqueue(&state, stream, move || unsafe { by_engines(jpeg, &memory, &image) })?;
         }
         locked(&state.parts).batch = num_images;
         Ok(())
@@ -128,9 +142,8 @@ entries! {
     }
     fn nvjpegDecoderDestroy(decoder: Number) { objects::destroy(decoder, |object| matches!(object, Object::Backend)) }
     fn nvjpegDecoderStateCreate(handle: Number, decoder: Number, state: *mut Number) {
-        objects::library(handle)?;
         objects::backend(decoder)?;
-        made(Object::State(Arc::default()), state)
+        made(Object::State(new_state(handle)?), state)
     }
     fn nvjpegDecoderJpegSupported(decoder: Number, jpeg: Number, params: Number, code: *mut c_int) {
         objects::backend(decoder)?;
@@ -139,25 +152,23 @@ entries! {
         written(code, if takes { 0 } else { ARCH_MISMATCH as c_int })
     }
 
-    fn nvjpegBufferPinnedCreate(handle: Number, _allocator: *mut c_void, buffer: *mut Number) {
+    fn nvjpegBufferPinnedCreateV2(handle: Number, allocator: *const Allocator, buffer: *mut Number) {
         objects::library(handle)?;
-        made(Object::Pinned(Memory::default()), buffer)
+        // SAFETY: null or the caller's struct.
+        made(Object::Pinned(Memory::of(unsafe { Allocator::read(allocator) }?)), buffer)
     }
     fn nvjpegBufferPinnedDestroy(buffer: Number) { objects::destroy(buffer, |object| matches!(object, Object::Pinned(_))) }
-    fn nvjpegBufferPinnedResize(buffer: Number, num_bytes: usize, _stream: Stream) {
-        let memory = objects::pinned(buffer)?;
-        *locked(&memory) = vec![RUBBISH; num_bytes];
-        Ok(())
+    fn nvjpegBufferPinnedResize(buffer: Number, num_bytes: usize, stream: Stream) {
+        objects::pinned(buffer)?.resize(num_bytes, stream)
     }
-    fn nvjpegBufferDeviceCreate(handle: Number, _allocator: *mut c_void, buffer: *mut Number) {
+    fn nvjpegBufferDeviceCreateV2(handle: Number, allocator: *const Allocator, buffer: *mut Number) {
         objects::library(handle)?;
-        made(Object::Device(Memory::default()), buffer)
+        // SAFETY: null or the caller's struct.
+        made(Object::Device(Memory::of(unsafe { Allocator::read(allocator) }?)), buffer)
     }
     fn nvjpegBufferDeviceDestroy(buffer: Number) { objects::destroy(buffer, |object| matches!(object, Object::Device(_))) }
-    fn nvjpegBufferDeviceResize(buffer: Number, num_bytes: usize, _stream: Stream) {
-        let memory = objects::device(buffer)?;
-        *locked(&memory) = vec![RUBBISH; num_bytes];
-        Ok(())
+    fn nvjpegBufferDeviceResize(buffer: Number, num_bytes: usize, stream: Stream) {
+        objects::device(buffer)?.resize(num_bytes, stream)
     }
     fn nvjpegStateAttachPinnedBuffer(state: Number, buffer: Number) {
         let state = objects::state(state)?;
@@ -180,7 +191,8 @@ entries! {
         // SAFETY: the caller keeps the bytes.
         let bytes = unsafe { jpeg.bytes() };
         let pinned = parts.pinned.as_ref().ok_or(INVALID_PARAMETER)?;
-        *locked(pinned) = bytes.to_vec();
+        pinned.grow(bytes.len(), NO_STREAM)?;
+        pinned.with(|pinned| pinned[..bytes.len()].copy_from_slice(bytes));
         parts.jpeg = Some(jpeg);
         Ok(())
     }
@@ -190,15 +202,17 @@ entries! {
         objects::parsed(jpeg)?;
         let state = objects::state(state)?;
         let (jpeg, pinned, device) = phase(&state)?;
+        device.grow(jpeg.num_bytes, stream)?;
         enqueue(&state, stream, move || {
             // The first half is what the host's phase left, the rest still lies in the file.
             // SAFETY: the caller keeps the bytes until the work is done.
-            let mut rest = unsafe { jpeg.bytes() }.to_vec();
-            let mut pinned = locked(&pinned);
-            let half = pinned.len().min(rest.len()) / 2;
-            rest[..half].copy_from_slice(&pinned[..half]);
-            pinned.fill(RUBBISH);
-            *locked(&device) = rest;
+            let mut bytes = unsafe { jpeg.bytes() }.to_vec();
+            pinned.with(|pinned| {
+                let half = pinned.len().min(bytes.len()) / 2;
+                bytes[..half].copy_from_slice(&pinned[..half]);
+                pinned.fill(RUBBISH);
+            });
+            device.with(|device| copy(&bytes, device));
         })
     }
     fn nvjpegDecodeJpegDevice(handle: Number, decoder: Number, state: Number, image: *mut Image, stream: Stream) {
@@ -212,10 +226,12 @@ entries! {
         // SAFETY: not null, so the caller's struct.
         let image = unsafe { *image };
         enqueue(&state, stream, move || {
-            let mut device = locked(&device);
-            // SAFETY: the planes are there until the work is done, the caller says.
-            unsafe { jpeg.parsed.decode(&device, &image) };
-            device.fill(RUBBISH);
+            device.with(|device| {
+                let num_bytes = jpeg.num_bytes.min(device.len());
+                // SAFETY: the planes are there until the work is done, the caller says.
+                unsafe { jpeg.parsed.decode(&device[..num_bytes], &image) };
+                device.fill(RUBBISH);
+            });
         })
     }
 }
@@ -249,6 +265,35 @@ fn parse(handle: Number, bytes: *const u8, num_bytes: usize, jpeg: Number) -> Re
     // SAFETY: the caller's bytes, for as long as it uses the handle.
     *place = Some(unsafe { Jpeg::new(bytes, num_bytes) }?);
     Ok(())
+}
+
+fn new_state(handle: Number) -> Result<Arc<State>, u32> {
+    let (device, _) = objects::library(handle)?;
+    Ok(Arc::new(State {
+        num_pending: AtomicUsize::new(0),
+        memory: Memory::of(device),
+        parts: Mutex::default(),
+    }))
+}
+
+/// An engine reads a file by way of the state's memory.
+///
+/// # Safety
+/// File and planes are there.
+unsafe fn by_engines(jpeg: Jpeg, memory: &Memory, image: &Image) {
+    memory.with(|memory| {
+        // SAFETY: the caller's promise.
+        copy(unsafe { jpeg.bytes() }, memory);
+        let num_bytes = jpeg.num_bytes.min(memory.len());
+        // SAFETY: the caller's promise.
+        unsafe { jpeg.parsed.decode(&memory[..num_bytes], image) };
+    });
+}
+
+/// What there is room for: memory that was given back has none.
+fn copy(from: &[u8], to: &mut [u8]) {
+    let num_bytes = from.len().min(to.len());
+    to[..num_bytes].copy_from_slice(&from[..num_bytes]);
 }
 
 /// A state whose work is done: NVIDIA wants nothing under way where a batch begins.

@@ -1,10 +1,12 @@
 //! What the library hands out: handles are numbers, and one that is not alive is refused.
 
 use std::collections::BTreeMap;
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::jpeg::Parsed;
+use crate::memory::{Allocator, Memory};
 use crate::status::INVALID_PARAMETER;
 
 /// A handle's number, in the place of its pointer.
@@ -13,12 +15,10 @@ pub(crate) type Number = usize;
 /// What buffers hold is written over with this when they are destroyed or done with.
 pub(crate) const RUBBISH: u8 = 0xee;
 
-/// Memory that work on a stream uses.
-pub(crate) type Memory = Arc<Mutex<Vec<u8>>>;
-
 #[derive(Clone)]
 pub(crate) enum Object {
-    Library,
+    /// With the allocators of the device's memory and of pinned memory.
+    Library(Allocator, Allocator),
     State(Arc<State>),
     Jpeg(Arc<Mutex<Option<Jpeg>>>),
     Params,
@@ -28,10 +28,11 @@ pub(crate) enum Object {
 }
 
 /// A decoding state.
-#[derive(Default)]
 pub(crate) struct State {
     /// Work that is enqueued and not done.
     pub(crate) num_pending: AtomicUsize,
+    /// What the engines' work uses.
+    pub(crate) memory: Memory,
     pub(crate) parts: Mutex<Parts>,
 }
 
@@ -49,7 +50,7 @@ pub(crate) struct Parts {
 pub(crate) struct Jpeg {
     pub(crate) parsed: Parsed,
     bytes: *const u8,
-    num_bytes: usize,
+    pub(crate) num_bytes: usize,
 }
 
 // SAFETY: the address is followed only where the caller promises that the bytes are there.
@@ -111,15 +112,20 @@ pub(crate) unsafe fn create(object: Object, out: *mut Number) -> Result<(), u32>
     Ok(())
 }
 
-/// Destroys an object; work that still uses its memory finds rubbish.
+/// Destroys an object; work that still uses its memory finds none.
 pub(crate) fn destroy(number: Number, is_kind: fn(&Object) -> bool) -> Result<(), u32> {
-    let mut live = live();
+    let mut guard = live();
+    let live = &mut *guard;
     match live.get(&number) {
         Some(object) if is_kind(object) => {}
         _ => return Err(INVALID_PARAMETER),
     }
-    if let Some(Object::Pinned(memory) | Object::Device(memory)) = live.remove(&number) {
-        locked(&memory).fill(RUBBISH);
+    let object = live.remove(&number);
+    drop(guard);
+    match object {
+        Some(Object::Pinned(memory) | Object::Device(memory)) => memory.give_back(ptr::null_mut()),
+        Some(Object::State(state)) => state.memory.give_back(ptr::null_mut()),
+        _ => {}
     }
     Ok(())
 }
@@ -153,9 +159,11 @@ pub(crate) fn parsed(number: Number) -> Result<Jpeg, u32> {
     parsed.ok_or(INVALID_PARAMETER)
 }
 
-pub(crate) fn library(number: Number) -> Result<(), u32> {
-    get(number, |object| {
-        matches!(object, Object::Library).then_some(())
+/// The allocators of a library's handle: for the device's memory, for pinned memory.
+pub(crate) fn library(number: Number) -> Result<(Allocator, Allocator), u32> {
+    get(number, |object| match object {
+        Object::Library(device, pinned) => Some((device, pinned)),
+        _ => None,
     })
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::engines::{BatchSize, Engines};
 use crate::handles::{Backend, Handle, Params};
-use crate::hybrid::{Hybrid, Tools};
+use crate::hybrid::{self, Hybrid, Tools};
 use crate::job::{Job, Planes};
 use crate::library::Library;
+use crate::memory::Allocator;
 use crate::picture::{Coded, Picture, Refusal};
 use crate::status::{Failure, Status};
 use crate::sys::{self, cudaStream_t};
@@ -89,12 +90,17 @@ struct Lane {
 }
 
 impl Decoder {
-    /// Makes a decoder, with all its states.
+    /// Makes a decoder, with all its states. All memory that it works with is the allocator's.
     ///
     /// # Errors
     /// What nvJPEG says. A card without engines is none: see [`Decoder::num_engines`].
-    pub fn new(library: &Arc<Library>, options: Options) -> Result<Self, Failure> {
-        let (handle, num_engines, cores_per_engine) = open(library, options.use_engines)?;
+    pub fn new(
+        library: &Arc<Library>,
+        allocator: &Arc<dyn Allocator>,
+        options: Options,
+    ) -> Result<Self, Failure> {
+        let opened = open(library, allocator, options.use_engines)?;
+        let (handle, num_engines, cores_per_engine) = opened;
         let size = BatchSize {
             num_images: options.batch,
             width: options.width,
@@ -233,6 +239,13 @@ impl Decoder {
             hybrid.append(&mut hardware);
         }
         between(hardware.len());
+        hybrid.retain(|job| {
+            let has_room = self.handle.has_room(hybrid::num_buffer_bytes(job));
+            if !has_room {
+                answers[job.at] = Err(Refusal::TooLarge.into());
+            }
+            has_room
+        });
         // SAFETY: likewise.
         unsafe { lane.decode_hybrid(&self.tools, &self.handle, &hybrid, stream, &mut answers) };
         self.count(&answers);
@@ -260,9 +273,14 @@ impl std::fmt::Debug for Decoder {
 }
 
 /// The library's handle, with the engines where the device has some; their number, and the cores of each.
-fn open(library: &Arc<Library>, use_engines: bool) -> Result<(Arc<Handle>, u32, u32), Failure> {
+fn open(
+    library: &Arc<Library>,
+    allocator: &Arc<dyn Allocator>,
+    use_engines: bool,
+) -> Result<(Arc<Handle>, u32, u32), Failure> {
+    let create = |backend| Handle::create(library, backend, allocator);
     if use_engines {
-        match Handle::create(library, sys::HARDWARE) {
+        match create(sys::HARDWARE) {
             Ok(handle) => {
                 let (num, cores) = handle.engines()?;
                 return Ok((handle, num, cores));
@@ -271,7 +289,7 @@ fn open(library: &Arc<Library>, use_engines: bool) -> Result<(Arc<Handle>, u32, 
             Err(failure) => return Err(failure),
         }
     }
-    Ok((Handle::create(library, sys::DEFAULT)?, 0, 0))
+    Ok((create(sys::DEFAULT)?, 0, 0))
 }
 
 impl Lane {

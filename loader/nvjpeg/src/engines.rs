@@ -15,6 +15,8 @@ pub(crate) struct Engines {
     /// The batch size that the state was readied for.
     ready_for: Option<usize>,
     reserved: BatchSize,
+    /// There was no memory for a batch: what the state holds is given back before the next.
+    is_starved: bool,
     arrays: Arrays,
 }
 
@@ -44,6 +46,7 @@ impl Engines {
             header: ParsedJpeg::create(handle)?,
             ready_for: None,
             reserved: BatchSize::default(),
+            is_starved: false,
             arrays: Arrays::default(),
         };
         // SAFETY: nothing was enqueued yet.
@@ -66,6 +69,15 @@ impl Engines {
         stream: cudaStream_t,
     ) -> Result<(), Failure> {
         // SAFETY: nothing that is still to be done uses the state, as the caller promises.
+        let decoded = unsafe { self.try_decode(jobs, stream) };
+        self.is_starved = decoded.is_err_and(|failure| failure.is_out_of_memory());
+        decoded
+    }
+
+    /// # Safety
+    /// As above.
+    unsafe fn try_decode(&mut self, jobs: &[Job<'_>], stream: cudaStream_t) -> Result<(), Failure> {
+        // SAFETY: the caller's promise.
         unsafe { self.ready(jobs) }?;
         self.arrays.set(jobs);
         let Arrays {
@@ -88,6 +100,10 @@ impl Engines {
     /// # Safety
     /// Nothing that is still to be done uses the state.
     unsafe fn ready(&mut self, jobs: &[Job<'_>]) -> Result<(), Failure> {
+        if self.is_starved {
+            self.state = self.state.anew()?;
+            (self.ready_for, self.reserved) = (None, BatchSize::default());
+        }
         // SAFETY: the caller's promise.
         unsafe { self.reserve(BatchSize::of(jobs)) }?;
         if self.ready_for != Some(jobs.len()) {
@@ -99,7 +115,8 @@ impl Engines {
         Ok(())
     }
 
-    /// Takes memory for what is larger than anything before, up to powers of two, so that it is soon taken for good.
+    /// Takes memory for what is larger than anything before, up to powers of two, so that it is soon taken for good. Where there is too little for all
+    /// images to be as large, the library takes what it needs when it decodes.
     ///
     /// # Safety
     /// Nothing that is still to be done uses the state.
@@ -107,10 +124,14 @@ impl Engines {
         let grown = self.reserved.grown_to(wanted);
         if grown != self.reserved {
             // SAFETY: the caller's promise.
-            unsafe {
+            let taken = unsafe {
                 self.state
                     .preallocate(grown.num_images, grown.width, grown.height)
-            }?;
+            };
+            match taken {
+                Err(failure) if failure.is_out_of_memory() => {}
+                taken => taken?,
+            }
             self.reserved = grown;
         }
         Ok(())

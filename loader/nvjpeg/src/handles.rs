@@ -7,6 +7,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use crate::library::Library;
+use crate::memory::{Allocator, Callbacks, Memory};
 use crate::status::{Failure, check};
 use crate::sys::{self, cudaStream_t, nvjpegImage_t};
 
@@ -21,6 +22,7 @@ macro_rules! call {
 pub(crate) struct Handle {
     raw: sys::nvjpegHandle_t,
     library: Arc<Library>,
+    memory: Box<Callbacks>,
 }
 
 // SAFETY: NVIDIA's documentation calls this handle safe for several threads at once.
@@ -32,19 +34,22 @@ impl Handle {
     pub(crate) fn create(
         library: &Arc<Library>,
         backend: sys::nvjpegBackend_t,
+        allocator: &Arc<dyn Allocator>,
     ) -> Result<Arc<Self>, Failure> {
         let mut raw = ptr::null_mut();
-        let own = ptr::null_mut();
-        // SAFETY: no allocators of ours, no flags; the handle is written before success is said.
+        let mut memory = Callbacks::of(allocator);
+        let (device, pinned) = (&raw mut memory.device, &raw mut memory.pinned);
+        // SAFETY: the callbacks stay in place as long as the handle, no flags; the handle is written before success is said.
         unsafe {
             call!(
                 library,
-                nvjpegCreateEx(backend, own, ptr::null_mut(), 0, &raw mut raw)
+                nvjpegCreateExV2(backend, device, pinned, 0, &raw mut raw)
             )
         }?;
         Ok(Arc::new(Self {
             raw,
             library: Arc::clone(library),
+            memory,
         }))
     }
 
@@ -60,6 +65,14 @@ impl Handle {
             )
         }?;
         Ok((engines, cores))
+    }
+}
+
+impl Handle {
+    /// Whether there is ever memory of either kind for a buffer of this size.
+    pub(crate) fn has_room(&self, num_bytes: usize) -> bool {
+        let room = |kind| self.memory.allocator.room(kind);
+        num_bytes <= room(Memory::Device).min(room(Memory::Pinned))
     }
 }
 
@@ -91,14 +104,19 @@ macro_rules! owner {
     };
 }
 
-/// Declares how an owner is made from the library's handle, the type's null and further arguments.
+/// Declares how an owner is made from the library's handle, and from its callbacks for the kind of memory that it is of.
 macro_rules! create {
-    ($name:ident, $create:ident($($null:expr)?)) => {
+    ($name:ident, $create:ident($($memory:ident)?)) => {
         impl $name {
             pub(crate) fn create(handle: &Arc<Handle>) -> Result<Self, Failure> {
                 let mut raw = ptr::null_mut();
-                // SAFETY: the library's handle lives; the new one is written before success is said.
-                unsafe { call!(handle.library, $create(handle.raw, $($null,)? &raw mut raw)) }?;
+                // SAFETY: the library's handle and its callbacks live, which the library reads; the new handle is written before success is said.
+                unsafe {
+                    call!(
+                        handle.library,
+                        $create(handle.raw, $((&raw const handle.memory.$memory).cast_mut(),)? &raw mut raw)
+                    )
+                }?;
                 Ok(Self {
                     raw,
                     handle: Arc::clone(handle),
@@ -135,8 +153,8 @@ owner! {
 create! { State, nvjpegJpegStateCreate() }
 create! { ParsedJpeg, nvjpegJpegStreamCreate() }
 create! { Params, nvjpegDecodeParamsCreate() }
-create! { PinnedBuffer, nvjpegBufferPinnedCreate(ptr::null_mut()) }
-create! { DeviceBuffer, nvjpegBufferDeviceCreate(ptr::null_mut()) }
+create! { PinnedBuffer, nvjpegBufferPinnedCreateV2(pinned) }
+create! { DeviceBuffer, nvjpegBufferDeviceCreateV2(device) }
 
 impl Params {
     /// Planes at the stored sampling.
@@ -281,6 +299,11 @@ impl DeviceBuffer {
 pub(crate) type Destination = nvjpegImage_t;
 
 impl State {
+    /// A state that holds nothing yet, with the same handle.
+    pub(crate) fn anew(&self) -> Result<Self, Failure> {
+        Self::create(&self.handle)
+    }
+
     /// Makes the state use these buffers, which must outlive it.
     pub(crate) fn attach(
         &mut self,

@@ -26,6 +26,8 @@ pub(crate) struct Hybrid {
     desks: Vec<Desk>,
     device: DeviceBuffer,
     device_bytes: usize,
+    /// There was no memory for an image: what the desks hold is given back before the next batch.
+    is_starved: bool,
 }
 
 /// What one image occupies until its planes are written. The state goes before the buffers that are attached to it.
@@ -51,6 +53,7 @@ impl Hybrid {
             desks: Vec::new(),
             device: DeviceBuffer::create(handle)?,
             device_bytes: 0,
+            is_starved: false,
         })
     }
 
@@ -65,13 +68,31 @@ impl Hybrid {
         jobs: &[Job<'_>],
         stream: cudaStream_t,
     ) -> Result<(), Failure> {
+        // SAFETY: the caller's promise.
+        let begun = unsafe { self.try_begin(tools, handle, jobs, stream) };
+        self.is_starved = begun.is_err_and(|failure| failure.is_out_of_memory());
+        begun
+    }
+
+    /// # Safety
+    /// As [`Hybrid::begin`].
+    unsafe fn try_begin(
+        &mut self,
+        tools: &Tools,
+        handle: &Arc<Handle>,
+        jobs: &[Job<'_>],
+        stream: cudaStream_t,
+    ) -> Result<(), Failure> {
+        if self.is_starved {
+            self.desks.clear();
+            *self = Self::new(handle)?;
+        }
         self.desks.retain(|desk| !desk.is_spoiled);
         let wanted = jobs.iter().map(num_buffer_bytes).max().unwrap_or(0);
         if wanted > self.device_bytes {
-            let grown = wanted.next_power_of_two();
             // SAFETY: the caller's promise.
-            unsafe { self.device.resize(grown, stream) }?;
-            self.device_bytes = grown;
+            unsafe { self.device.resize(wanted, stream) }?;
+            self.device_bytes = wanted;
         }
         while self.desks.len() < jobs.len() {
             self.desks.push(Desk::new(tools, handle, &self.device)?);
@@ -94,6 +115,7 @@ impl Hybrid {
         // SAFETY: the caller's promise.
         let decoded = unsafe { desk.decode(tools, job, stream) };
         desk.is_spoiled = decoded.is_err();
+        self.is_starved |= decoded.is_err_and(|failure| failure.is_out_of_memory());
         decoded
     }
 }
@@ -134,10 +156,9 @@ impl Desk {
         }
         let wanted = num_buffer_bytes(job);
         if wanted > self.pinned_bytes {
-            let grown = wanted.next_power_of_two();
             // SAFETY: the desk is free.
-            unsafe { self.pinned.resize(grown, stream) }?;
-            self.pinned_bytes = grown;
+            unsafe { self.pinned.resize(wanted, stream) }?;
+            self.pinned_bytes = wanted;
         }
         self.destination = Place(job.destination());
         let (backend, params) = (&tools.backend, &tools.params);
@@ -150,6 +171,7 @@ impl Desk {
     }
 }
 
-fn num_buffer_bytes(job: &Job<'_>) -> usize {
-    job.picture.num_coefficient_bytes() + SLACK_BYTES
+/// Bytes of a desk's buffer, and of the device's, that an image takes: a power of two, so that buffers soon grow no more.
+pub(crate) fn num_buffer_bytes(job: &Job<'_>) -> usize {
+    (job.picture.num_coefficient_bytes() + SLACK_BYTES).next_power_of_two()
 }

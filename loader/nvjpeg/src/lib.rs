@@ -5,8 +5,8 @@
 //! what it is for: `sys` (names and C types), `status` (numbers to [`Failure`]), `handles` (owners that destroy). Upon them, one file for each way that an
 //! image can go, and [`Decoder`], which chooses.
 //!
-//! Streams and addresses are those of CUDA's driver, and come from the caller. Nothing here knows contexts, memory of the device, events, pipelines,
-//! or the CPU's decoder.
+//! Streams and addresses are those of CUDA's driver, and come from the caller; so does all memory that nvJPEG works with ([`Allocator`]). Nothing here
+//! knows contexts, events, pipelines, or the CPU's decoder.
 //!
 //! # Which way an image goes
 //!
@@ -15,7 +15,7 @@
 //! | baseline (SOF0), 8 bits, all components in one scan; grey, 4:4:4, 4:2:2, 4:2:0, 4:4:0 | the engines ([`Route::Hardware`]), where the device has some and `nvjpegDecodeBatchedSupported` agrees |
 //! | the same on a device without engines; extended sequential (SOF1) or progressive (SOF2); a scan for each component; 4:1:1 and 4:1:0, which NVIDIA's header excludes from the engines | the hybrid back end ([`Route::Hybrid`]) |
 //! | a batch that the engines fail at | each of its images by the hybrid back end; [`Decoder::take_engine_failure`] tells why |
-//! | four components (CMYK, YCCK), two; RGB stored as such; lossless, arithmetic, hierarchical; 12 bits; samplings that nvJPEG does not list, or more than 10 blocks in a unit; no end marker at the end; more than 500 scans; no JPEG at all | none: a [`Refusal`], from the header alone |
+//! | four components (CMYK, YCCK), two; RGB stored as such; lossless, arithmetic, hierarchical; 12 bits; samplings that nvJPEG does not list, or more than 10 blocks in a unit; no end marker at the end; more than 500 scans; larger than all memory that there ever is ([`Allocator::room`]); no JPEG at all | none: a [`Refusal`], from the header alone |
 //!
 //! The table is that of nvJPEG 13.3: where the wheel is installed, a test asks NVIDIA's own parser about every case. YUV output is documented for all
 //! samplings that the engines take. What is refused may still be an image (or be bad) for the CPU's decoder, whose judgement then counts; this holds for
@@ -25,17 +25,19 @@
 //!
 //! A call of [`Decoder::decode`] waits for nothing. What it occupies (a state of the engines, pinned memory for each image of the hybrid back end) is used
 //! again by the call [`Options::num_in_flight`] calls later, and the caller sees to it that the work is done by then. Nothing is made for an image:
-//! handles are kept from batch to batch, and buffers grow to the next power of two when something larger comes.
+//! handles are kept from batch to batch, and buffers grow to the next power of two when something larger comes. Where there is no memory for that, what a
+//! call held is given back before its next turn, and grows again from nothing: a few large images do not keep memory from all others.
 //!
 //! ```no_run
-//! use nvjpeg::{Decoder, Library, Options, Planes};
+//! use nvjpeg::{Allocator, Decoder, Library, Options, Planes};
 //!
 //! # fn device_memory(_: usize) -> u64 { 0 }
+//! # fn allocator() -> std::sync::Arc<dyn Allocator> { unimplemented!() }
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let (jpeg, stream) = (Vec::new(), std::ptr::null_mut());
 //! let library = Library::load()?;
 //! let options = Options { num_in_flight: 2, batch: 64, width: 500, height: 500, use_engines: true };
-//! let mut decoder = Decoder::new(&library, options)?;
+//! let mut decoder = Decoder::new(&library, &allocator(), options)?;
 //! let picture = Decoder::picture(&jpeg)?;
 //! let mut planes = Planes { address: [0; 3], pitch: [0; 3] };
 //! for component in 0..usize::from(picture.num_components) {
@@ -60,6 +62,7 @@ mod header;
 mod hybrid;
 mod job;
 mod library;
+mod memory;
 mod picture;
 mod status;
 mod sys;
@@ -67,5 +70,6 @@ mod sys;
 pub use decoder::{Counts, Decoder, Error, Options, Route};
 pub use job::Planes;
 pub use library::{Library, Missing, Version, library_folders};
+pub use memory::{Allocator, Memory};
 pub use picture::{Picture, Refusal};
 pub use status::{Failure, Status};

@@ -47,6 +47,9 @@ pub enum Refusal {
     /// Whether data are missing is for the CPU's decoder to say: nvJPEG would make up what is missing.
     #[error("its end marker is not where the file ends")]
     Unended,
+    /// It takes more memory than nvJPEG ever has.
+    #[error("it is too large for nvJPEG's memory")]
+    TooLarge,
     /// The header contradicts the format.
     #[error("its header is damaged: {0}")]
     Damaged(&'static str),

@@ -9,9 +9,9 @@ use std::ffi::{c_int, c_uchar, c_uint};
 use libloading::Library;
 pub(crate) use nvjpeg_sys::{
     cudaStream_t, libraryPropertyType, nvjpegBackend_t, nvjpegBufferDevice_t, nvjpegBufferPinned_t,
-    nvjpegChromaSubsampling_t, nvjpegDecodeParams_t, nvjpegDevAllocator_t, nvjpegHandle_t,
+    nvjpegChromaSubsampling_t, nvjpegDecodeParams_t, nvjpegDevAllocatorV2_t, nvjpegHandle_t,
     nvjpegImage_t, nvjpegJpegDecoder_t, nvjpegJpegState_t, nvjpegJpegStream_t,
-    nvjpegOutputFormat_t, nvjpegPinnedAllocator_t, nvjpegStatus_t,
+    nvjpegOutputFormat_t, nvjpegPinnedAllocatorV2_t, nvjpegStatus_t,
 };
 
 /// Back end by the engines of the card.
@@ -59,7 +59,9 @@ functions! {
     bound {
         nvjpegGetProperty(libraryPropertyType, *mut c_int);
         nvjpegGetCudartProperty(libraryPropertyType, *mut c_int);
-        nvjpegCreateEx(nvjpegBackend_t, *mut nvjpegDevAllocator_t, *mut nvjpegPinnedAllocator_t, c_uint, *mut nvjpegHandle_t);
+        nvjpegCreateExV2(
+            nvjpegBackend_t, *mut nvjpegDevAllocatorV2_t, *mut nvjpegPinnedAllocatorV2_t, c_uint, *mut nvjpegHandle_t
+        );
         nvjpegDestroy(nvjpegHandle_t);
         nvjpegGetHardwareDecoderInfo(nvjpegHandle_t, *mut c_uint, *mut c_uint);
         nvjpegJpegStateCreate(nvjpegHandle_t, *mut nvjpegJpegState_t);
@@ -83,9 +85,9 @@ functions! {
         nvjpegDecoderDestroy(nvjpegJpegDecoder_t);
         nvjpegDecoderJpegSupported(nvjpegJpegDecoder_t, nvjpegJpegStream_t, nvjpegDecodeParams_t, *mut c_int);
         nvjpegDecoderStateCreate(nvjpegHandle_t, nvjpegJpegDecoder_t, *mut nvjpegJpegState_t);
-        nvjpegBufferPinnedCreate(nvjpegHandle_t, *mut nvjpegPinnedAllocator_t, *mut nvjpegBufferPinned_t);
+        nvjpegBufferPinnedCreateV2(nvjpegHandle_t, *mut nvjpegPinnedAllocatorV2_t, *mut nvjpegBufferPinned_t);
         nvjpegBufferPinnedDestroy(nvjpegBufferPinned_t);
-        nvjpegBufferDeviceCreate(nvjpegHandle_t, *mut nvjpegDevAllocator_t, *mut nvjpegBufferDevice_t);
+        nvjpegBufferDeviceCreateV2(nvjpegHandle_t, *mut nvjpegDevAllocatorV2_t, *mut nvjpegBufferDevice_t);
         nvjpegBufferDeviceDestroy(nvjpegBufferDevice_t);
         nvjpegStateAttachPinnedBuffer(nvjpegJpegState_t, nvjpegBufferPinned_t);
         nvjpegStateAttachDeviceBuffer(nvjpegJpegState_t, nvjpegBufferDevice_t);

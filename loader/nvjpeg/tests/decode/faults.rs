@@ -8,12 +8,12 @@ use crate::harness::{OPTIONS, Standin, Work, decode};
 
 /// Calls that make the decoder; a failure is the decoder's.
 const AT_THE_START: [&str; 9] = [
-    "nvjpegCreateEx",
+    "nvjpegCreateExV2",
     "nvjpegGetHardwareDecoderInfo",
     "nvjpegJpegStateCreate",
     "nvjpegJpegStreamCreate",
     "nvjpegDecodeBatchedPreAllocate",
-    "nvjpegBufferDeviceCreate",
+    "nvjpegBufferDeviceCreateV2",
     "nvjpegDecodeParamsCreate",
     "nvjpegDecodeParamsSetOutputFormat",
     "nvjpegDecoderCreate",
@@ -31,7 +31,7 @@ const OF_THE_ENGINES: [&str; 4] = [
 const OF_A_HYBRID_BATCH: [&str; 6] = [
     "nvjpegBufferDeviceResize",
     "nvjpegDecoderStateCreate",
-    "nvjpegBufferPinnedCreate",
+    "nvjpegBufferPinnedCreateV2",
     "nvjpegStateAttachPinnedBuffer",
     "nvjpegStateAttachDeviceBuffer",
     "nvjpegJpegStreamCreate",

@@ -1,6 +1,6 @@
 //! What is under way while the host goes on, and what is kept from batch to batch.
 
-use nvjpeg::{Decoder, Error, Options, Route};
+use nvjpeg::{Decoder, Error, Memory, Options, Route};
 use turbojpeg::Subsamp;
 
 use crate::files::{SAMPLINGS, jpeg, progressive};
@@ -93,8 +93,8 @@ const COSTLY: [&str; 10] = [
     "nvjpegDecoderStateCreate",
     "nvjpegJpegStreamCreate",
     "nvjpegDecodeParamsCreate",
-    "nvjpegBufferPinnedCreate",
-    "nvjpegBufferDeviceCreate",
+    "nvjpegBufferPinnedCreateV2",
+    "nvjpegBufferDeviceCreateV2",
     "nvjpegBufferPinnedResize",
     "nvjpegBufferDeviceResize",
     "nvjpegDecodeBatchedPreAllocate",
@@ -118,7 +118,9 @@ fn once_the_largest_was_seen_nothing_is_made_and_no_memory_taken_for_an_image() 
     };
     run(&mut decoder);
     standin.fail("");
+    let num_taken = standin.memory.num_taken();
     run(&mut decoder);
+    assert_eq!(standin.memory.num_taken(), num_taken);
     for name in COSTLY {
         assert_eq!(standin.num_calls(name), 0, "{name}");
     }
@@ -145,15 +147,19 @@ fn larger_images_than_expected_are_decoded_and_memory_grows_to_powers_of_two() {
 }
 
 #[test]
-fn every_handle_is_given_back() {
+fn every_handle_and_all_memory_is_given_back() {
     let standin = Standin::new();
     let mut decoder = standin.decoder(OPTIONS).unwrap();
     let alone = standin.num_live_handles();
     let works = mixed(1);
     decode(&mut decoder, &works);
     assert!(standin.num_live_handles() > alone && alone > 0);
+    for kind in [Memory::Device, Memory::Pinned] {
+        assert!(standin.memory.num_bytes(kind) > 0, "{kind:?}");
+    }
     drop(decoder);
     assert_eq!(standin.num_live_handles(), 0);
+    assert_eq!(standin.memory.num_bytes_in_all(), 0);
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! The stand-in, device memory that is the host's, and what the pixels should be.
 
-use std::ffi::{CString, c_char};
+use std::collections::BTreeMap;
+use std::ffi::{CString, c_char, c_void};
 use std::path::PathBuf;
-use std::ptr;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use host_kernels::Launch;
 use image_decode::{DEFAULT_PIXEL_LIMIT, RgbImage};
-use nvjpeg::{Decoder, Error, Failure, Library, Options, Picture, Planes, Route};
+use nvjpeg::{
+    Allocator, Decoder, Error, Failure, Library, Memory, Options, Picture, Planes, Route,
+};
 
 /// What most tests ask for.
 pub(crate) const OPTIONS: Options = Options {
@@ -21,6 +25,7 @@ pub(crate) const OPTIONS: Options = Options {
 /// The stand-in, for one test at a time: its faults, counts and held work are those of the process.
 pub(crate) struct Standin {
     pub(crate) library: Arc<Library>,
+    pub(crate) memory: Arc<HostMemory>,
     controls: libloading::Library,
     /// Handles that an earlier test was not allowed to give back.
     num_lost: usize,
@@ -38,6 +43,7 @@ impl Standin {
         let mut standin = Self {
             num_lost: 0,
             library: Library::open(&path).unwrap(),
+            memory: Arc::default(),
             controls,
             _alone: alone,
         };
@@ -48,7 +54,8 @@ impl Standin {
     }
 
     pub(crate) fn decoder(&self, options: Options) -> Result<Decoder, Failure> {
-        Decoder::new(&self.library, options)
+        let memory: Arc<dyn Allocator> = Arc::clone(&self.memory) as _;
+        Decoder::new(&self.library, &memory, options)
     }
 
     /// Makes a call fail (`name:n[:status]`), and counts calls anew.
@@ -94,6 +101,74 @@ impl Standin {
     unsafe fn control<T: Copy>(&self, name: &str) -> T {
         // SAFETY: the caller knows the signature.
         *unsafe { self.controls.get::<T>(name.as_bytes()) }.unwrap()
+    }
+}
+
+/// Memory of the host, which the stand-in takes for the device's, too.
+#[derive(Default)]
+pub(crate) struct HostMemory {
+    held: Mutex<BTreeMap<usize, Piece>>,
+    num_taken: AtomicUsize,
+    /// The number of the taking that is refused, and most bytes; 0 for none and for no bound.
+    refused: AtomicUsize,
+    most_bytes: AtomicUsize,
+}
+
+type Piece = (Memory, Box<[u8]>);
+
+impl HostMemory {
+    /// How often memory was taken.
+    pub(crate) fn num_taken(&self) -> usize {
+        self.num_taken.load(Ordering::Relaxed)
+    }
+
+    /// Refuses to be taken once: the `nth` time from now.
+    pub(crate) fn refuse(&self, nth: usize) {
+        let at = self.num_taken() + nth;
+        self.refused.store(at, Ordering::Relaxed);
+    }
+
+    /// Has no more than so many bytes of both kinds together.
+    pub(crate) fn bound(&self, num_bytes: usize) {
+        self.most_bytes.store(num_bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn num_bytes(&self, kind: Memory) -> usize {
+        let held = self.held.lock().unwrap();
+        let of_kind = held.values().filter(|(other, _)| *other == kind);
+        of_kind.map(|(_, bytes)| bytes.len()).sum()
+    }
+
+    pub(crate) fn num_bytes_in_all(&self) -> usize {
+        self.num_bytes(Memory::Device) + self.num_bytes(Memory::Pinned)
+    }
+}
+
+impl Allocator for HostMemory {
+    fn take(&self, kind: Memory, num_bytes: usize) -> Option<NonNull<c_void>> {
+        let nth = self.num_taken.fetch_add(1, Ordering::Relaxed) + 1;
+        let most = self.most_bytes.load(Ordering::Relaxed);
+        let is_too_much = most > 0 && self.num_bytes_in_all() + num_bytes > most;
+        if is_too_much || nth == self.refused.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut bytes = vec![0; num_bytes].into_boxed_slice();
+        let address = NonNull::new(bytes.as_mut_ptr().cast());
+        let mut held = self.held.lock().unwrap();
+        held.insert(bytes.as_ptr().addr(), (kind, bytes));
+        address
+    }
+
+    fn room(&self, _kind: Memory) -> usize {
+        match self.most_bytes.load(Ordering::Relaxed) {
+            0 => usize::MAX,
+            most => most,
+        }
+    }
+
+    fn give_back(&self, kind: Memory, memory: NonNull<c_void>, _stream: *mut c_void) {
+        let held = self.held.lock().unwrap().remove(&memory.addr().get());
+        assert_eq!(held.map(|(kind, _)| kind), Some(kind), "it was taken");
     }
 }
 
@@ -193,6 +268,37 @@ impl Work {
         let mut decoder = image_decode::Decoder::new(DEFAULT_PIXEL_LIMIT);
         decoder.decode(&self.jpeg, &mut image).unwrap();
         image.into_pixels()
+    }
+
+    /// All planes, one after the other, without the padding, which must be untouched.
+    pub(crate) fn all_planes(&self) -> Vec<Vec<u8>> {
+        let num = self.picture.unwrap().num_components;
+        (0..num.into())
+            .map(|component| self.plane(component))
+            .collect()
+    }
+
+    /// What TurboJPEG gives, without the padding to whole chroma values; `None` where it does not know the sampling.
+    pub(crate) fn expected_planes(&self) -> Option<Vec<Vec<u8>>> {
+        let yuv = turbojpeg::decompress_to_yuv(&self.jpeg).ok()?;
+        let picture = self.picture.unwrap();
+        let mut start = 0;
+        let plane = |component: usize| {
+            let (width, height) = picture.plane(component);
+            let shared = if component == 0 {
+                (picture.across, picture.down)
+            } else {
+                (1, 1)
+            };
+            let pitch = width
+                .next_multiple_of(shared.0)
+                .next_multiple_of(yuv.align as u32) as usize;
+            let rows = yuv.pixels[start..].chunks(pitch).take(height as usize);
+            start += pitch * height.next_multiple_of(shared.1) as usize;
+            rows.flat_map(|row| row[..width as usize].to_vec())
+                .collect()
+        };
+        Some((0..picture.num_components.into()).map(plane).collect())
     }
 
     pub(crate) fn assert_decoded(&self, what: &str) {

@@ -5,4 +5,5 @@ mod faults;
 mod files;
 mod flight;
 mod harness;
+mod memory;
 mod planes;

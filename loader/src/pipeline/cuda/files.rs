@@ -8,9 +8,9 @@ use nvjpeg::{Picture, Route};
 
 use crate::augment::cuda::Table;
 use crate::pipeline::cuda::card::Card;
-use crate::pipeline::cuda::lane::Lane;
+use crate::pipeline::cuda::lane::{Lane, Share};
 use crate::pipeline::cuda::nvjpeg_decoders;
-use crate::pipeline::cuda::round::{Room, Round, Source};
+use crate::pipeline::cuda::round::{Round, Source};
 
 /// A card that decodes files. It belongs to one thread.
 #[derive(Debug)]
@@ -30,9 +30,9 @@ impl CardDecoder {
     /// Why one of them cannot be used.
     pub fn open() -> Result<CardDecoder, Reason> {
         let card = Arc::new(Card::open(0)?);
-        let (mut decoders, version) = nvjpeg_decoders::open(&card, 1)?;
-        let most = Room::share(card.memory_bytes(), usize::MAX, 1, true);
-        let lane = Lane::new(&card, most, decoders.pop());
+        let share = Share::of(&card, usize::MAX, 1);
+        let (mut decoders, version) = nvjpeg_decoders::open(&card, 1, share.nvjpeg)?;
+        let lane = Lane::new(&card, share.room, decoders.pop());
         let lane = lane.map_err(|error| card.broken(&error))?;
         let name = format!("{}, {version}", card.name());
         Ok(CardDecoder { card, lane, name })

@@ -16,10 +16,9 @@ use nvjpeg::{Decoder, Failure};
 use crate::pipeline::cpu::Pool;
 use crate::pipeline::cuda::batch::{Batch, LateRow, Sealed};
 use crate::pipeline::cuda::card::Card;
-use crate::pipeline::cuda::lane::Lane;
+use crate::pipeline::cuda::lane::{Lane, Share};
 use crate::pipeline::cuda::memory::PinnedRing;
 use crate::pipeline::cuda::nvjpeg_decoders::{self, Decoded};
-use crate::pipeline::cuda::round::Room;
 use crate::pipeline::cuda::row::RowMaker;
 use crate::pipeline::engine::{BatchJob, Engine};
 use crate::pipeline::stages::Stage;
@@ -80,10 +79,12 @@ impl InFlight {
         arriving: Sender<Sealed>,
     ) -> Result<InFlight, Reason> {
         let card = Arc::new(card);
-        let (decoders, nvjpeg) = decoders(&card, settings.on_failure)?;
+        let host = loader_ipc::room().map_or(usize::MAX, |room| room.bytes as usize);
+        let share = Share::of(&card, host, NUM_LANES);
+        let (decoders, nvjpeg) = decoders(&card, share, settings.on_failure)?;
         let has_decoders = AtomicBool::new(!decoders.is_empty());
         let free = bounded(NUM_LANES);
-        for lane in lanes(&card, decoders).map_err(|error| card.broken(&error))? {
+        for lane in lanes(&card, share, decoders).map_err(|error| card.broken(&error))? {
             free.0.send(lane).expect("room for all of them");
         }
         Ok(InFlight {
@@ -121,7 +122,7 @@ impl InFlight {
             };
             match fitted {
                 Ok(tensors) => return Some(Batch::new(job, lane, tensors)),
-                Err(error) if error.is_out_of_memory() && self.can_do_with_less(&mut lane) => {
+                Err(error) if error.is_out_of_memory() && self.gives_memory(&mut lane) => {
                     tracing::warn!("less memory for batches in flight: {error}");
                     self.give_back(lane);
                 }
@@ -151,7 +152,7 @@ impl InFlight {
         ring.is_none()
     }
 
-    fn can_do_with_less(&self, lane: &mut Lane) -> bool {
+    fn gives_memory(&self, lane: &mut Lane) -> bool {
         lane.shrink().unwrap_or(false)
     }
 
@@ -194,7 +195,7 @@ impl InFlight {
             Some(error) => Err(error),
             None if round.is_empty() => lane.send(&mut job.slot, num_rows, bounces),
             None => lane.run(round).and_then(|answers| {
-                decoded.add(&round.jpegs, answers);
+                decoded.add(&round.jpegs, answers, lane.can_do_with_less());
                 lane.send(&mut job.slot, num_rows, bounces)
             }),
         };
@@ -352,22 +353,27 @@ impl InFlight {
 }
 
 /// nvJPEG's decoders and what to tell of it. The CPU decodes where there are none, unless the card is to do it for certain.
-fn decoders(card: &Card, on_failure: OnFailure) -> Result<(Vec<Decoder>, String), Reason> {
-    match nvjpeg_decoders::for_lanes(card, NUM_LANES) {
+fn decoders(
+    card: &Card,
+    share: Share,
+    on_failure: OnFailure,
+) -> Result<(Vec<Decoder>, String), Reason> {
+    match nvjpeg_decoders::for_lanes(card, NUM_LANES, share.nvjpeg) {
         Err(reason) if on_failure == OnFailure::UseCpu => Ok((Vec::new(), reason.to_string())),
         opened => opened,
     }
 }
 
 /// As many lanes as there is memory for.
-fn lanes(card: &Arc<Card>, decoders: Vec<Decoder>) -> Result<Vec<Lane>, CardError> {
-    let host = loader_ipc::room().map_or(usize::MAX, |room| room.bytes as usize);
-    let decodes = !decoders.is_empty();
-    let most = Room::share(card.memory_bytes(), host, NUM_LANES, decodes);
+fn lanes(card: &Arc<Card>, share: Share, decoders: Vec<Decoder>) -> Result<Vec<Lane>, CardError> {
+    let share = match decoders.is_empty() {
+        true => share.without_decoder(),
+        false => share,
+    };
     let mut decoders = decoders.into_iter();
     let mut lanes = Vec::new();
     while lanes.len() < NUM_LANES {
-        match Lane::new(card, most, decoders.next()) {
+        match Lane::new(card, share.room, decoders.next()) {
             Ok(lane) => lanes.push(lane),
             Err(error) if error.is_out_of_memory() && !lanes.is_empty() => {
                 tracing::warn!("{} batches in flight only: {error}", lanes.len());
@@ -380,8 +386,8 @@ fn lanes(card: &Arc<Card>, decoders: Vec<Decoder>) -> Result<Vec<Lane>, CardErro
         "{}: {} batches in flight, each with at most {} MiB of pinned memory and {} MiB of the card's, and a slot",
         card.name(),
         lanes.len(),
-        most.staging >> 20,
-        (most.staging + most.decoded + most.scratch) >> 20,
+        share.pinned_bytes() >> 20,
+        share.card_bytes() >> 20,
     );
     Ok(lanes)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cudarc::driver::{CudaEvent, CudaStream, sys};
 use loader_card::{CardError, failed};
 use loader_ipc::SlotWriter;
-use nvjpeg::{Decoder, Error, Route};
+use nvjpeg::{Decoder, Error, Failure, Route};
 
 use crate::augment::cuda::{Launch, NUM_THREADS, View};
 use crate::decode;
@@ -16,6 +16,7 @@ use crate::pipeline::cuda::card::Card;
 use crate::pipeline::cuda::jpeg::{self, Jpeg};
 use crate::pipeline::cuda::memory::{self, DeviceMemory, Piece, PinnedMemory};
 use crate::pipeline::cuda::nvjpeg_decoders::Answer;
+use crate::pipeline::cuda::nvjpeg_memory::NvjpegRoom;
 use crate::pipeline::cuda::round::{Place, Room, Round, Source};
 use crate::pipeline::cuda::timing::Marks;
 use crate::pipeline::stages::{Stage, Stages};
@@ -37,6 +38,11 @@ const MOST: Room = Room {
     scratch: 1024 * MIB,
     num_jpegs: MAX_JPEGS,
 };
+/// The most of nvJPEG's memory: several times what such a batch takes when the hybrid back end decodes it.
+const MOST_OF_NVJPEG: NvjpegRoom = NvjpegRoom {
+    device: 1024 * MIB,
+    pinned: 512 * MIB,
+};
 /// The share of the card's memory, and of that of the host, that all lanes together may have, one part in so many. Slots come on top.
 const SHARE: usize = 8;
 
@@ -49,6 +55,8 @@ pub(super) struct Lane {
     done: CudaEvent,
     marks: Marks,
     most: Room,
+    /// Rounds in a row for whose files nvJPEG had too little memory.
+    num_starved: u32,
     staging: PinnedMemory,
     /// What has been copied of the staging memory.
     inputs: DeviceMemory,
@@ -63,28 +71,56 @@ pub(super) struct Lane {
     bounce: Option<PinnedMemory>,
 }
 
-impl Room {
-    /// The most that one of `num_lanes` lanes may have, `decodes` says whether of files, too.
-    pub(super) fn share(
-        card_bytes: usize,
-        host_bytes: usize,
-        num_lanes: usize,
-        decodes: bool,
-    ) -> Room {
-        let card = card_bytes / SHARE / num_lanes;
+/// The most that a lane may ever have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share {
+    /// For a round.
+    pub(super) room: Room,
+    /// For what nvJPEG works with.
+    pub(super) nvjpeg: NvjpegRoom,
+}
+
+impl Share {
+    /// That of one of `num_lanes` lanes, where the host has `host_bytes`.
+    pub(super) fn of(card: &Card, host_bytes: usize, num_lanes: usize) -> Share {
+        let card = card.memory_bytes() / SHARE / num_lanes;
         let host = host_bytes / SHARE / num_lanes;
-        Room {
-            staging: MOST.staging.min(card / 8).min(host),
-            decoded: if decodes {
-                MOST.decoded.min(card / 4)
-            } else {
-                1
+        Share {
+            room: Room {
+                staging: MOST.staging.min(card / 8).min(host / 2),
+                decoded: MOST.decoded.min(card / 4),
+                scratch: MOST.scratch.min(card / 8 * 3),
+                num_jpegs: MOST.num_jpegs,
             },
-            scratch: MOST.scratch.min(card / 8 * 5),
-            num_jpegs: MOST.num_jpegs,
+            nvjpeg: NvjpegRoom {
+                device: MOST_OF_NVJPEG.device.min(card / 4),
+                pinned: MOST_OF_NVJPEG.pinned.min(host / 2),
+            },
         }
     }
 
+    /// Where files are decoded by the CPU.
+    pub(super) fn without_decoder(mut self) -> Share {
+        self.room.decoded = 1;
+        self.nvjpeg = NvjpegRoom {
+            device: 0,
+            pinned: 0,
+        };
+        self
+    }
+
+    /// Of the host's memory.
+    pub(super) fn pinned_bytes(&self) -> usize {
+        self.room.staging + self.nvjpeg.pinned
+    }
+
+    /// Of the card's.
+    pub(super) fn card_bytes(&self) -> usize {
+        self.room.staging + self.room.decoded + self.room.scratch + self.nvjpeg.device
+    }
+}
+
+impl Room {
     fn least(self, other: Room) -> Room {
         Room {
             staging: self.staging.min(other.staging),
@@ -122,6 +158,7 @@ impl Lane {
             done,
             marks: Marks::new(context)?,
             most,
+            num_starved: 0,
         })
     }
 
@@ -314,23 +351,36 @@ impl Lane {
             Err(Error::Failed(failure)) => Some(*failure),
             _ => None,
         });
-        if failures
+        let starved = failures
             .chain(engine_failure)
-            .any(|failure| failure.is_out_of_memory())
-        {
-            self.decode_fewer_at_once(images.len());
+            .find(Failure::is_out_of_memory);
+        match starved {
+            Some(failure) => self.starved(images.len(), failure),
+            None => self.num_starved = 0,
         }
         Ok(answers)
     }
 
-    /// nvJPEG had no memory for so many files: from now on a round has half as many.
-    fn decode_fewer_at_once(&mut self, num_jpegs: usize) {
-        self.most.num_jpegs = (num_jpegs / 2).max(1);
-        tracing::warn!(
-            "nvJPEG has too little memory for {num_jpegs} images at once on {}: {} from now on",
-            self.card.name(),
-            self.most.num_jpegs
-        );
+    /// nvJPEG had no memory for so many files. It gives back what it holds before the next round; where that did not help, a round has half as many.
+    fn starved(&mut self, num_jpegs: usize, failure: Failure) {
+        self.num_starved += 1;
+        let name = self.card.name();
+        if self.num_starved == 1 {
+            tracing::warn!(
+                "nvJPEG has too little memory for a batch on {name}, and begins anew: {failure}"
+            );
+        } else if self.can_do_with_less() {
+            self.most.num_jpegs = (num_jpegs / 2).max(1);
+            let num = self.most.num_jpegs;
+            tracing::warn!(
+                "nvJPEG has too little memory for {num_jpegs} images at once on {name}: {num} from now on"
+            );
+        }
+    }
+
+    /// Whether nvJPEG may yet have enough memory, should it have had too little.
+    pub(super) fn can_do_with_less(&self) -> bool {
+        self.num_starved < 2 || self.most.num_jpegs > 1
     }
 
     /// The pixels of a file, once they are there.

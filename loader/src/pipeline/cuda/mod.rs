@@ -56,6 +56,7 @@ mod jpeg;
 mod lane;
 pub(super) mod memory;
 mod nvjpeg_decoders;
+mod nvjpeg_memory;
 mod round;
 mod row;
 mod timing;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use ::nvjpeg::{Decoder, Error, Failure, Library, Options, Route};
+use ::nvjpeg::{Allocator, Decoder, Error, Failure, Library, Options, Route};
 use loader_ipc::{ErrorKind, Reason};
 
 use crate::pipeline::cuda::card::Card;
 use crate::pipeline::cuda::jpeg::Jpeg;
+use crate::pipeline::cuda::nvjpeg_memory::{NvjpegMemory, NvjpegRoom};
 
 /// What nvJPEG says of a file: the way that it went, or why it is not decoded.
 pub(super) type Answer = Result<Route, Error>;
@@ -25,8 +26,8 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    /// Adds what nvJPEG answered for the files of a round. Where it had no memory for several, rounds become smaller, and nothing has failed yet.
-    pub(super) fn add(&mut self, jpegs: &[Jpeg], answers: Vec<Answer>) {
+    /// Adds what nvJPEG answered for the files of a round. Where it had too little memory and can do with less, nothing has failed yet.
+    pub(super) fn add(&mut self, jpegs: &[Jpeg], answers: Vec<Answer>, can_do_with_less: bool) {
         for (row, answer) in jpegs.iter().map(|jpeg| jpeg.row).zip(answers) {
             match answer {
                 Ok(Route::Hardware) => self.by_engines += 1,
@@ -35,7 +36,7 @@ impl Decoded {
                     self.failed_rows.push(row);
                     if let Error::Failed(failure) = error
                         && !failure.is_of_the_image()
-                        && (jpegs.len() == 1 || !failure.is_out_of_memory())
+                        && !(can_do_with_less && failure.is_out_of_memory())
                     {
                         self.failure = Some(failure);
                     }
@@ -55,8 +56,12 @@ impl Decoded {
 ///
 /// # Errors
 /// Why nvJPEG cannot be used.
-pub(super) fn for_lanes(card: &Card, num_lanes: usize) -> Result<(Vec<Decoder>, String), Reason> {
-    let (decoders, version) = open(card, num_lanes)?;
+pub(super) fn for_lanes(
+    card: &Card,
+    num_lanes: usize,
+    room: NvjpegRoom,
+) -> Result<(Vec<Decoder>, String), Reason> {
+    let (decoders, version) = open(card, num_lanes, room)?;
     let num_engines = decoders.iter().map(Decoder::num_engines).min().unwrap_or(0);
     Ok(match num_engines {
         0 => (Vec::new(), format!("{version} finds no JPEG engines on it")),
@@ -64,11 +69,15 @@ pub(super) fn for_lanes(card: &Card, num_lanes: usize) -> Result<(Vec<Decoder>, 
     })
 }
 
-/// So many decoders, and what they are called.
+/// So many decoders, each with so much memory, and what they are called.
 ///
 /// # Errors
 /// Why nvJPEG cannot be used.
-pub(super) fn open(card: &Card, num: usize) -> Result<(Vec<Decoder>, String), Reason> {
+pub(super) fn open(
+    card: &Card,
+    num: usize,
+    room: NvjpegRoom,
+) -> Result<(Vec<Decoder>, String), Reason> {
     let library = Library::load().map_err(|missing| {
         let remedy = "or let the CPU decode";
         Reason::new(ErrorKind::Library, missing.to_string(), "", remedy)
@@ -83,7 +92,7 @@ pub(super) fn open(card: &Card, num: usize) -> Result<(Vec<Decoder>, String), Re
         )
     };
     card.bind().map_err(|error| failed(error.to_string()))?;
-    let decoders = (0..num).map(|_| new_decoder(&library));
+    let decoders = (0..num).map(|_| new_decoder(&library, NvjpegMemory::of(card, room)));
     let decoders = decoders.collect::<Result<Vec<_>, _>>();
     let decoders =
         decoders.map_err(|failure| failed(format!("nvJPEG does not start: {failure}")))?;
@@ -91,7 +100,7 @@ pub(super) fn open(card: &Card, num: usize) -> Result<(Vec<Decoder>, String), Re
 }
 
 /// A lane's next round begins when the one before is done, so one call is under way. Memory is taken when images come that need it.
-fn new_decoder(library: &Arc<Library>) -> Result<Decoder, Failure> {
+fn new_decoder(library: &Arc<Library>, memory: NvjpegMemory) -> Result<Decoder, Failure> {
     let options = Options {
         num_in_flight: 1,
         batch: 1,
@@ -99,5 +108,6 @@ fn new_decoder(library: &Arc<Library>) -> Result<Decoder, Failure> {
         height: 1,
         use_engines: true,
     };
-    Decoder::new(library, options)
+    let memory: Arc<dyn Allocator> = Arc::new(memory);
+    Decoder::new(library, &memory, options)
 }
