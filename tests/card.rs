@@ -244,8 +244,20 @@ fn every_image_goes_through_the_stages_of_its_way_and_one_line_says_what_bounds_
 #[test]
 fn without_nvjpeg_or_engines_the_cpu_decodes_for_the_card_or_the_daemon_ends_with_5() {
     let bench = Bench::new();
-    // 7: the card has no engines, as the first of the decoders is told.
-    let loader = bench.serve("gpu", &[("STANDIN_FAIL", "nvjpegCreateExV2:1:7")]);
+    // 7: there are no engines, as the first of the decoders is told. Either the card has none, or the driver lacks its part for them.
+    let no_engines = [("STANDIN_FAIL", "nvjpegCreateExV2:1:7")];
+    let loader = bench.serve("auto", &no_engines);
+    bench.assert_equal(&loader);
+    for words in ["libnvcuvid.so.1", "NVIDIA_DRIVER_CAPABILITIES"] {
+        assert!(loader.stderr().contains(words), "{}", loader.stderr());
+    }
+    drop(loader);
+    let ended = bench.start("gpu", &no_engines).finish();
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(ended.stderr.contains("libnvcuvid.so.1"), "{}", ended.stderr);
+    let part_of_driver = bench.libraries.join("libnvcuvid.so.1");
+    symlink("libcuda.so.1", part_of_driver).unwrap();
+    let loader = bench.serve("gpu", &no_engines);
     bench.assert_equal(&loader);
     assert!(
         loader.stderr().contains("finds no JPEG engines"),

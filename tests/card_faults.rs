@@ -115,7 +115,7 @@ fn files_that_nvjpeg_fails_at_are_decoded_by_the_cpu_and_the_others_by_nvjpeg() 
     assert!(
         loader
             .stderr()
-            .contains("the JPEG engines failed at a batch"),
+            .contains("failed; their images were decoded one by one"),
         "{}",
         loader.stderr()
     );
@@ -138,6 +138,21 @@ fn an_nvjpeg_that_is_broken_is_not_asked_again_or_ends_the_daemon_with_5() {
     let (ended, error) = ended(&bench, "gpu", &fault);
     assert_eq!(ended.code, Some(5), "{}", ended.stderr);
     assert!(error.contains("nvJPEG has failed"), "{error}");
+    // Engines that fail time and again are left, since what remains is slow.
+    let fault = [("STANDIN_FAIL", "nvjpegDecodeBatched:1+:8")];
+    let (ended, error) = super::card::ended(&bench, "gpu", &fault);
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(error.contains("nvjpegDecodeBatched"), "{error}");
+    let loader = bench.serve("auto", &fault);
+    (0..12).for_each(|_| bench.assert_equal(&loader));
+    assert!(
+        loader
+            .stderr()
+            .contains("images are decoded by the CPU from now on"),
+        "{}",
+        loader.stderr()
+    );
+    drop(loader);
     // 2: the driver has no memory for nvJPEG, not even for one file.
     let full = [("STANDIN_FAIL", "cuMemAlloc_v2:1+:2")];
     let (ended, error) = super::card::ended(&bench, "gpu", &full);

@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::faults;
-use crate::jpeg::Image;
+use crate::jpeg::{FAILS_ENGINES, Image, Way};
 use crate::memory::{Allocator, Memory};
 use crate::objects::{self, Jpeg, Number, Object, RUBBISH, State, locked};
-use crate::status::{ARCH_MISMATCH, EXECUTION_FAILED, INVALID_PARAMETER, JPEG_NOT_SUPPORTED};
+use crate::status::{
+    ARCH_MISMATCH, BAD_JPEG, EXECUTION_FAILED, INVALID_PARAMETER, JPEG_NOT_SUPPORTED,
+};
 use crate::stream::{self, Stream};
 
 /// Version that is told: nvJPEG's and CUDA's.
@@ -97,6 +99,11 @@ entries! {
             let (jpeg, image) = unsafe { (Jpeg::new(*jpegs.add(nth), *lengths.add(nth))?, *images.add(nth)) };
             if !jpeg.parsed.is_for_engines() {
                 return Err(JPEG_NOT_SUPPORTED);
+            }
+            // SAFETY: the caller says that the bytes are there.
+            let bytes = unsafe { jpeg.bytes() };
+            if bytes.windows(FAILS_ENGINES.len()).any(|window| window == FAILS_ENGINES) {
+                return Err(BAD_JPEG);
             }
             batch.push((jpeg, image));
         }
@@ -229,7 +236,7 @@ entries! {
             device.with(|device| {
                 let num_bytes = jpeg.num_bytes.min(device.len());
                 // SAFETY: the planes are there until the work is done, the caller says.
-                unsafe { jpeg.parsed.decode(&device[..num_bytes], &image) };
+                unsafe { jpeg.parsed.decode(&device[..num_bytes], &image, Way::Hybrid) };
                 device.fill(RUBBISH);
             });
         })
@@ -286,7 +293,10 @@ unsafe fn by_engines(jpeg: Jpeg, memory: &Memory, image: &Image) {
         copy(unsafe { jpeg.bytes() }, memory);
         let num_bytes = jpeg.num_bytes.min(memory.len());
         // SAFETY: the caller's promise.
-        unsafe { jpeg.parsed.decode(&memory[..num_bytes], image) };
+        unsafe {
+            jpeg.parsed
+                .decode(&memory[..num_bytes], image, Way::Engines)
+        };
     });
 }
 

@@ -10,13 +10,25 @@ use crate::status;
 /// What planes hold where the data are none.
 const GARBAGE: u8 = 0x77;
 
-/// Levels by which every value of a plane is off (`STANDIN_LEVELS`), as an inverse DCT may round otherwise.
-static LEVELS: LazyLock<u8> = LazyLock::new(|| {
-    let levels = std::env::var("STANDIN_LEVELS");
-    levels.map_or(0, |levels| {
-        levels.parse().expect("STANDIN_LEVELS is a number")
-    })
+/// Levels by which every value of a plane is off (`STANDIN_LEVELS=n` or `n,m`), as an inverse DCT may round otherwise: the engines', the others'.
+static LEVELS: LazyLock<[u8; 2]> = LazyLock::new(|| {
+    let levels = std::env::var("STANDIN_LEVELS").unwrap_or_else(|_| "0".to_owned());
+    let numbers = levels
+        .split(',')
+        .map(|level| level.parse().expect("STANDIN_LEVELS has numbers"));
+    let numbers: Vec<u8> = numbers.collect();
+    [numbers[0], *numbers.last().expect("one at least")]
 });
+
+/// A comment that makes the engines fail at a file, which nothing tells beforehand.
+pub(crate) const FAILS_ENGINES: &[u8] = b"the stand-in's engines fail here";
+
+/// What decodes a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Engines,
+    Hybrid,
+}
 
 /// `struct picture` of jpeg.c.
 #[repr(C)]
@@ -111,7 +123,7 @@ impl Parsed {
     ///
     /// # Safety
     /// The planes are as large as the header says.
-    pub(crate) unsafe fn decode(&self, bytes: &[u8], image: &Image) {
+    pub(crate) unsafe fn decode(&self, bytes: &[u8], image: &Image, way: Way) {
         let (channel, pitch) = (image.channel.as_ptr(), image.pitch.as_ptr());
         // SAFETY: the caller's promise; a header other than the one that was parsed is not decoded.
         let is_decoded = Self::read(bytes).is_ok_and(|read| read.is_as(self))
@@ -119,7 +131,9 @@ impl Parsed {
         // SAFETY: the caller's promise.
         unsafe {
             match is_decoded {
-                true => self.change_values(image, |value| value.saturating_add(*LEVELS)),
+                true => {
+                    self.change_values(image, |value| value.saturating_add(LEVELS[way as usize]))
+                }
                 false => self.change_values(image, |_| GARBAGE),
             }
         }

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use crate::engines::{BatchSize, Engines};
+use crate::engines::{BatchSize, Engines, Outcome};
 use crate::handles::{Backend, Handle, Params};
 use crate::hybrid::{self, Hybrid, Tools};
 use crate::job::{Job, Planes};
@@ -131,8 +131,8 @@ impl Decoder {
         Picture::read(jpeg)
     }
 
-    /// Engines that are used; 0 where the device has none, or they were not wanted. A call occupies one state: to keep several engines busy, split a
-    /// batch and give each part a stream of its own.
+    /// Engines that are used; 0 where the device has none, or they were not wanted. A state of nvJPEG has one batch under way: to keep several engines
+    /// busy with one call, give it several streams ([`Decoder::decode_on`]).
     pub fn num_engines(&self) -> u32 {
         self.num_engines
     }
@@ -147,7 +147,7 @@ impl Decoder {
         self.counts
     }
 
-    /// The last failure of a whole batch on the engines, once; its images were then decoded one by one.
+    /// The last failure of the engines for which no file is to blame, once; the images were then decoded one by one.
     pub fn take_engine_failure(&mut self) -> Option<Failure> {
         self.engine_failure.take()
     }
@@ -165,21 +165,23 @@ impl Decoder {
         stream: *mut c_void,
     ) -> Vec<Result<Route, Error>> {
         // SAFETY: the caller's promise.
-        unsafe { self.run(images, stream, true, |_| ()) }
+        unsafe { self.run(images, stream, &[stream], |_| ()) }
     }
 
-    /// As [`Decoder::decode`]. Once the engines' work is on the stream, and before the others' is, `between` is told how many images it is of.
+    /// As [`Decoder::decode`], but the engines' work goes onto `engines`, a part of it onto each, which may be several streams or the same one. Once it is
+    /// there, and before any other work is put onto `stream`, `between` is told how many images it is of: `stream` is to wait for it.
     ///
     /// # Safety
-    /// As [`Decoder::decode`].
-    pub unsafe fn decode_telling(
+    /// As [`Decoder::decode`], for all streams.
+    pub unsafe fn decode_on(
         &mut self,
         images: &[(&[u8], Planes)],
         stream: *mut c_void,
+        engines: &[*mut c_void],
         between: impl FnOnce(usize),
     ) -> Vec<Result<Route, Error>> {
         // SAFETY: the caller's promise.
-        unsafe { self.run(images, stream, true, between) }
+        unsafe { self.run(images, stream, engines, between) }
     }
 
     /// As [`Decoder::decode`], without the engines.
@@ -192,7 +194,7 @@ impl Decoder {
         stream: *mut c_void,
     ) -> Vec<Result<Route, Error>> {
         // SAFETY: the caller's promise.
-        unsafe { self.run(images, stream, false, |_| ()) }
+        unsafe { self.run(images, stream, &[], |_| ()) }
     }
 
     /// # Safety
@@ -201,10 +203,11 @@ impl Decoder {
         &mut self,
         images: &[(&[u8], Planes)],
         stream: *mut c_void,
-        by_engines: bool,
+        engines: &[*mut c_void],
         between: impl FnOnce(usize),
     ) -> Vec<Result<Route, Error>> {
         let stream: cudaStream_t = stream.cast();
+        let engines: Vec<cudaStream_t> = engines.iter().map(|stream| stream.cast()).collect();
         let num_lanes = self.lanes.len();
         let lane = &mut self.lanes[self.next_lane];
         self.next_lane = (self.next_lane + 1) % num_lanes;
@@ -219,7 +222,7 @@ impl Decoder {
                 }
             };
             let picture = coded.picture;
-            let takes = by_engines && coded.is_for_engines && lane.engines_take(jpeg);
+            let takes = !engines.is_empty() && coded.is_for_engines && lane.engines_take(jpeg);
             answers.push(Ok(if takes {
                 Route::Hardware
             } else {
@@ -233,12 +236,12 @@ impl Decoder {
                 planes,
             });
         }
+        let num_for_engines = hardware.len();
         // SAFETY: the caller's promise, for a lane whose work was that of the call before the last `num_in_flight`.
-        if let Err(failure) = unsafe { lane.decode_by_engines(&hardware, stream) } {
-            self.engine_failure = Some(failure);
-            hybrid.append(&mut hardware);
-        }
-        between(hardware.len());
+        let mut outcome = unsafe { lane.decode_by_engines(hardware, &engines) };
+        between(num_for_engines - outcome.left.len());
+        self.engine_failure = outcome.failure.or(self.engine_failure);
+        hybrid.append(&mut outcome.left);
         hybrid.retain(|job| {
             let has_room = self.handle.has_room(hybrid::num_buffer_bytes(job));
             if !has_room {
@@ -307,15 +310,18 @@ impl Lane {
 
     /// # Safety
     /// As [`Decoder::decode`]; what the lane did before is done.
-    unsafe fn decode_by_engines(
+    unsafe fn decode_by_engines<'j>(
         &mut self,
-        jobs: &[Job<'_>],
-        stream: cudaStream_t,
-    ) -> Result<(), Failure> {
+        jobs: Vec<Job<'j>>,
+        streams: &[cudaStream_t],
+    ) -> Outcome<'j> {
         match &mut self.engines {
             // SAFETY: the caller's promise.
-            Some(engines) if !jobs.is_empty() => unsafe { engines.decode(jobs, stream) },
-            _ => Ok(()),
+            Some(engines) => unsafe { engines.decode(jobs, streams) },
+            None => Outcome {
+                left: jobs,
+                failure: None,
+            },
         }
     }
 

@@ -4,14 +4,33 @@ use std::sync::Arc;
 
 use crate::handles::{Destination, Handle, ParsedJpeg, State};
 use crate::job::Job;
-use crate::status::Failure;
+use crate::status::{Failure, Status};
 use crate::sys::cudaStream_t;
 
-/// One state of the batched interface and what it was readied for.
+/// Most states of a lane: as many as streams, and some for a batch in which a file makes a call fail.
+const MOST_STATES: usize = 32;
+
+/// The states of a lane: each takes part of a batch.
 pub(crate) struct Engines {
-    state: State,
+    handle: Arc<Handle>,
     /// Asked whether the engines take a file; keeps nothing of it.
     header: ParsedJpeg,
+    expected: BatchSize,
+    states: Vec<BatchState>,
+}
+
+/// What became of a batch.
+#[derive(Default)]
+pub(crate) struct Outcome<'j> {
+    /// What the engines do not decode.
+    pub(crate) left: Vec<Job<'j>>,
+    /// Why, where no file is to blame.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// One state of the batched interface and what it was readied for.
+struct BatchState {
+    state: State,
     /// The batch size that the state was readied for.
     ready_for: Option<usize>,
     reserved: BatchSize,
@@ -41,17 +60,12 @@ unsafe impl Send for Arrays {}
 
 impl Engines {
     pub(crate) fn new(handle: &Arc<Handle>, expected: BatchSize) -> Result<Self, Failure> {
-        let mut engines = Self {
-            state: State::create(handle)?,
+        Ok(Self {
+            handle: Arc::clone(handle),
             header: ParsedJpeg::create(handle)?,
-            ready_for: None,
-            reserved: BatchSize::default(),
-            is_starved: false,
-            arrays: Arrays::default(),
-        };
-        // SAFETY: nothing was enqueued yet.
-        unsafe { engines.reserve(expected) }?;
-        Ok(engines)
+            expected,
+            states: vec![BatchState::new(handle, expected)?],
+        })
     }
 
     /// Whether the library says that the engines take a file. What it cannot parse they do not take.
@@ -59,15 +73,90 @@ impl Engines {
         self.header.is_for_engines(jpeg).unwrap_or(false)
     }
 
+    /// Enqueues a batch, a part of it on each of `streams`. A part in which a file makes the call fail is halved until that file is alone, so that no
+    /// other goes another way for its sake.
+    ///
+    /// # Safety
+    /// As [`crate::Decoder::decode`]; what the states did before is done.
+    pub(crate) unsafe fn decode<'j>(
+        &mut self,
+        jobs: Vec<Job<'j>>,
+        streams: &[cudaStream_t],
+    ) -> Outcome<'j> {
+        let mut outcome = Outcome::default();
+        let mut parts = parts(jobs, streams);
+        let mut num_used = 0;
+        while let Some((mut part, stream)) = parts.pop() {
+            let state = self.state(num_used);
+            // SAFETY: the caller's promise, for a state that has no other part.
+            let decoded = state.and_then(|state| unsafe { state.decode(&part, stream) });
+            num_used += 1;
+            match decoded {
+                Ok(()) => {}
+                Err(failure) if failure.is_of_the_image() && part.len() > 1 => {
+                    let half = part.split_off(part.len() / 2);
+                    parts.extend([(half, stream), (part, stream)]);
+                }
+                Err(failure) => {
+                    let is_of_the_image = failure.is_of_the_image();
+                    outcome.failure = outcome.failure.or((!is_of_the_image).then_some(failure));
+                    outcome.left.append(&mut part);
+                }
+            }
+        }
+        outcome
+    }
+
+    /// The state of that number, made when it is first used.
+    fn state(&mut self, number: usize) -> Result<&mut BatchState, Failure> {
+        if number >= self.states.len() {
+            if number >= MOST_STATES {
+                return Err(Failure {
+                    function: "nvjpegDecodeBatched",
+                    status: Status::BadJpeg,
+                });
+            }
+            self.states
+                .push(BatchState::new(&self.handle, self.expected)?);
+        }
+        Ok(&mut self.states[number])
+    }
+}
+
+/// A batch in as many parts as there are streams, or images.
+fn parts<'j>(
+    mut jobs: Vec<Job<'j>>,
+    streams: &[cudaStream_t],
+) -> Vec<(Vec<Job<'j>>, cudaStream_t)> {
+    let mut parts = Vec::new();
+    for (nth, stream) in streams.iter().enumerate().rev() {
+        let part = jobs.split_off(jobs.len() * nth / (nth + 1));
+        if !part.is_empty() {
+            parts.push((part, *stream));
+        }
+    }
+    parts
+}
+
+impl BatchState {
+    fn new(handle: &Arc<Handle>, expected: BatchSize) -> Result<Self, Failure> {
+        let mut state = Self {
+            state: State::create(handle)?,
+            ready_for: None,
+            reserved: BatchSize::default(),
+            is_starved: false,
+            arrays: Arrays::default(),
+        };
+        // SAFETY: nothing was enqueued yet.
+        unsafe { state.reserve(expected) }?;
+        Ok(state)
+    }
+
     /// Enqueues a batch. It goes through as a whole, or fails as a whole.
     ///
     /// # Safety
     /// As [`crate::Decoder::decode`]; what the state did before is done.
-    pub(crate) unsafe fn decode(
-        &mut self,
-        jobs: &[Job<'_>],
-        stream: cudaStream_t,
-    ) -> Result<(), Failure> {
+    unsafe fn decode(&mut self, jobs: &[Job<'_>], stream: cudaStream_t) -> Result<(), Failure> {
         // SAFETY: nothing that is still to be done uses the state, as the caller promises.
         let decoded = unsafe { self.try_decode(jobs, stream) };
         self.is_starved = decoded.is_err_and(|failure| failure.is_out_of_memory());

@@ -14,7 +14,8 @@
 //! |---|---|
 //! | baseline (SOF0), 8 bits, all components in one scan; grey, 4:4:4, 4:2:2, 4:2:0, 4:4:0 | the engines ([`Route::Hardware`]), where the device has some and `nvjpegDecodeBatchedSupported` agrees |
 //! | the same on a device without engines; extended sequential (SOF1) or progressive (SOF2); a scan for each component; 4:1:1 and 4:1:0, which NVIDIA's header excludes from the engines | the hybrid back end ([`Route::Hybrid`]) |
-//! | a batch that the engines fail at | each of its images by the hybrid back end; [`Decoder::take_engine_failure`] tells why |
+//! | a file within which the engines fail | the hybrid back end, that file alone |
+//! | what the engines fail at for another reason | each of the images by the hybrid back end; [`Decoder::take_engine_failure`] tells why |
 //! | four components (CMYK, YCCK), two; RGB stored as such; lossless, arithmetic, hierarchical; 12 bits; samplings that nvJPEG does not list, or more than 10 blocks in a unit; no end marker at the end; more than 500 scans; larger than all memory that there ever is ([`Allocator::room`]); no JPEG at all | none: a [`Refusal`], from the header alone |
 //!
 //! The table is that of nvJPEG 13.3: where the wheel is installed, a test asks NVIDIA's own parser about every case. YUV output is documented for all

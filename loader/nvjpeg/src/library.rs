@@ -12,6 +12,9 @@ use crate::sys::{Functions, nvjpegStatus_t};
 /// The library's name; the number is that of CUDA's major version, the one that PyTorch 2.11 is built for.
 const NAME: &str = "libnvjpeg.so.13";
 
+/// The driver's library for video and images.
+const ENGINES: &str = "libnvcuvid.so.1";
+
 /// libnvjpeg, loaded. It stays loaded for as long as anything that was made with it lives.
 pub struct Library {
     pub(crate) functions: Functions,
@@ -95,6 +98,12 @@ impl Library {
             path: path.to_owned(),
             _library: library,
         }))
+    }
+
+    /// Whether the part of the driver is there by which nvJPEG reaches the engines. A container has it only where it is given the capability `video`.
+    pub fn reaches_engines() -> bool {
+        // SAFETY: NVIDIA's library does nothing when it is loaded.
+        unsafe { libloading::Library::new(ENGINES) }.is_ok()
     }
 
     /// Where it was found.

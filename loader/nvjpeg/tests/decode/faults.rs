@@ -3,8 +3,8 @@
 use nvjpeg::{Decoder, Error, Route};
 use turbojpeg::Subsamp;
 
-use crate::files::{jpeg, progressive};
-use crate::harness::{OPTIONS, Standin, Work, decode};
+use crate::files::{failing_engines, jpeg, progressive};
+use crate::harness::{OPTIONS, Standin, Work, decode, decode_in_parts};
 
 /// Calls that make the decoder; a failure is the decoder's.
 const AT_THE_START: [&str; 9] = [
@@ -202,4 +202,33 @@ fn engines_that_fail_from_some_call_on_leave_the_hybrid_back_end() {
             (!engines_work).then_some(true)
         );
     }
+}
+
+#[test]
+fn a_file_that_the_engines_fail_at_goes_the_other_way_alone_wherever_it_is() {
+    let standin = Standin::new();
+    let file = |seed| jpeg(40, 30, Subsamp::Sub2x2, seed);
+    for num in [1, 2, 7, 16] {
+        for guilty in (0..num).step_by(3) {
+            let mut decoder = standin.decoder(OPTIONS).unwrap();
+            let mut works: Vec<Work> = (0..num).map(|seed| Work::new(file(seed))).collect();
+            works[guilty as usize] = Work::new(failing_engines(&file(guilty)));
+            for streams in [1, 3] {
+                let answers = decode_in_parts(&mut decoder, &works, streams);
+                let by_hybrid = |nth: &usize| answers[*nth] == Ok(Route::Hybrid);
+                let hybrid: Vec<_> = (0..works.len()).filter(by_hybrid).collect();
+                assert_eq!(hybrid, [guilty as usize], "{answers:?}");
+                assert!(failed(&works, &answers, "").is_empty());
+                assert_eq!(decoder.take_engine_failure(), None);
+            }
+        }
+    }
+    // Where all are guilty there are states for some.
+    let mut decoder = standin.decoder(OPTIONS).unwrap();
+    let works: Vec<Work> = (0..40)
+        .map(|seed| Work::new(failing_engines(&file(seed))))
+        .collect();
+    let answers = decode(&mut decoder, &works);
+    assert!(answers.iter().all(|answer| *answer == Ok(Route::Hybrid)));
+    assert!(failed(&works, &answers, "").is_empty());
 }

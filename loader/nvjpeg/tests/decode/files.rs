@@ -197,3 +197,10 @@ impl Bits {
         self.bytes
     }
 }
+
+/// The same file with a comment, at which the stand-in's engines fail.
+pub(crate) fn failing_engines(jpeg: &[u8]) -> Vec<u8> {
+    let text = b"the stand-in's engines fail here";
+    let length = (text.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], b"\xff\xfe", &length, text, &jpeg[2..]].concat()
+}

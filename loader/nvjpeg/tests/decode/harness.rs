@@ -347,6 +347,26 @@ pub(crate) fn decode_on(
     unsafe { decoder.decode(&images, stream(number)) }
 }
 
+/// As [`decode`], the engines' work on so many streams of its own.
+pub(crate) fn decode_in_parts(
+    decoder: &mut Decoder,
+    works: &[Work],
+    num_streams: usize,
+) -> Vec<Result<Route, Error>> {
+    let images: Vec<_> = works
+        .iter()
+        .map(|work| (&work.jpeg[..], work.planes()))
+        .collect();
+    let engines: Vec<_> = (2..num_streams + 2).map(stream).collect();
+    let mut num_by_engines = None;
+    let between = |num| num_by_engines = Some(num);
+    // SAFETY: as above.
+    let answers = unsafe { decoder.decode_on(&images, stream(1), &engines, between) };
+    let by_engines = answers.iter().filter(|it| **it == Ok(Route::Hardware));
+    assert_eq!(num_by_engines, Some(by_engines.count()));
+    answers
+}
+
 /// As [`decode`], by the hybrid back end alone.
 pub(crate) fn decode_hybrid(decoder: &mut Decoder, works: &[Work]) -> Vec<Result<Route, Error>> {
     let images: Vec<_> = works

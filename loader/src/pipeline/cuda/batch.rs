@@ -200,10 +200,7 @@ impl Batch {
         let (lane, round) = (&mut filling.lane, &filling.round);
         let run = stages.time(Stage::HandOver, round.num_images, || lane.run(round));
         let emptied = run.and_then(|answers| {
-            let can_do_with_less = filling.lane.can_do_with_less();
-            filling
-                .decoded
-                .add(&filling.round.jpegs, answers, can_do_with_less);
+            filling.decoded.add(&filling.round.jpegs, answers);
             filling.lane.wait()?;
             filling.lane.read_marks(stages)?;
             filling.lane.grow(needed)

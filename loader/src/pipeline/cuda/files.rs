@@ -32,7 +32,8 @@ impl CardDecoder {
         let card = Arc::new(Card::open(0)?);
         let share = Share::of(&card, usize::MAX, 1);
         let (mut decoders, version) = nvjpeg_decoders::open(&card, 1, share.nvjpeg)?;
-        let lane = Lane::new(&card, share.room, decoders.pop());
+        let num_branches = nvjpeg_decoders::num_branches(&decoders, 1);
+        let lane = Lane::new(&card, share.room, decoders.pop(), num_branches);
         let lane = lane.map_err(|error| card.broken(&error))?;
         let name = format!("{}, {version}", card.name());
         Ok(CardDecoder { card, lane, name })
@@ -76,7 +77,7 @@ impl CardDecoder {
             round.add_file(row, source, place);
         }
         let answers = self.lane.run(&round)?;
-        let jpegs = round.jpegs.iter().zip(answers);
+        let jpegs = round.jpegs.iter().zip(answers.answers);
         let pixels = jpegs.map(|(jpeg, answer)| {
             let pixels = self.lane.pixels(jpeg)?;
             Ok(answer

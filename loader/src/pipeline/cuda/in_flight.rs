@@ -195,7 +195,7 @@ impl InFlight {
             Some(error) => Err(error),
             None if round.is_empty() => lane.send(&mut job.slot, num_rows, bounces),
             None => lane.run(round).and_then(|answers| {
-                decoded.add(&round.jpegs, answers, lane.can_do_with_less());
+                decoded.add(&round.jpegs, answers);
                 lane.send(&mut job.slot, num_rows, bounces)
             }),
         };
@@ -370,10 +370,11 @@ fn lanes(card: &Arc<Card>, share: Share, decoders: Vec<Decoder>) -> Result<Vec<L
         true => share.without_decoder(),
         false => share,
     };
+    let num_branches = nvjpeg_decoders::num_branches(&decoders, NUM_LANES);
     let mut decoders = decoders.into_iter();
     let mut lanes = Vec::new();
     while lanes.len() < NUM_LANES {
-        match Lane::new(card, share.room, decoders.next()) {
+        match Lane::new(card, share.room, decoders.next(), num_branches) {
             Ok(lane) => lanes.push(lane),
             Err(error) if error.is_out_of_memory() && !lanes.is_empty() => {
                 tracing::warn!("{} batches in flight only: {error}", lanes.len());

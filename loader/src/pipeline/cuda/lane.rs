@@ -12,10 +12,11 @@ use nvjpeg::{Decoder, Error, Failure, Route};
 
 use crate::augment::cuda::{Launch, NUM_THREADS, View};
 use crate::decode;
+use crate::pipeline::cuda::branches::Branches;
 use crate::pipeline::cuda::card::Card;
 use crate::pipeline::cuda::jpeg::{self, Jpeg};
 use crate::pipeline::cuda::memory::{self, DeviceMemory, Piece, PinnedMemory};
-use crate::pipeline::cuda::nvjpeg_decoders::Answer;
+use crate::pipeline::cuda::nvjpeg_decoders::{Answer, Answers};
 use crate::pipeline::cuda::nvjpeg_memory::NvjpegRoom;
 use crate::pipeline::cuda::round::{Place, Room, Round, Source};
 use crate::pipeline::cuda::timing::Marks;
@@ -43,6 +44,8 @@ const MOST_OF_NVJPEG: NvjpegRoom = NvjpegRoom {
     device: 1024 * MIB,
     pinned: 512 * MIB,
 };
+/// Rounds in a row at which engines that failed are not asked again; enough for rounds of a whole batch to become one of a single image.
+const MOST_ENGINE_FAILURES: u32 = 12;
 /// The share of the card's memory, and of that of the host, that all lanes together may have, one part in so many. Slots come on top.
 const SHARE: usize = 8;
 
@@ -64,6 +67,10 @@ pub(super) struct Lane {
     decoded: DeviceMemory,
     /// Decodes JPEG files, where nvJPEG does.
     decoder: Option<Decoder>,
+    /// What the engines decode on.
+    branches: Branches,
+    /// Rounds in a row at which the engines failed.
+    num_engine_failures: u32,
     scratch: DeviceMemory,
     /// The slot's tensors.
     tensors: DeviceMemory,
@@ -132,11 +139,12 @@ impl Room {
 }
 
 impl Lane {
-    /// A lane that may grow to `most`, and decodes files if it has a decoder.
+    /// A lane that may grow to `most`, and decodes files if it has a decoder, whose engines work on `num_branches` streams.
     pub(super) fn new(
         card: &Arc<Card>,
         most: Room,
         decoder: Option<Decoder>,
+        num_branches: usize,
     ) -> Result<Lane, CardError> {
         let (context, taken) = (card.context(), card.taken());
         let stream = context.new_stream().map_err(failed("making a stream"))?;
@@ -150,6 +158,8 @@ impl Lane {
             inputs: DeviceMemory::new(&stream, taken, room.staging)?,
             decoded: DeviceMemory::new(&stream, taken, room.decoded)?,
             decoder,
+            branches: Branches::new(context, num_branches)?,
+            num_engine_failures: 0,
             scratch: DeviceMemory::new(&stream, taken, room.scratch)?,
             tensors: DeviceMemory::new(&stream, taken, 1)?,
             bounce: None,
@@ -269,8 +279,8 @@ impl Lane {
         }
     }
 
-    /// Puts a round onto the stream: one copy, the decoding of its files, then the kernels. Gives nvJPEG's answer for each of the files.
-    pub(super) fn run(&mut self, round: &Round) -> Result<Vec<Answer>, CardError> {
+    /// Puts a round onto the stream: one copy, the decoding of its files, then the kernels. Gives what nvJPEG answers about the files.
+    pub(super) fn run(&mut self, round: &Round) -> Result<Answers, CardError> {
         let [of_views, of_jpegs, end] = round.descriptors();
         self.write_descriptors(round);
         self.marks.begin(&self.stream)?;
@@ -321,9 +331,9 @@ impl Lane {
         }
     }
 
-    fn decode(&mut self, round: &Round) -> Result<Vec<Answer>, CardError> {
+    fn decode(&mut self, round: &Round) -> Result<Answers, CardError> {
         let Some(decoder) = self.decoder.as_mut().filter(|_| !round.jpegs.is_empty()) else {
-            return Ok(Vec::new());
+            return Ok(Answers::default());
         };
         self.card.bind()?;
         let memory = self.decoded.address();
@@ -333,32 +343,57 @@ impl Lane {
             (bytes, jpeg.planes(memory))
         });
         let images: Vec<_> = images.collect();
-        let (marks, mut marked) = (&mut self.marks, Ok(()));
-        let between = |num| marked = marks.end(&self.stream, Stage::Engines, num);
+        let (stream, branches) = (&self.stream, &self.branches);
+        branches.fork(stream)?;
+        let engines: Vec<_> = branches.raw().into_iter().map(<*mut _>::cast).collect();
+        let (marks, mut joined) = (&mut self.marks, Ok(()));
+        let between = |num| {
+            joined = branches
+                .join(stream)
+                .and_then(|()| marks.end(stream, Stage::Engines, num));
+        };
         // SAFETY: the context is bound; files and planes are this lane's, whose earlier rounds are done, as long as the round said.
         let answers =
-            unsafe { decoder.decode_telling(&images, self.stream.cu_stream().cast(), between) };
-        marked?;
+            unsafe { decoder.decode_on(&images, stream.cu_stream().cast(), &engines, between) };
+        joined?;
         let by_hybrid = answers.iter().filter(|it| **it == Ok(Route::Hybrid));
-        marks.end(&self.stream, Stage::Hybrid, by_hybrid.count())?;
-        let engine_failure = decoder.take_engine_failure();
-        if let Some(failure) = engine_failure {
-            tracing::warn!(
-                "the JPEG engines failed at a batch, which was decoded image by image: {failure}"
-            );
-        }
-        let failures = answers.iter().filter_map(|answer| match answer {
-            Err(Error::Failed(failure)) => Some(*failure),
+        marks.end(stream, Stage::Hybrid, by_hybrid.count())?;
+        let of_engines = decoder.take_engine_failure();
+        Ok(self.judge(answers, of_engines))
+    }
+
+    /// What nvJPEG's answers mean for the rounds to come, and whether it has failed for good.
+    fn judge(&mut self, answers: Vec<Answer>, of_engines: Option<Failure>) -> Answers {
+        let of_files = answers.iter().filter_map(|answer| match answer {
+            Err(Error::Failed(failure)) if !failure.is_of_the_image() => Some(*failure),
             _ => None,
         });
-        let starved = failures
-            .chain(engine_failure)
-            .find(Failure::is_out_of_memory);
-        match starved {
-            Some(failure) => self.starved(images.len(), failure),
+        let failures: Vec<_> = of_files.chain(of_engines).collect();
+        let is_out_of_memory = |failure: &&Failure| failure.is_out_of_memory();
+        match failures.iter().find(is_out_of_memory) {
+            Some(failure) => self.starved(answers.len(), *failure),
             None => self.num_starved = 0,
         }
-        Ok(answers)
+        let of_files = &failures[..failures.len() - of_engines.iter().len()];
+        let can_do_with_less = self.can_do_with_less();
+        let is_for_good = |failure: &&Failure| !(can_do_with_less && failure.is_out_of_memory());
+        let failure = of_files.iter().rfind(is_for_good).copied();
+        let failure = failure.or_else(|| self.engines_failed(of_engines));
+        Answers { answers, failure }
+    }
+
+    /// The engines failed, or not: a few times in a row is for good, since the way that is left is slow.
+    fn engines_failed(&mut self, failure: Option<Failure>) -> Option<Failure> {
+        let Some(failure) = failure else {
+            self.num_engine_failures = 0;
+            return None;
+        };
+        self.num_engine_failures += 1;
+        let name = self.card.name();
+        tracing::warn!(
+            "the JPEG engines of {name} failed; their images were decoded one by one: {failure}"
+        );
+        (self.num_engine_failures >= MOST_ENGINE_FAILURES).then_some(failure)
     }
 
     /// nvJPEG had no memory for so many files. It gives back what it holds before the next round; where that did not help, a round has half as many.
@@ -379,7 +414,7 @@ impl Lane {
     }
 
     /// Whether nvJPEG may yet have enough memory, should it have had too little.
-    pub(super) fn can_do_with_less(&self) -> bool {
+    fn can_do_with_less(&self) -> bool {
         self.num_starved < 2 || self.most.num_jpegs > 1
     }
 
@@ -469,6 +504,7 @@ impl Lane {
 
     /// Waits until the stream has nothing to do.
     pub(super) fn wait(&self) -> Result<(), CardError> {
+        self.branches.wait()?;
         let waited = self.stream.synchronize();
         waited.map_err(failed("waiting for the card"))
     }

@@ -47,6 +47,7 @@
 //! missing. It needs no card to be tested: the crates `cuda-standin` and `nvjpeg-standin` take their place.
 
 mod batch;
+mod branches;
 mod card;
 mod compile;
 mod engine;

@@ -12,6 +12,15 @@ use crate::pipeline::cuda::nvjpeg_memory::{NvjpegMemory, NvjpegRoom};
 /// What nvJPEG says of a file: the way that it went, or why it is not decoded.
 pub(super) type Answer = Result<Route, Error>;
 
+/// What nvJPEG says of the files of a round.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// Of each.
+    pub(super) answers: Vec<Answer>,
+    /// What has gone wrong for good, where no image is to blame.
+    pub(super) failure: Option<Failure>,
+}
+
 /// What became of the JPEG files of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
@@ -26,23 +35,16 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    /// Adds what nvJPEG answered for the files of a round. Where it had too little memory and can do with less, nothing has failed yet.
-    pub(super) fn add(&mut self, jpegs: &[Jpeg], answers: Vec<Answer>, can_do_with_less: bool) {
-        for (row, answer) in jpegs.iter().map(|jpeg| jpeg.row).zip(answers) {
+    /// Adds what nvJPEG answered about the files of a round.
+    pub(super) fn add(&mut self, jpegs: &[Jpeg], answers: Answers) {
+        for (row, answer) in jpegs.iter().map(|jpeg| jpeg.row).zip(answers.answers) {
             match answer {
                 Ok(Route::Hardware) => self.by_engines += 1,
                 Ok(Route::Hybrid) => self.by_hybrid += 1,
-                Err(error) => {
-                    self.failed_rows.push(row);
-                    if let Error::Failed(failure) = error
-                        && !failure.is_of_the_image()
-                        && !(can_do_with_less && failure.is_out_of_memory())
-                    {
-                        self.failure = Some(failure);
-                    }
-                }
+                Err(_) => self.failed_rows.push(row),
             }
         }
+        self.failure = answers.failure.or(self.failure);
     }
 
     /// Images that are decoded.
@@ -55,7 +57,7 @@ impl Decoded {
 /// CPU's decoder on all of them.
 ///
 /// # Errors
-/// Why nvJPEG cannot be used.
+/// Why nvJPEG cannot be used, or its engines.
 pub(super) fn for_lanes(
     card: &Card,
     num_lanes: usize,
@@ -63,10 +65,23 @@ pub(super) fn for_lanes(
 ) -> Result<(Vec<Decoder>, String), Reason> {
     let (decoders, version) = open(card, num_lanes, room)?;
     let num_engines = decoders.iter().map(Decoder::num_engines).min().unwrap_or(0);
-    Ok(match num_engines {
-        0 => (Vec::new(), format!("{version} finds no JPEG engines on it")),
-        num => (decoders, format!("{version} with {num} JPEG engines")),
-    })
+    match num_engines {
+        0 if !Library::reaches_engines() => {
+            let what = format!("{version} does not reach the JPEG engines of a card");
+            let place = "libnvcuvid.so.1, a part of the driver, is not there";
+            let remedy =
+                "in a container, let NVIDIA_DRIVER_CAPABILITIES have compute,utility,video";
+            Err(Reason::new(ErrorKind::Library, what, place, remedy))
+        }
+        0 => Ok((Vec::new(), format!("{version} finds no JPEG engines on it"))),
+        num => Ok((decoders, format!("{version} with {num} JPEG engines"))),
+    }
+}
+
+/// Streams for each of `num_lanes` lanes, so that all engines are busy when all lanes are.
+pub(super) fn num_branches(decoders: &[Decoder], num_lanes: usize) -> usize {
+    let num_engines = decoders.iter().map(Decoder::num_engines).min();
+    (num_engines.unwrap_or(0) as usize).div_ceil(num_lanes)
 }
 
 /// So many decoders, each with so much memory, and what they are called.
