@@ -344,6 +344,7 @@ impl Lane {
         });
         let images: Vec<_> = images.collect();
         let (stream, branches) = (&self.stream, &self.branches);
+        // Memory of the lane is there once its stream has come to where it was taken.
         branches.fork(stream)?;
         let engines: Vec<_> = branches.raw().into_iter().map(<*mut _>::cast).collect();
         let (marks, mut joined) = (&mut self.marks, Ok(()));

@@ -3,15 +3,15 @@
 //! # How a batch flows
 //!
 //! 1. A stream hands over a batch with its slot ([`Engine::submit`](crate::pipeline::Engine::submit)). It waits for a free *lane* (`lane`): a CUDA stream with an event, pinned
-//!    memory for images and files, and memory of the card for both, for what is decoded, for what kernels write in between, and for one slot. There are three, so
-//!    all memory is bounded but for what nvJPEG takes.
+//!    memory for images and files, and memory of the card for both, for what is decoded, for what kernels write in between, for what nvJPEG works with (`nvjpeg_memory`), and for one
+//!    slot. There are three, so all memory is bounded.
 //! 2. Threads take its images in any order (`row`). Of a JPEG that nvJPEG takes they read the header alone; any other they decode, by the rule for bad samples that the
 //!    CPU follows. They draw the views' parameters. Each copies its file or image into the lane's pinned memory, and adds the descriptors of its views to the batch's
 //!    table (`batch`).
 //!    Which way a file goes depends on its header alone, never on who is busy: an inverse DCT of another make may be a level off, and a stream shall have the
-//!    same bytes whenever it is served by the same machine.
+//!    same bytes whenever it is served by the same machine. The one exception is a file that nvJPEG fails at, and it is no other file's.
 //! 3. The thread that places the last row puts everything onto the lane's stream: one copy of images and descriptors to the card, the files to nvJPEG
-//!    (`nvjpeg_decoders`), one launch that makes pixels of its planes ([`decode`](crate::decode)), at most seven for the views
+//!    (`nvjpeg_decoders`; its engines work on streams beside the lane's, between a fork and a join: `branches`), one launch that makes pixels of its planes ([`decode`](crate::decode)), at most seven for the views
 //!    ([`augment::cuda`](crate::augment::cuda)), one copy of all tensors into the slot unless that lies on the card, where kernels write it, and the event. It waits for nothing, but reads what the engines do not take.
 //! 4. One thread waits for the events, one after the other, makes the rows that nvJPEG did not decode by the CPU, writes head and labels, publishes the slot, and gives
 //!    the lane back.
@@ -24,12 +24,13 @@
 //! A lane begins small. Where a batch does not fit into it, what is there goes to the card as a *round* (`round`), the threads wait for it, and the lane grows if it may: all lanes
 //! together take at most an eighth of the card's memory, and of the host's, beside their slots. An image that fits into no round becomes views on the CPU. Where the
 //! driver has no memory for another slot, lanes shrink, then there are fewer, and only then does the engine fail. Where nvJPEG has none for a round's
-//! files, later rounds have half as many, down to one, and only then is it nvJPEG's failure.
+//! files, it gives back what it holds before the next; where that did not help, later rounds have half as many, down to one, and only then is it nvJPEG's failure.
 //!
 //! # Where the card fails
 //!
 //! Any call that fails ends the use of the card: what was on its way, and all that comes, is made by threads of the CPU, or the daemon stops
-//! ([`OnFailure`]). Streams whose slots lie on the card end with the reason. The same holds for nvJPEG alone where it fails and no file is to blame: the CPU decodes for the card from then on. A slot is touched by the CPU only once the stream that writes it is known to be still.
+//! ([`OnFailure`]). Streams whose slots lie on the card end with the reason. The same holds for nvJPEG alone where it fails and no file is to blame, or its engines do so in
+//! several rounds in a row: the CPU decodes for the card from then on. A slot is touched by the CPU only once the stream that writes it is known to be still.
 //!
 //! # What it takes
 //!
