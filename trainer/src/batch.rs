@@ -1,8 +1,8 @@
 //! From a lease of shared memory to a normalised tensor. The only unsafe room that touches leased memory.
 //!
 //! The views arrive as `u8 [views, batch, size, size, 3]`. The permutation to `[n, 3, size, size]` moves nothing: those strides
-//! *are* channels-last. Normalising is one pass, into what the network computes in. On a card it reads the bytes where they lie, or follows a copy
-//! of them that nobody waits for. The slot is given back as soon as nothing reads from it any more.
+//! *are* channels-last. Normalising is one pass, into what the network computes in. On a card that is done beside the step before, which reads the bytes
+//! where they lie, or follows a copy of them that nobody waits for. The slot is given back as soon as nothing reads from it any more.
 
 use loader_card::Held;
 use serde::{Deserialize, Serialize};
@@ -60,9 +60,20 @@ impl Normalizer {
         }
     }
 
-    /// `u8 [n, h, w, 3]` to normalised `[n, 3, h, w]` with channels-last strides, on the normaliser's device.
-    pub fn apply(&self, bytes_nhwc: &Tensor) -> Tensor {
-        let bytes_nhwc = transfer::to_device(bytes_nhwc, self.device);
+    /// `u8 [.., h, w, 3]` to normalised `[n, 3, h, w]` with channels-last strides, on the normaliser's device. A card does all of it on its side
+    /// stream.
+    pub fn apply(&self, bytes: &Tensor) -> Tensor {
+        transfer::beside(self.device, || self.normalised(bytes))
+    }
+
+    fn normalised(&self, bytes: &Tensor) -> Tensor {
+        let shape = bytes.size();
+        let &[.., height, width, channels] = shape.as_slice() else {
+            panic!("the shape of views is {shape:?}");
+        };
+        // Of a batch that is not full this is a copy: it has to be made where the bytes are known to be read.
+        let bytes_nhwc = bytes.reshape([-1, height, width, channels]);
+        let bytes_nhwc = transfer::to_device(&bytes_nhwc, self.device);
         let values_nhwc = Tensor::empty(bytes_nhwc.size(), (self.kind, self.device));
         let values_nchw = values_nhwc.permute([0, 3, 1, 2]);
         let bytes_nchw = bytes_nhwc.permute([0, 3, 1, 2]);
@@ -104,12 +115,12 @@ impl Batch {
     }
 }
 
-/// Views on a card are read by the stream that libtorch computes on.
+/// Views on a card are read by the stream on which they are normalised, and not by the one that computes: so a slot does not wait for the step before.
 #[expect(unsafe_code, reason = "a stream is named by its handle")]
 fn name_reader(held: &Held) {
     if let Held::Card(batch) = held {
         // SAFETY: libtorch keeps its streams as long as the process lives.
-        unsafe { batch.read_by(transfer::stream_of(batch.device())) };
+        unsafe { batch.read_by(transfer::side_stream_of(batch.device())) };
     }
 }
 
@@ -126,7 +137,6 @@ fn group_views(held: &Held, group: usize, num_valid: i64, normalizer: &Normalize
         bytes.len(),
         "the group's length follows from its shape"
     );
-    let size = shape[2];
     let (address, device) = match held {
         Held::Host(_) => (bytes.as_ptr(), Device::Cpu),
         Held::Card(batch) => (
@@ -136,10 +146,36 @@ fn group_views(held: &Held, group: usize, num_valid: i64, normalizer: &Normalize
     };
     // SAFETY: `address` is that of `len()` readable bytes on this device, and the assertion above makes the shape cover
     // exactly these. The mapping lives as long as `held`, which is borrowed for the whole of this function; the borrowing
-    // tensor does not leave it, because `apply` returns a copy: it computes where the bytes are, on the stream that is named as
+    // tensor does not leave it, because `apply` returns a copy: it reads the bytes where they are, on the stream that is named as
     // their reader, or they are in pinned memory when the transfer returns. A peer that writes meanwhile can only change pixel
     // values: every byte is a valid u8.
     let borrowed = unsafe { Tensor::from_blob(address, &shape, &[], Kind::Uint8, device) };
     let valid = borrowed.narrow(1, 0, num_valid);
-    normalizer.apply(&valid.reshape([-1, size, size, 3]))
+    normalizer.apply(&valid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_of_a_batch_that_is_not_full_are_normalised_as_each_of_them_alone() {
+        let normalization = Normalization {
+            mean: [0.4, 0.5, 0.6],
+            std: [0.2, 0.3, 0.1],
+        };
+        let normalizer = Normalizer::new(&normalization, Device::Cpu, Kind::Float);
+        let (num_views, batch_size, num_valid) = (2, 3, 2);
+        let shape = [num_views, batch_size, 4, 5, 3];
+        let bytes = Tensor::arange(shape.iter().product::<i64>(), (Kind::Int64, Device::Cpu));
+        let bytes = (bytes * 7).to_kind(Kind::Uint8).view(shape);
+        let all = normalizer.apply(&bytes.narrow(1, 0, num_valid));
+        assert_eq!(all.size(), [num_views * num_valid, 3, 4, 5]);
+        for view in 0..num_views {
+            for image in 0..num_valid {
+                let alone = normalizer.apply(&bytes.get(view).get(image));
+                assert!(all.narrow(0, view * num_valid + image, 1) == alone);
+            }
+        }
+    }
 }

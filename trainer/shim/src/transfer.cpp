@@ -11,33 +11,50 @@
 
 namespace {
 
-// The stream of copies to a card: one for each thread, which is asked for again where the card is another.
-c10::Stream copies_to(const c10::impl::VirtualGuardImpl &cards, c10::Device card) {
+// The stream beside the one that computes: one for each thread, which is asked for again where the card is another.
+c10::Stream side_of(const c10::impl::VirtualGuardImpl &cards, c10::Device card) {
     static thread_local std::optional<c10::Stream> stream;
     if (!stream || stream->device() != card) stream = cards.getStreamFromGlobalPool(card);
     return *stream;
 }
 
+// While it lives the thread's operations go onto the side stream.
+struct Beside {
+    c10::Stream computes;
+    c10::StreamGuard guard;
+
+    Beside(c10::Stream computes, c10::Stream side) : computes(computes), guard(side) {}
+};
+
 }  // namespace
 
 extern "C" {
 
-char *torch_shim_to_card(const at::Tensor *source, int card, at::Tensor **moved) {
+char *torch_shim_go_beside(int card, Beside **beside) {
     return caught([&] {
         c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(card));
         c10::impl::VirtualGuardImpl cards(c10::kCUDA);
-        c10::Stream computes = cards.getStream(device), copies = copies_to(cards, device);
-        at::Tensor pinned = source->pin_memory();
-        at::Tensor on_card;
-        c10::Event copied(c10::kCUDA);
-        {
-            c10::StreamGuard guard(copies);
-            on_card = pinned.to(device, pinned.scalar_type(), /*non_blocking=*/true);
-            copied.record(copies);
-        }
-        copied.block(computes);
-        on_card.record_stream(computes);  // its memory is of the other stream, and must not be used again before this one is done
-        *moved = new at::Tensor(std::move(on_card));
+        *beside = new Beside(cards.getStream(device), side_of(cards, device));
+    });
+}
+
+char *torch_shim_hand_over(Beside *beside, const at::Tensor *made) {
+    return caught([&] {
+        c10::Stream side = beside->guard.current_stream();
+        if (side == beside->computes) return;  // beside within beside: the outer one hands over
+        c10::Event done(c10::kCUDA);
+        done.record(side);
+        done.block(beside->computes);
+        made->record_stream(beside->computes);  // its memory is of the side stream, and must not be used again before the other one is done
+    });
+}
+
+void torch_shim_come_back(Beside *beside) { delete beside; }
+
+char *torch_shim_to_card(const at::Tensor *source, int card, at::Tensor **moved) {
+    return caught([&] {
+        c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(card));
+        *moved = new at::Tensor(source->pin_memory().to(device, source->scalar_type(), /*non_blocking=*/true));
     });
 }
 
@@ -51,11 +68,11 @@ char *torch_shim_to_host(const at::Tensor *source, at::Tensor **values, c10::Eve
     });
 }
 
-char *torch_shim_stream(int card, size_t *stream) {
+char *torch_shim_side_stream(int card, size_t *stream) {
     return caught([&] {
         c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(card));
-        c10::Stream computes = c10::impl::VirtualGuardImpl(c10::kCUDA).getStream(device);
-        *stream = reinterpret_cast<size_t>(computes.native_handle());
+        c10::Stream side = side_of(c10::impl::VirtualGuardImpl(c10::kCUDA), device);
+        *stream = reinterpret_cast<size_t>(side.native_handle());
     });
 }
 
