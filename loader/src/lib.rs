@@ -12,6 +12,8 @@ pub mod decode;
 pub mod failures;
 #[cfg(feature = "cuda")]
 pub mod parity;
+#[cfg(test)]
+mod photographs;
 pub mod pipeline;
 pub mod preview;
 pub mod program;

@@ -5,13 +5,20 @@
 
 mod parity;
 
+use crate::augment::cuda;
+
 pub use parity::{MOST_BY_DCT, Parity};
 
 /// The kernel, for NVRTC, with the options of [`augment::cuda`](crate::augment::cuda::OPTIONS).
 pub const SOURCE: &str = include_str!("planes.cu");
 
-/// Its name: `rgb_of_planes(images, unused)`, a thread for each pixel of the largest image along x, an image for each block along y.
+/// Its name: `rgb_of_planes(images, unused)`, [`num_blocks`] along x, an image for each block along y.
 pub const KERNEL: &str = "rgb_of_planes";
+
+/// Blocks along x for `num_images`, the largest of which has `num_pixels`.
+pub fn num_blocks(num_pixels: usize, num_images: usize) -> u32 {
+    cuda::num_blocks(num_pixels as u32, num_images)
+}
 
 /// What the kernel is told of an image: the mirror of `struct Planes` in `planes.cu`. Addresses are those of device memory.
 #[derive(Debug, Clone, Copy)]

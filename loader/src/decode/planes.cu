@@ -1,5 +1,5 @@
 // From planes of luma and chroma at the stored sampling to RGB, equal to the bit to libjpeg-turbo: its "fancy" upsampling and its colour conversion
-// in 16-bit fixed point. One launch for all images of a batch: blockIdx.y is the image, a thread makes a pixel.
+// in 16-bit fixed point. One launch for all images of a batch: blockIdx.y is the image, whose pixels the threads along x share, however many those are.
 // Source: jdsample.c and jdcolor.c of libjpeg-turbo 3.
 
 typedef unsigned char u8;
@@ -56,10 +56,7 @@ __device__ static u32 upsampled(const Plane &plane, u32 across, u32 down, u32 x,
 
 __device__ static u8 clipped(int value) { return (u8)(value < 0 ? 0 : value > 255 ? 255 : value); }
 
-extern "C" __global__ void rgb_of_planes(const Planes *images, u8 *) {
-    const Planes &image = images[blockIdx.y];
-    u32 at = blockIdx.x * blockDim.x + threadIdx.x;
-    if (at >= image.width * image.height) return;
+__device__ static void make_pixel(const Planes &image, u32 at) {
     u32 x = at % image.width, y = at / image.width;
     int luma = ((const u8 *)image.luma)[(u64)y * image.luma_stride + x];
     u8 *out = (u8 *)image.out + (u64)at * 3;
@@ -78,4 +75,10 @@ extern "C" __global__ void rgb_of_planes(const Planes *images, u8 *) {
     out[0] = clipped(red);
     out[1] = clipped(green);
     out[2] = clipped(blue);
+}
+
+extern "C" __global__ void rgb_of_planes(const Planes *images, u8 *) {
+    const Planes &image = images[blockIdx.y];
+    u32 num_pixels = image.width * image.height, num_threads = gridDim.x * blockDim.x;
+    for (u32 at = blockIdx.x * blockDim.x + threadIdx.x; at < num_pixels; at += num_threads) make_pixel(image, at);
 }

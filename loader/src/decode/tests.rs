@@ -3,11 +3,13 @@
 
 use image_decode::{DEFAULT_PIXEL_LIMIT, Decoder, RgbImage};
 use proptest::prelude::*;
-use turbojpeg::{Image, PixelFormat, Subsamp, YuvImage};
+use turbojpeg::{Colorspace, Compressor, Image, PixelFormat, Subsamp, YuvImage};
 
 use super::*;
+use crate::photographs::{Photograph, photographs};
 
-const NUM_THREADS: u32 = 128;
+/// In which order threads run, and how many blocks there are at most: with few of them each thread makes many pixels.
+const RUNS: [(bool, u32); 3] = [(false, u32::MAX), (true, u32::MAX), (false, 2)];
 
 /// Samplings, with the columns and rows of pixels that share a chroma value.
 const SAMPLINGS: [(Subsamp, u32, u32); 6] = [
@@ -27,17 +29,15 @@ fn jpeg(width: u32, height: u32, subsamp: Subsamp, seed: u32) -> Vec<u8> {
         (noise((x / 5 + y / 3 * 977) * 3 + c) / 2 + noise(at) / 2) as u8
     };
     let pixels: Vec<u8> = (0..width * height * 3).map(value).collect();
-    let image = Image {
-        pixels: pixels.as_slice(),
-        width: width as usize,
-        pitch: width as usize * 3,
-        height: height as usize,
-        format: PixelFormat::RGB,
-    };
+    let image = of_rgb(&pixels, width, height);
     turbojpeg::compress(image, 92, subsamp).unwrap().to_vec()
 }
 
-fn by_kernel(yuv: &YuvImage<Vec<u8>>, across: u32, down: u32, backward: bool) -> Vec<u8> {
+fn by_kernel(
+    yuv: &YuvImage<Vec<u8>>,
+    (across, down): (u32, u32),
+    (backward, most_blocks): (bool, u32),
+) -> Vec<u8> {
     let (width, height) = (yuv.width as u32, yuv.height as u32);
     // TurboJPEG's luma planes are whole chroma values large; rows are padded to `align`.
     let row = |width: u32| width.next_multiple_of(yuv.align as u32);
@@ -62,8 +62,8 @@ fn by_kernel(yuv: &YuvImage<Vec<u8>>, across: u32, down: u32, backward: bool) ->
     };
     let launch = host_kernels::Launch {
         kernel: KERNEL,
-        num_blocks: (width * height).div_ceil(NUM_THREADS),
-        num_threads: NUM_THREADS,
+        num_blocks: num_blocks((width * height) as usize, 1).min(most_blocks),
+        num_threads: cuda::NUM_THREADS,
         num_views: 1,
         backward,
     };
@@ -72,17 +72,21 @@ fn by_kernel(yuv: &YuvImage<Vec<u8>>, across: u32, down: u32, backward: bool) ->
     out
 }
 
-fn assert_equal(width: u32, height: u32, (subsamp, across, down): (Subsamp, u32, u32), seed: u32) {
-    let file = jpeg(width, height, subsamp, seed);
+fn assert_equal(width: u32, height: u32, sampling: (Subsamp, u32, u32), seed: u32) {
+    assert_pixels(&jpeg(width, height, sampling.0, seed), sampling);
+}
+
+fn assert_pixels(file: &[u8], (subsamp, across, down): (Subsamp, u32, u32)) {
     let mut expected = RgbImage::new();
     let mut decoder = Decoder::new(DEFAULT_PIXEL_LIMIT);
-    decoder.decode(&file, &mut expected).unwrap();
-    let yuv = turbojpeg::decompress_to_yuv(&file).unwrap();
-    for backward in [false, true] {
-        let made = by_kernel(&yuv, across, down, backward);
+    decoder.decode(file, &mut expected).unwrap();
+    let yuv = turbojpeg::decompress_to_yuv(file).unwrap();
+    let (width, height) = (yuv.width, yuv.height);
+    for run in RUNS {
+        let made = by_kernel(&yuv, (across, down), run);
         let differ = made.iter().zip(expected.pixels()).filter(|(a, b)| a != b);
         let num = differ.count();
-        assert_eq!(num, 0, "bytes of {width} x {height}, {subsamp:?}");
+        assert_eq!(num, 0, "bytes of {width} x {height}, {subsamp:?}, {run:?}");
     }
 }
 
@@ -94,6 +98,56 @@ fn small_images_of_every_sampling_and_size_have_the_pixels_of_libjpeg_turbo() {
                 assert_equal(width, height, sampling, 1);
             }
         }
+    }
+}
+
+#[test]
+fn photographs_of_every_sampling_have_the_pixels_of_libjpeg_turbo_be_they_progressive_or_not() {
+    for Photograph { file, pixels } in photographs() {
+        for sampling in SAMPLINGS {
+            for progressive in [false, true] {
+                let file = written(&pixels, sampling.0, progressive);
+                let header = turbojpeg::read_header(&file).unwrap();
+                assert_eq!(
+                    (header.subsamp, header.is_progressive),
+                    (sampling.0, progressive)
+                );
+                assert_pixels(&file, sampling);
+            }
+        }
+        if let Some(sampling) = own_sampling(&file) {
+            assert_pixels(&file, sampling);
+        }
+    }
+}
+
+/// That of a file; `None` where it is no JPEG, or has other colours.
+fn own_sampling(file: &[u8]) -> Option<(Subsamp, u32, u32)> {
+    let header = turbojpeg::read_header(file).ok()?;
+    let has_planes = matches!(header.colorspace, Colorspace::YCbCr | Colorspace::Gray);
+    SAMPLINGS
+        .into_iter()
+        .find(|sampling| has_planes && sampling.0 == header.subsamp)
+}
+
+fn written(image: &RgbImage, subsamp: Subsamp, progressive: bool) -> Vec<u8> {
+    let mut compressor = Compressor::new().unwrap();
+    compressor.set_quality(85).unwrap();
+    compressor.set_subsamp(subsamp).unwrap();
+    compressor.set_progressive(progressive).unwrap();
+    let pixels = image.pixels();
+    compressor
+        .compress_to_vec(of_rgb(pixels, image.width(), image.height()))
+        .unwrap()
+}
+
+fn of_rgb(pixels: &[u8], width: u32, height: u32) -> Image<&[u8]> {
+    Image {
+        pixels,
+        width: width as usize,
+        pitch: width as usize * 3,
+        height: height as usize,
+        format: PixelFormat::RGB,
     }
 }
 

@@ -9,7 +9,7 @@
 using std::fabs;
 
 struct Words { unsigned x, y, z; };
-inline thread_local Words blockIdx, threadIdx, blockDim;
+inline thread_local Words blockIdx, threadIdx, blockDim, gridDim;
 
 // Threads run one after the other.
 inline unsigned atomicAdd(unsigned *sum, unsigned value) {
@@ -23,6 +23,7 @@ typedef void (*Kernel)(const void *, unsigned char *);
 extern "C" __attribute__((used)) inline void run_threads(Kernel kernel, unsigned num_blocks, unsigned num_threads, unsigned num_descriptors, const void *descriptors,
                                    unsigned char *scratch, int backward) {
     blockDim = {num_threads, 1, 1};
+    gridDim = {num_blocks, num_descriptors, 1};
     size_t num = (size_t)num_descriptors * num_blocks * num_threads;
     for (size_t step = 0; step < num; step++) {
         size_t at = backward ? num - 1 - step : step;

@@ -6,10 +6,12 @@
 //! There need not be a card to test them: the crate `host-kernels` compiles the same source with the host's compiler and runs it thread by thread.
 
 mod descriptor;
+mod grid;
 mod table;
 
 pub use descriptor::View;
-pub use table::{DeviceImage, KERNELS, Launch, NUM_THREADS, Table};
+pub use grid::{NUM_THREADS, num_blocks};
+pub use table::{DeviceImage, KERNELS, Launch, Table};
 
 /// The kernels, for NVRTC.
 pub const SOURCE: &str = include_str!("views.cu");

@@ -1,6 +1,7 @@
 //! The descriptors of all views of a batch, the scratch that they share out, and the launches that they take.
 
 use crate::augment::cuda::descriptor::{Axis, View};
+use crate::augment::cuda::grid;
 use crate::augment::params::ViewParams;
 use crate::augment::taps;
 
@@ -15,10 +16,7 @@ pub const KERNELS: [&str; 7] = [
     "blur_columns",
 ];
 
-/// Threads of a block.
-pub const NUM_THREADS: u32 = 128;
-
-/// Pixels that a thread of `sum_grey` takes: `RUN` in `views.cu`.
+/// Pixels that a thread of `sum_grey` takes at once: `RUN` in `views.cu`.
 const RUN: u32 = 16;
 /// Alignment of everything in the scratch, bytes.
 const ALIGN: u64 = 16;
@@ -34,7 +32,7 @@ pub struct DeviceImage {
     pub height: u32,
 }
 
-/// One launch: `num_blocks` by [`Table::views`] blocks of [`NUM_THREADS`] threads.
+/// One launch: `num_blocks` by [`Table::views`] blocks of [`NUM_THREADS`](grid::NUM_THREADS) threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Launch {
     /// Name of the kernel.
@@ -48,7 +46,7 @@ pub struct Launch {
 pub struct Table {
     views: Vec<View>,
     scratch_bytes: u64,
-    /// Of each kernel, the threads of the view that takes the most.
+    /// Of each kernel, the threads for which the largest view has work.
     num_threads: [u32; KERNELS.len()],
 }
 
@@ -119,7 +117,7 @@ impl Table {
     pub fn launches(&self) -> impl Iterator<Item = Launch> {
         let launch = |(kernel, num_threads): (&'static str, u32)| Launch {
             kernel,
-            num_blocks: num_threads.div_ceil(NUM_THREADS),
+            num_blocks: grid::num_blocks(num_threads, self.views.len()),
         };
         let all = KERNELS.into_iter().zip(self.num_threads);
         all.filter(|(_, num_threads)| *num_threads > 0).map(launch)

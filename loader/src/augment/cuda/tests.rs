@@ -1,12 +1,13 @@
 //! The kernels against the engine on the CPU, without a card: every view must have the same bytes.
 #![allow(unsafe_code)]
 
-use image_decode::{DEFAULT_PIXEL_LIMIT, Decoder, RgbImage};
+use image_decode::RgbImage;
 use loader_ipc::Recipe;
 use proptest::prelude::*;
 
 use super::*;
 use crate::augment::{CpuAugmenter, Jitter, JitterOp, Rect, ViewKey, ViewParams, draw};
+use crate::photographs::photographs;
 
 /// A view to make: of which image, how, and its size.
 type Wanted = (usize, ViewParams, u32);
@@ -14,8 +15,12 @@ type Wanted = (usize, ViewParams, u32);
 /// What scratch and slots hold before.
 const GARBAGE: u8 = 0xa5;
 
+/// In which order threads run, and how many blocks a launch has at most: with few of them each thread makes much.
+const RUNS: [(bool, u32); 3] = [(false, u32::MAX), (true, u32::MAX), (false, 3)];
+
 /// Makes all views as one batch.
-fn by_kernels(images: &[RgbImage], wanted: &[Wanted], backward: bool) -> Vec<Vec<u8>> {
+fn by_kernels(images: &[RgbImage], wanted: &[Wanted], run: (bool, u32)) -> Vec<Vec<u8>> {
+    let (backward, most_blocks) = run;
     let blank = |(_, _, size): &Wanted| vec![GARBAGE; (size * size * 3) as usize];
     let mut out: Vec<Vec<u8>> = wanted.iter().map(blank).collect();
     let mut table = Table::new();
@@ -41,7 +46,7 @@ fn by_kernels(images: &[RgbImage], wanted: &[Wanted], backward: bool) -> Vec<Vec
     for Launch { kernel, num_blocks } in table.launches() {
         let launch = host_kernels::Launch {
             kernel,
-            num_blocks,
+            num_blocks: num_blocks.min(most_blocks),
             num_threads: NUM_THREADS,
             num_views: table.views().len() as u32,
             backward,
@@ -65,11 +70,11 @@ fn by_cpu(images: &[RgbImage], wanted: &[Wanted]) -> Vec<Vec<u8>> {
 
 fn assert_equal(images: &[RgbImage], wanted: &[Wanted]) {
     let expected = by_cpu(images, wanted);
-    for backward in [false, true] {
-        let made = by_kernels(images, wanted, backward);
+    for run in RUNS {
+        let made = by_kernels(images, wanted, run);
         for ((made, expected), wanted) in made.iter().zip(&expected).zip(wanted) {
             let num = made.iter().zip(expected).filter(|(a, b)| a != b).count();
-            assert_eq!(num, 0, "bytes differ, backward {backward}: {wanted:?}");
+            assert_eq!(num, 0, "bytes differ, {run:?}: {wanted:?}");
         }
     }
 }
@@ -192,14 +197,29 @@ fn every_colour_turned_by_any_hue_equals_the_cpu_to_the_bit() {
     });
     let wanted = [(0, params, 4096)];
     let expected = by_cpu(&images, &wanted);
-    assert!(by_kernels(&images, &wanted, false) == expected);
+    assert!(by_kernels(&images, &wanted, RUNS[0]) == expected);
 }
 
 #[test]
 fn whole_views_of_whole_batches_equal_the_cpu_to_the_bit() {
-    let images = images();
+    let images = [
+        waves(500, 375),
+        noise(333, 512, 256),
+        waves(120, 900),
+        noise(1, 250, 256),
+    ];
+    assert_whole_views_equal(&images, 2);
+}
+
+#[test]
+fn whole_views_of_photographs_equal_the_cpu_to_the_bit() {
+    let images: Vec<_> = photographs().into_iter().map(|it| it.pixels).collect();
+    assert_whole_views_equal(&images, 8);
+}
+
+fn assert_whole_views_equal(images: &[RgbImage], num_epochs: u32) {
     for recipe in [Recipe::sslight(), Recipe::evaluation(256, 224)] {
-        for epoch in 0..2 {
+        for epoch in 0..num_epochs {
             let mut wanted = Vec::new();
             for (sample, image) in images.iter().enumerate() {
                 for (view, spec) in recipe.views.iter().enumerate() {
@@ -213,40 +233,9 @@ fn whole_views_of_whole_batches_equal_the_cpu_to_the_bit() {
                     wanted.push((sample, params, spec.size));
                 }
             }
-            assert_equal(&images, &wanted);
+            assert_equal(images, &wanted);
         }
     }
-}
-
-/// Some of the images below the folder that `SSLIGHT_DATA` names, else ones that are made.
-fn images() -> Vec<RgbImage> {
-    let Some(folder) = std::env::var_os("SSLIGHT_DATA") else {
-        eprintln!("SSLIGHT_DATA is not set: generated images");
-        return vec![
-            waves(500, 375),
-            noise(333, 512, 256),
-            waves(120, 900),
-            noise(1, 250, 256),
-        ];
-    };
-    let mut folders = vec![std::path::PathBuf::from(folder)];
-    let mut images = Vec::new();
-    let mut decoder = Decoder::new(DEFAULT_PIXEL_LIMIT);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("the folder can be listed") {
-            let path = entry.expect("the folder can be listed").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if images.len() < 40 {
-                let mut image = RgbImage::new();
-                let bytes = std::fs::read(path).expect("the file can be read");
-                decoder.decode(&bytes, &mut image).expect("an image");
-                images.push(image);
-            }
-        }
-    }
-    eprintln!("{} images of SSLIGHT_DATA", images.len());
-    images
 }
 
 prop_compose! {

@@ -1,7 +1,8 @@
 // Views of decoded images in device memory, equal to the bit to those of augment/cpu.
 //
-// Kernels in the order in which they run, all with one table: a descriptor for each view. blockIdx.y is the view; the threads of blockIdx.x share what the
-// kernel makes of it (a position, a pixel, a run of pixels, a row or column of bytes). A kernel that has nothing to do for a view leaves it alone.
+// Kernels in the order in which they run, all with one table: a descriptor for each view. blockIdx.y is the view; the threads along x share what the
+// kernel makes of it (positions, pixels, runs of pixels, rows or columns of bytes): each makes one, and goes on by as many as there are threads. However
+// many blocks there are along x, a view is made whole. A kernel that has nothing to do for a view leaves it alone.
 // No thread reads what another one of the same launch writes, so their order is free; the sum of grey values is one of integers.
 //
 // Equal bits need: no multiply and add contracted into one (--fmad=false), divisions rounded as IEEE 754 says, the order of operations as in Rust.
@@ -15,7 +16,7 @@ typedef unsigned long long u64;
 #define WEIGHT_BITS 22
 #define BOX_BITS 24
 #define NUM_PASSES 3
-// Pixels that a thread of sum_grey takes.
+// Pixels that a thread of sum_grey takes at once.
 #define RUN 16
 // 1 in the saturation, and in the weights, of a hue that is turned back into a colour: a product of two values of 255.
 #define ONE (255u * 255u)
@@ -61,6 +62,7 @@ static_assert(sizeof(View) == 208, "tables.rs has the same");
 struct Pixel { u8 red, green, blue; };
 
 __device__ static u32 thread_of_view() { return blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ static u32 threads_of_view() { return gridDim.x * blockDim.x; }
 
 // ---- Taps: Keys' cubic with a = -0.5, widened when shrinking, as Pillow rounds its weights.
 
@@ -97,13 +99,14 @@ __device__ static void make_taps_of(const Axis &axis, u32 at, u8 *scratch) {
     }
 }
 
-// A position of one of the two axes per thread. Clears the sum of grey values, too.
+// Positions of the two axes. Clears the sum of grey values, too.
 extern "C" __global__ void make_taps(const View *views, u8 *scratch) {
     const View &view = views[blockIdx.y];
-    u32 at = thread_of_view();
-    if (at == 0) *(u32 *)(scratch + view.grey_sum) = 0;
-    if (at < view.across.num) make_taps_of(view.across, at, scratch);
-    else if (at < view.across.num + view.down.num) make_taps_of(view.down, at - view.across.num, scratch);
+    if (thread_of_view() == 0) *(u32 *)(scratch + view.grey_sum) = 0;
+    for (u32 at = thread_of_view(); at < view.across.num + view.down.num; at += threads_of_view()) {
+        bool is_across = at < view.across.num;
+        make_taps_of(is_across ? view.across : view.down, is_across ? at : at - view.across.num, scratch);
+    }
 }
 
 // ---- Resize: two passes of weighted sums, each rounded and clipped to bytes.
@@ -136,11 +139,7 @@ __device__ static void put(u8 *to, Pixel pixel) {
 // Where a column of the view goes.
 __device__ static u32 mirrored(const View &view, u32 x) { return view.flip ? view.size - 1 - x : x; }
 
-// A pixel between the passes per thread.
-extern "C" __global__ void resize_first(const View *views, u8 *scratch) {
-    const View &view = views[blockIdx.y];
-    u32 at = thread_of_view();
-    if (at >= view.between_width * view.between_height) return;
+__device__ static void first_pass_of(const View &view, u32 at, u8 *scratch) {
     u32 x = at % view.between_width, y = at / view.between_width;
     const u8 *crop = (const u8 *)view.crop;
     u8 *to = scratch + view.between;
@@ -152,11 +151,14 @@ extern "C" __global__ void resize_first(const View *views, u8 *scratch) {
     }
 }
 
-// A pixel of the view per thread.
-extern "C" __global__ void resize_second(const View *views, u8 *scratch) {
+// Pixels between the passes.
+extern "C" __global__ void resize_first(const View *views, u8 *scratch) {
     const View &view = views[blockIdx.y];
-    u32 at = thread_of_view();
-    if (at >= view.size * view.size) return;
+    u32 num_pixels = view.between_width * view.between_height;
+    for (u32 at = thread_of_view(); at < num_pixels; at += threads_of_view()) first_pass_of(view, at, scratch);
+}
+
+__device__ static void second_pass_of(const View &view, u32 at, const u8 *scratch) {
     u32 x = at % view.size, y = at / view.size;
     const u8 *between = scratch + view.between;
     u64 row_bytes = (u64)view.between_width * 3;
@@ -168,6 +170,12 @@ extern "C" __global__ void resize_second(const View *views, u8 *scratch) {
         u32 to = y * view.size + mirrored(view, x);
         put(out + (u64)to * 3, filtered(view.across, x, scratch, between + y * row_bytes, 3));
     }
+}
+
+// Pixels of the view.
+extern "C" __global__ void resize_second(const View *views, u8 *scratch) {
+    const View &view = views[blockIdx.y];
+    for (u32 at = thread_of_view(); at < view.size * view.size; at += threads_of_view()) second_pass_of(view, at, scratch);
 }
 
 // ---- Colour: the operations of a jitter in drawn order, and grey.
@@ -260,12 +268,9 @@ __device__ static Pixel applied(const Op &op, Pixel pixel, u8 mean) {
 
 __device__ static u8 solarized(u8 value) { return value < 128 ? value : 255 - value; }
 
-// A run of pixels per thread: the operations before the contrast, and the sum of the grey values after them.
-extern "C" __global__ void sum_grey(const View *views, u8 *scratch) {
-    const View &view = views[blockIdx.y];
-    u32 num_pixels = view.size * view.size, start = thread_of_view() * RUN;
-    if (view.num_before == view.num_ops || view.ops[view.num_before].kind != BLEND_WITH_MEAN || start >= num_pixels) return;
-    u32 end = start + RUN < num_pixels ? start + RUN : num_pixels, sum = 0;
+// The operations before the contrast on a run of pixels that ends before `num_pixels`, and the sum of the grey values after them.
+__device__ static u32 grey_of_run(const View &view, u32 run, u32 num_pixels) {
+    u32 start = run * RUN, end = start + RUN < num_pixels ? start + RUN : num_pixels, sum = 0;
     for (u32 at = start; at < end; at++) {
         u8 *bytes = (u8 *)view.out + (u64)at * 3;
         Pixel pixel = {bytes[0], bytes[1], bytes[2]};
@@ -273,21 +278,32 @@ extern "C" __global__ void sum_grey(const View *views, u8 *scratch) {
         put(bytes, pixel);
         sum += luma(pixel);
     }
-    atomicAdd((u32 *)(scratch + view.grey_sum), sum);
+    return sum;
 }
 
-// A pixel per thread: the operations from the contrast on; solarises what is not blurred afterwards.
+// Runs of pixels; nothing where no contrast follows.
+extern "C" __global__ void sum_grey(const View *views, u8 *scratch) {
+    const View &view = views[blockIdx.y];
+    if (view.num_before == view.num_ops || view.ops[view.num_before].kind != BLEND_WITH_MEAN) return;
+    u32 num_pixels = view.size * view.size, num_runs = (num_pixels + RUN - 1) / RUN, sum = 0;
+    for (u32 run = thread_of_view(); run < num_runs; run += threads_of_view()) sum += grey_of_run(view, run, num_pixels);
+    if (sum != 0) atomicAdd((u32 *)(scratch + view.grey_sum), sum);
+}
+
+// Pixels: the operations from the contrast on; solarises what is not blurred afterwards.
 extern "C" __global__ void colour(const View *views, u8 *scratch) {
     const View &view = views[blockIdx.y];
-    u32 at = thread_of_view(), num_pixels = view.size * view.size;
+    u32 num_pixels = view.size * view.size;
     bool solarizes = view.solarizes && !view.blurs;
-    if (at >= num_pixels || (view.num_before == view.num_ops && !solarizes)) return;
+    if (view.num_before == view.num_ops && !solarizes) return;
     u8 mean = (u8)((double)*(const u32 *)(scratch + view.grey_sum) / (double)num_pixels + 0.5);
-    u8 *bytes = (u8 *)view.out + (u64)at * 3;
-    Pixel pixel = {bytes[0], bytes[1], bytes[2]};
-    for (u32 op = view.num_before; op < view.num_ops; op++) pixel = applied(view.ops[op], pixel, mean);
-    if (solarizes) pixel = Pixel{solarized(pixel.red), solarized(pixel.green), solarized(pixel.blue)};
-    put(bytes, pixel);
+    for (u32 at = thread_of_view(); at < num_pixels; at += threads_of_view()) {
+        u8 *bytes = (u8 *)view.out + (u64)at * 3;
+        Pixel pixel = {bytes[0], bytes[1], bytes[2]};
+        for (u32 op = view.num_before; op < view.num_ops; op++) pixel = applied(view.ops[op], pixel, mean);
+        if (solarizes) pixel = Pixel{solarized(pixel.red), solarized(pixel.green), solarized(pixel.blue)};
+        put(bytes, pixel);
+    }
 }
 
 // ---- Blur: three extended boxes along the rows, then three along the columns, each rounded to bytes.
@@ -307,31 +323,31 @@ __device__ static void box_along(const View &view, const u8 *from, u8 *to, u64 s
     }
 }
 
-// A channel of a row per thread. It ends in the second buffer.
-extern "C" __global__ void blur_rows(const View *views, u8 *scratch) {
-    const View &view = views[blockIdx.y];
-    u32 line = thread_of_view();
-    if (!view.blurs || line >= view.size * 3) return;
-    u64 start = (u64)(line / 3) * view.size * 3 + line % 3;
-    u8 *from = (u8 *)view.out + start, *to = scratch + view.blurred + start;
+// All passes along a line that starts at a byte; each goes from one buffer to the other, and the last may solarise.
+__device__ static void blur_line(const View &view, u8 *from, u8 *to, u64 step, bool solarizes) {
     for (int pass = 0; pass < NUM_PASSES; pass++) {
-        box_along(view, from, to, 3, false);
+        box_along(view, from, to, step, solarizes && pass == NUM_PASSES - 1);
         u8 *swap = from;
         from = to;
         to = swap;
     }
 }
 
-// A column of bytes per thread, from the second buffer back to the view.
+// Channels of rows. They end in the second buffer.
+extern "C" __global__ void blur_rows(const View *views, u8 *scratch) {
+    const View &view = views[blockIdx.y];
+    if (!view.blurs) return;
+    for (u32 line = thread_of_view(); line < view.size * 3; line += threads_of_view()) {
+        u64 start = (u64)(line / 3) * view.size * 3 + line % 3;
+        blur_line(view, (u8 *)view.out + start, scratch + view.blurred + start, 3, false);
+    }
+}
+
+// Columns of bytes, from the second buffer back to the view.
 extern "C" __global__ void blur_columns(const View *views, u8 *scratch) {
     const View &view = views[blockIdx.y];
-    u32 line = thread_of_view();
-    if (!view.blurs || line >= view.size * 3) return;
-    u8 *from = scratch + view.blurred + line, *to = (u8 *)view.out + line;
-    for (int pass = 0; pass < NUM_PASSES; pass++) {
-        box_along(view, from, to, (u64)view.size * 3, view.solarizes && pass == NUM_PASSES - 1);
-        u8 *swap = from;
-        from = to;
-        to = swap;
+    if (!view.blurs) return;
+    for (u32 line = thread_of_view(); line < view.size * 3; line += threads_of_view()) {
+        blur_line(view, scratch + view.blurred + line, (u8 *)view.out + line, (u64)view.size * 3, view.solarizes);
     }
 }

@@ -10,7 +10,7 @@ use loader_card::{CardError, failed};
 use loader_ipc::SlotWriter;
 use nvjpeg::{Decoder, Error, Failure, Route};
 
-use crate::augment::cuda::{Launch, NUM_THREADS, View};
+use crate::augment::cuda::{Launch, View};
 use crate::decode;
 use crate::pipeline::cuda::branches::Branches;
 use crate::pipeline::cuda::card::Card;
@@ -295,7 +295,7 @@ impl Lane {
             .map(|jpeg| jpeg::num_pixels(&jpeg.picture))
             .max()
         {
-            let num_blocks = (most as u32).div_ceil(NUM_THREADS);
+            let num_blocks = decode::num_blocks(most, round.jpegs.len());
             self.launch(
                 decode::KERNEL,
                 (num_blocks, round.jpegs.len()),
