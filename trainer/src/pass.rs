@@ -153,6 +153,12 @@ impl Forward {
 }
 
 impl Pass {
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        let stats = self.stats.iter().map(|(_, value)| value);
+        let lists = [&self.gradients, &self.kept];
+        stats.chain(lists.into_iter().flatten()).chain([&self.loss])
+    }
+
     fn handles(&self) -> Pass {
         let handles = |tensors: &[Tensor]| tensors.iter().map(Tensor::shallow_clone).collect();
         let stats = self.stats.iter();
@@ -221,6 +227,11 @@ impl Recorded {
     fn of(device: Device, inputs: Inputs, mut pass: impl FnMut(&Inputs) -> Pass) -> Recorded {
         let record = || Graph::record(device, || pass(&inputs));
         let (graph, pass) = phases::paused(record);
+        let has_history = pass.tensors().any(Tensor::requires_grad);
+        assert!(
+            !has_history,
+            "a pass keeps no history: it would keep the memory of its graph"
+        );
         Recorded {
             inputs,
             pass,
