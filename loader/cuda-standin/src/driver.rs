@@ -9,12 +9,13 @@ use std::ptr;
 
 use host_kernels::{Launch, NAMES};
 
+use crate::asked::{self, Access, Properties, Shape, must};
 use crate::memory::Kind;
 use crate::nvrtc;
 use crate::shared::PIECE;
 use crate::status::{
-    ALREADY_REGISTERED, INVALID_CONTEXT, INVALID_IMAGE, INVALID_VALUE, NO_DEVICE, NOT_FOUND,
-    NOT_READY, NOT_REGISTERED, Status, UNKNOWN,
+    ALREADY_REGISTERED, INVALID_CONTEXT, INVALID_HANDLE, INVALID_IMAGE, INVALID_VALUE, NO_DEVICE,
+    NOT_FOUND, NOT_READY, NOT_REGISTERED, Status, UNKNOWN,
 };
 use crate::streams::Work;
 use crate::world::{number, world};
@@ -111,10 +112,13 @@ UNKNOWN:
 
     fn cuDevicePrimaryCtxRelease_v2(device: c_int) {
         let world = &mut *world();
-        world.streams.finish_all(&mut world.memory);
         let num = world.num_retained.get_mut(&(CONTEXT + device as usize)).ok_or(INVALID_CONTEXT)?;
         *num = num.checked_sub(1).ok_or(INVALID_CONTEXT)?;
-        Ok(())
+        match (*num, world.streams.finish_all(&mut world.memory)) {
+            (0, finished) => finished,
+            // The context stays.
+            _ => Ok(()),
+        }
     }
 
     fn cuCtxGetCurrent(context: *mut usize) {
@@ -130,11 +134,20 @@ UNKNOWN:
     fn cuCtxSynchronize() {
         current()?;
         let world = &mut *world();
-        world.streams.finish_all(&mut world.memory);
-        Ok(())
+        world.streams.finish_all(&mut world.memory)
     }
 
-    fn cuStreamCreate(stream: *mut usize, _flags: c_uint) {
+    fn cuCtxRecordEvent(context: usize, event: usize) {
+        let card = current()?;
+        if context != CONTEXT + card {
+            return Err(INVALID_HANDLE);
+        }
+        let world = &mut *world();
+        world.streams.record_all(event, card, &mut world.memory)
+    }
+
+    fn cuStreamCreate(stream: *mut usize, flags: c_uint) {
+        must(asked::stream_flags(flags));
         let card = current()?;
         stream.write(world().streams.make_stream(card));
         Ok(())
@@ -149,6 +162,16 @@ UNKNOWN:
         current()?;
         let world = &mut *world();
         world.streams.finish(stream, &mut world.memory)
+    }
+
+    fn cuStreamQuery(stream: usize) {
+        let card = current()?;
+        let world = &mut *world();
+        let stream = world.streams.meant(card, stream);
+        match world.streams.is_idle(stream, &mut world.memory)? {
+            true => Ok(()),
+            false => Err(NOT_READY),
+        }
     }
 
     fn cuStreamWaitEvent(stream: usize, event: usize, _flags: c_uint) {
@@ -219,7 +242,7 @@ UNKNOWN:
         current()?;
         let world = &mut *world();
         // The driver waits for everything that might use it.
-        world.streams.finish_all(&mut world.memory);
+        world.streams.finish_all(&mut world.memory)?;
         world.memory.give_back(address)
     }
 
@@ -250,11 +273,13 @@ UNKNOWN:
         if let Some(num_bytes) = world.memory.num_bytes(address) {
             world.streams.check_unused(address, num_bytes);
         }
+        world.streams.check_answers()?;
         world.memory.give_back(address)
     }
 
-    fn cuMemHostRegister_v2(address: usize, num_bytes: usize, _flags: c_uint) {
+    fn cuMemHostRegister_v2(address: usize, num_bytes: usize, flags: c_uint) {
         current()?;
+        must(asked::register_flags(flags));
         let registered = &mut world().registered;
         if registered.iter().any(|(start, _)| *start == address) {
             return Err(ALREADY_REGISTERED);
@@ -270,7 +295,7 @@ UNKNOWN:
         let index = world.registered.iter().position(is_it).ok_or(NOT_REGISTERED)?;
         let (start, num_bytes) = world.registered.remove(index);
         world.streams.check_unused(start, num_bytes);
-        Ok(())
+        world.streams.check_answers()
     }
 
     fn cuMemcpyHtoDAsync_v2(to: usize, from: usize, num_bytes: usize, stream: usize) {
@@ -303,13 +328,16 @@ UNKNOWN:
         world.streams.put(stream, Work::Fill { at, value, num_bytes }, &mut world.memory)
     }
 
-    fn cuMemGetAllocationGranularity(num_bytes: *mut usize, _properties: *const c_void, _option: c_uint) {
+    fn cuMemGetAllocationGranularity(num_bytes: *mut usize, properties: *const Properties, _option: c_uint) {
+        must(properties.read().check(current()?));
         num_bytes.write(PIECE);
         Ok(())
     }
 
-    fn cuMemCreate(handle: *mut u64, num_bytes: usize, _properties: *const c_void, _flags: u64) {
+    fn cuMemCreate(handle: *mut u64, num_bytes: usize, properties: *const Properties, _flags: u64) {
         let card = current()?;
+        must(asked::whole_pieces(num_bytes));
+        must(properties.read().check(card));
         let world = &mut *world();
         handle.write(world.shared.take(num_bytes, card, &mut world.memory)?);
         Ok(())
@@ -320,20 +348,23 @@ UNKNOWN:
         world.shared.release(handle, &mut world.memory)
     }
 
-    fn cuMemExportToShareableHandle(descriptor: *mut c_int, handle: u64, _kind: c_uint, _flags: u64) {
+    fn cuMemExportToShareableHandle(descriptor: *mut c_int, handle: u64, kind: c_uint, _flags: u64) {
         current()?;
+        must(asked::handle_kind(kind));
         descriptor.write(world().shared.export(handle)?);
         Ok(())
     }
 
-    fn cuMemImportFromShareableHandle(handle: *mut u64, descriptor: usize, _kind: c_uint) {
+    fn cuMemImportFromShareableHandle(handle: *mut u64, descriptor: usize, kind: c_uint) {
         let card = current()?;
+        must(asked::handle_kind(kind));
         handle.write(world().shared.import(descriptor as c_int, card)?);
         Ok(())
     }
 
     fn cuMemAddressReserve(address: *mut usize, num_bytes: usize, _alignment: usize, _wanted: usize, _flags: u64) {
         current()?;
+        must(asked::whole_pieces(num_bytes));
         address.write(world().shared.reserve(num_bytes)?);
         Ok(())
     }
@@ -344,14 +375,15 @@ UNKNOWN:
 
     fn cuMemMap(address: usize, num_bytes: usize, offset: usize, handle: u64, _flags: u64) {
         current()?;
+        must(asked::whole_pieces(num_bytes));
         match offset {
             0 => world().shared.map(address, num_bytes, handle),
             _ => Err(INVALID_VALUE),
         }
     }
 
-    fn cuMemSetAccess(address: usize, num_bytes: usize, _access: *const c_void, _count: usize) {
-        current()?;
+    fn cuMemSetAccess(address: usize, num_bytes: usize, access: *const Access, count: usize) {
+        must(access.read().check(current()?, count));
         let world = &mut *world();
         world.shared.open(address, num_bytes, &mut world.memory)
     }
@@ -377,7 +409,9 @@ UNKNOWN:
     fn cuModuleGetFunction(function: *mut usize, module: usize, name: *const c_char) {
         let name = CStr::from_ptr(name).to_string_lossy();
         let index = NAMES.iter().position(|known| *known == name).ok_or(NOT_FOUND)?;
-        let source = &world().modules[module - 1];
+        let world = world();
+        let index_of_module = module.checked_sub(1).ok_or(INVALID_HANDLE)?;
+        let source = world.modules.get(index_of_module).ok_or(INVALID_HANDLE)?;
         if !source.contains(&format!("void {name}(")) {
             return Err(NOT_FOUND);
         }
@@ -399,17 +433,20 @@ UNKNOWN:
         _extra: *mut *mut c_void,
     ) {
         current()?;
-        if (blocks_z, threads_y, threads_z) != (1, 1, 1) || blocks_x == 0 || !(1..=65_535).contains(&blocks_y) {
+        must(Shape { blocks: [blocks_x, blocks_y, blocks_z], threads: [threads_x, threads_y, threads_z] }.check());
+        if (blocks_z, threads_y, threads_z) != (1, 1, 1) {
             return Err(INVALID_VALUE);
         }
+        let index = function.checked_sub(1).ok_or(INVALID_HANDLE)?;
         let launch = Launch {
-            kernel: NAMES[function - 1],
+            kernel: NAMES.get(index).ok_or(INVALID_HANDLE)?,
             num_blocks: blocks_x,
             num_threads: threads_x,
             num_views: blocks_y,
             backward: false,
         };
         let (table, scratch) = (**parameters, **parameters.add(1));
+        must(asked::table(table));
         let world = &mut *world();
         world.streams.put(stream, Work::Kernel { launch, table, scratch }, &mut world.memory)
     }
@@ -428,5 +465,31 @@ UNKNOWN:
     fn cuGetErrorString(_error: Status, text: *mut *const c_char) {
         text.write(c"an error of the stand-in".as_ptr());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_or_a_function_that_is_none_is_refused() {
+        let (mut context, mut function) = (0, 0);
+        let table = 0_usize;
+        let parameters = [&raw const table, &raw const table];
+        // SAFETY: pointers to what lives here.
+        unsafe {
+            assert_eq!(cuDevicePrimaryCtxRetain(&raw mut context, 0), 0);
+            assert_eq!(cuCtxSetCurrent(context), 0);
+            for module in [0, 7] {
+                let found = cuModuleGetFunction(&raw mut function, module, c"colour".as_ptr());
+                assert_eq!(found, INVALID_HANDLE);
+            }
+            for function in [0, NAMES.len() + 1] {
+                let (parameters, extra) = (parameters.as_ptr(), ptr::null_mut());
+                let launched = cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, 2, parameters, extra);
+                assert_eq!(launched, INVALID_HANDLE);
+            }
+        }
     }
 }

@@ -5,6 +5,9 @@ use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use crate::status::{HANGS, Status};
 
 /// Exports calls: each is counted, fails if it is to, and else does what its body says, whose error is the status.
 macro_rules! calls {
@@ -18,7 +21,7 @@ macro_rules! calls {
             }
             // SAFETY: pointers are what NVIDIA's documentation says, as the caller promises.
             let done = || -> Result<(), $crate::status::Status> { unsafe { $body } };
-            done().err().unwrap_or(0)
+            $crate::faults::told(done())
         }
     )*};
 }
@@ -50,6 +53,17 @@ pub(crate) fn called(name: &'static str, usual: u32) -> Option<u32> {
     let fails =
         fault.name == name && (*count == fault.first || (fault.and_later && *count > fault.first));
     fails.then(|| fault.status.unwrap_or(usual))
+}
+
+/// What a call answers, if it does.
+pub(crate) fn told(done: Result<(), Status>) -> Status {
+    match done {
+        Ok(()) => 0,
+        Err(HANGS) => loop {
+            thread::park();
+        },
+        Err(status) => status,
+    }
 }
 
 fn parsed(text: &str) -> Option<Fault> {

@@ -16,6 +16,8 @@ pub(crate) const NOT_READY: Status = 600;
 pub(crate) const ALREADY_REGISTERED: Status = 712;
 pub(crate) const NOT_REGISTERED: Status = 713;
 pub(crate) const UNKNOWN: Status = 999;
+/// No status of the driver: the call never comes back.
+pub(crate) const HANGS: Status = Status::MAX;
 
 /// Ends the process: the program has done what would be wrong with a real card, too.
 pub(crate) fn complain(what: &str) -> ! {

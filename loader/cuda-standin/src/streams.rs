@@ -7,7 +7,7 @@ use std::ptr;
 use host_kernels::Launch;
 
 use crate::memory::Memory;
-use crate::status::{INVALID_HANDLE, NOT_READY, Status, complain};
+use crate::status::{HANGS, INVALID_HANDLE, NOT_READY, Status, complain};
 
 /// What can be put onto a stream. Addresses are plain numbers, checked when it is done.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +47,18 @@ pub(crate) enum Work {
         event: usize,
         number: u64,
     },
+    /// Is never done, nor is what comes after it.
+    Never,
+}
+
+/// What becomes of asking a stream to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Done,
+    /// There is nothing to do.
+    Empty,
+    /// It never goes on.
+    Hangs,
 }
 
 /// The default stream of the first card; those of the others are far from all handles.
@@ -91,12 +103,16 @@ pub(crate) struct Streams {
     last_handle: usize,
     /// Things done so far: the only time there is.
     now: usize,
+    /// Copies, fills and launches until the card hangs.
+    num_left: usize,
 }
 
 impl Streams {
-    pub(crate) fn new(order: Order) -> Streams {
+    /// Streams of cards that hang from the `hang`-th copy, fill or launch on; those never do where it is 0.
+    pub(crate) fn new(order: Order, hang: usize) -> Streams {
         Streams {
             order,
+            num_left: hang.checked_sub(1).unwrap_or(usize::MAX),
             queues: BTreeMap::new(),
             events: BTreeMap::new(),
             last_handle: DEFAULT,
@@ -145,13 +161,60 @@ impl Streams {
         memory: &mut Memory,
     ) -> Result<(), Status> {
         let queue = self.queues.get_mut(&stream).ok_or(INVALID_HANDLE)?;
+        if is_of_the_card(&work) {
+            match self.num_left.checked_sub(1) {
+                Some(left) => self.num_left = left,
+                None => queue.work.push_back(Work::Never),
+            }
+        }
         queue.work.push_back(work);
         match self.order {
             Order::Late => {}
-            Order::Early => self.finish(stream, memory)?,
+            // Nobody waits here: a stream that hangs is left alone.
+            Order::Early => while self.step(stream, memory) == Step::Done {},
             Order::Drawn(_) => self.do_some(memory),
         }
         Ok(())
+    }
+
+    /// Records all that is on the streams of a card by now.
+    pub(crate) fn record_all(
+        &mut self,
+        event: usize,
+        card: usize,
+        memory: &mut Memory,
+    ) -> Result<(), Status> {
+        let all = usize::MAX - card;
+        let is_busy = |(stream, queue): &(&usize, &Queue)| {
+            **stream != all && queue.card == card && !queue.work.is_empty()
+        };
+        let busy = self.queues.iter().filter(is_busy);
+        let busy: Vec<usize> = busy.map(|(stream, _)| *stream).collect();
+        let work = VecDeque::new();
+        self.queues.entry(all).or_insert(Queue { card, work });
+        for stream in busy {
+            let one = self.make_event(false);
+            self.record(one, stream, memory)?;
+            self.wait(all, one, memory)?;
+        }
+        self.record(event, all, memory)
+    }
+
+    /// Whether everything on a stream is done. Asking brings it one step further.
+    pub(crate) fn is_idle(&mut self, stream: usize, memory: &mut Memory) -> Result<bool, Status> {
+        if !self.queues.contains_key(&stream) {
+            return Err(INVALID_HANDLE);
+        }
+        Ok(self.step(stream, memory) == Step::Empty)
+    }
+
+    /// Never comes back to a caller whom the driver would have wait for a card that hangs.
+    pub(crate) fn check_answers(&self) -> Result<(), Status> {
+        let mut work = self.queues.values().flat_map(|queue| &queue.work);
+        match work.any(|work| matches!(work, Work::Never)) {
+            true => Err(HANGS),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn record(
@@ -183,23 +246,31 @@ impl Streams {
         if !self.queues.contains_key(&stream) {
             return Err(INVALID_HANDLE);
         }
-        while self.step(stream, memory) {}
-        Ok(())
+        loop {
+            match self.step(stream, memory) {
+                Step::Done => {}
+                Step::Empty => return Ok(()),
+                Step::Hangs => return Err(HANGS),
+            }
+        }
     }
 
     /// Does all there is.
-    pub(crate) fn finish_all(&mut self, memory: &mut Memory) {
+    pub(crate) fn finish_all(&mut self, memory: &mut Memory) -> Result<(), Status> {
         let streams: Vec<usize> = self.queues.keys().copied().collect();
-        for stream in streams {
-            while self.step(stream, memory) {}
-        }
+        let finish = |stream: &usize| self.finish(*stream, memory);
+        // All of them, although one hangs.
+        let finished: Vec<_> = streams.iter().map(finish).collect();
+        finished.into_iter().collect()
     }
 
     /// Does what the event has recorded by now, and no more.
     pub(crate) fn finish_event(&mut self, event: usize, memory: &mut Memory) -> Result<(), Status> {
         let number = self.events.get(&event).ok_or(INVALID_HANDLE)?.num_recorded;
-        self.reach(event, number, memory);
-        Ok(())
+        match self.reach(event, number, memory) {
+            true => Ok(()),
+            false => Err(HANGS),
+        }
     }
 
     /// Whether what the event has recorded is done. Asking brings it one step further.
@@ -226,16 +297,20 @@ impl Streams {
         Ok((at(to)? - at(from)?) as f32)
     }
 
+    /// Ends a stream once it is done: nobody waits for that.
     pub(crate) fn end_stream(&mut self, stream: usize, memory: &mut Memory) -> Result<(), Status> {
-        self.finish(stream, memory)?;
-        self.queues.remove(&stream);
-        Ok(())
+        match self.finish(stream, memory) {
+            Err(HANGS) => Ok(()),
+            finished => finished.map(|()| drop(self.queues.remove(&stream))),
+        }
     }
 
+    /// Ends an event, likewise.
     pub(crate) fn end_event(&mut self, event: usize, memory: &mut Memory) -> Result<(), Status> {
-        self.finish_event(event, memory)?;
-        self.events.remove(&event);
-        Ok(())
+        match self.finish_event(event, memory) {
+            Err(HANGS) => Ok(()),
+            finished => finished.map(|()| drop(self.events.remove(&event))),
+        }
     }
 
     /// Complains if a copy to or from these bytes of the host is on its way.
@@ -256,22 +331,35 @@ impl Streams {
         }
     }
 
-    fn reach(&mut self, event: usize, number: u64, memory: &mut Memory) {
+    /// `false` where that never comes.
+    fn reach(&mut self, event: usize, number: u64, memory: &mut Memory) -> bool {
         let stream_of = |streams: &Streams| streams.events.get(&event)?.open.get(&number).copied();
         while let Some(stream) = stream_of(self) {
-            assert!(self.step(stream, memory), "the record is on its stream");
+            let step = self.step(stream, memory);
+            assert_ne!(step, Step::Empty, "the record is on its stream");
+            if step == Step::Hangs {
+                return false;
+            }
         }
+        true
     }
 
-    /// Does the next thing on a stream; `false` where there is none.
-    fn step(&mut self, stream: usize, memory: &mut Memory) -> bool {
-        let Some(queue) = self.queues.get_mut(&stream) else {
-            return false;
+    /// Does the next thing on a stream.
+    fn step(&mut self, stream: usize, memory: &mut Memory) -> Step {
+        let Some(queue) = self.queues.get(&stream) else {
+            return Step::Empty;
         };
         let card = queue.card;
-        let Some(work) = queue.work.pop_front() else {
-            return false;
-        };
+        match queue.work.front().copied() {
+            None => return Step::Empty,
+            Some(Work::Never) => return Step::Hangs,
+            Some(Work::Wait { event, number }) if !self.reach(event, number, memory) => {
+                return Step::Hangs;
+            }
+            Some(_) => {}
+        }
+        let queue = self.queues.get_mut(&stream).expect("it is there");
+        let work = queue.work.pop_front().expect("seen above");
         self.now += 1;
         match work {
             Work::Record { event, number } => {
@@ -280,7 +368,7 @@ impl Streams {
                     state.at = self.now;
                 }
             }
-            Work::Wait { event, number } => self.reach(event, number, memory),
+            Work::Wait { .. } | Work::Never => {}
             Work::GiveBack(address) => {
                 let given = memory.give_back(address);
                 given.expect("checked when it was put there");
@@ -288,7 +376,7 @@ impl Streams {
             // SAFETY: see there.
             other => unsafe { act(other, card, self.coin(), memory) },
         }
-        true
+        Step::Done
     }
 
     /// Does a few things of streams that are drawn, often none.
@@ -314,6 +402,14 @@ impl Streams {
         *state ^= *state << 17;
         *state >> 11
     }
+}
+
+/// Whether it is the card that does it.
+fn is_of_the_card(work: &Work) -> bool {
+    matches!(
+        work,
+        Work::Upload { .. } | Work::Download { .. } | Work::Fill { .. } | Work::Kernel { .. }
+    )
 }
 
 /// Does what changes memory.
@@ -360,7 +456,7 @@ unsafe fn act(work: Work, card: usize, backward: bool, memory: &Memory) {
                 host_kernels::run(launch, bytes(table).cast(), bytes(scratch));
             }
             Work::Host { function, data } => function(bytes(data).cast()),
-            Work::Record { .. } | Work::Wait { .. } | Work::GiveBack(_) => {}
+            Work::Record { .. } | Work::Wait { .. } | Work::GiveBack(_) | Work::Never => {}
         }
     }
 }
@@ -380,11 +476,15 @@ mod tests {
 
     impl Card {
         fn new(order: Order) -> Card {
+            Card::that_hangs(order, 0)
+        }
+
+        fn that_hangs(order: Order, hang: usize) -> Card {
             let mut memory = Memory::new(1 << 20);
             let near = memory.take(Kind::Card(0), LEN).unwrap();
             Card {
                 memory,
-                streams: Streams::new(order),
+                streams: Streams::new(order, hang),
                 near,
             }
         }
@@ -476,7 +576,7 @@ mod tests {
         let (first, second) = std::hint::black_box((first, second));
         assert_eq!((first, second), ([7; LEN], [0; LEN]));
         assert!(card.streams.is_done(event, &mut card.memory).unwrap());
-        card.streams.finish_all(&mut card.memory);
+        card.streams.finish_all(&mut card.memory).unwrap();
     }
 
     #[test]
@@ -515,5 +615,58 @@ mod tests {
             card.streams.finish_event(event, &mut card.memory),
             Err(INVALID_HANDLE)
         );
+    }
+
+    #[test]
+    fn a_card_that_hangs_does_what_came_before_and_answers_questions_alone() {
+        for order in [Order::Late, Order::Early, Order::Drawn(3)] {
+            let mut card = Card::that_hangs(order, 3);
+            let [stream, other] = [0, 0].map(|number| card.streams.make_stream(number));
+            let [done, never, later, all] = [false; 4].map(|it| card.streams.make_event(it));
+            let (bytes, mut back, mut again) = ([7; LEN], [0; LEN], [0; LEN]);
+            card.upload(stream, &bytes);
+            card.download(stream, &mut back);
+            let Card {
+                streams, memory, ..
+            } = &mut card;
+            streams.record(done, stream, memory).unwrap();
+            card.download(stream, &mut again);
+            let Card {
+                streams, memory, ..
+            } = &mut card;
+            streams.record(never, stream, memory).unwrap();
+            streams.wait(other, never, memory).unwrap();
+            streams.record(later, other, memory).unwrap();
+            streams.record_all(all, 0, memory).unwrap();
+            assert_eq!(streams.finish_event(done, memory), Ok(()));
+            for event in [never, later, all] {
+                assert_eq!(streams.is_done(event, memory), Ok(false));
+                assert_eq!(streams.finish_event(event, memory), Err(HANGS));
+            }
+            assert_eq!(streams.is_idle(stream, memory), Ok(false));
+            assert_eq!(streams.finish(stream, memory), Err(HANGS));
+            assert_eq!(streams.finish_all(memory), Err(HANGS));
+            assert_eq!(streams.check_answers(), Err(HANGS));
+            assert_eq!(streams.end_event(never, memory), Ok(()));
+            assert_eq!(streams.end_stream(stream, memory), Ok(()));
+            let (back, again) = std::hint::black_box((back, again));
+            assert_eq!((back, again), ([7; LEN], [0; LEN]));
+        }
+    }
+
+    #[test]
+    fn an_event_of_a_whole_card_is_passed_once_all_its_streams_are() {
+        let mut card = Card::new(Order::Late);
+        let (stream, event) = (card.streams.make_stream(0), card.streams.make_event(false));
+        let (bytes, mut back) = ([7; LEN], [0; LEN]);
+        card.upload(stream, &bytes);
+        card.download(stream, &mut back);
+        let Card {
+            streams, memory, ..
+        } = &mut card;
+        streams.record_all(event, 0, memory).unwrap();
+        while !streams.is_done(event, memory).unwrap() {}
+        assert_eq!(std::hint::black_box(back), [7; LEN]);
+        assert_eq!(streams.is_idle(stream, memory), Ok(true));
     }
 }

@@ -35,7 +35,7 @@ static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| {
     };
     Mutex::new(World {
         memory: Memory::new(number("STANDIN_MEMORY", 1 << 30)),
-        streams: Streams::new(order),
+        streams: Streams::new(order, number("STANDIN_HANG", 0)),
         shared: Shared::new(),
         num_retained: BTreeMap::new(),
         modules: Vec::new(),
