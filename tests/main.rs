@@ -7,6 +7,8 @@ mod card;
 #[cfg(feature = "cuda")]
 mod card_faults;
 #[cfg(feature = "cuda")]
+mod card_hangs;
+#[cfg(feature = "cuda")]
 mod card_memory;
 mod chain;
 mod circles;

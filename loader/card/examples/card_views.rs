@@ -1,5 +1,6 @@
 //! Reads views in memory of a card: `card_views SOCKET SUBSCRIPTION.json` prints a line for every sample, with the checksum of each of its views.
-//! The variable `CARD` is the number of the card, 0 if it is not set.
+//! The variable `CARD` is the number of the card, 0 if it is not set; `PATIENCE` the seconds that it waits for a batch, 60 if not. With `READERS=unknown` it does not say
+//! which stream reads.
 //!
 //! The copies run on a stream of their own while later batches are received; a slot is given back once its copies are done.
 #![allow(unsafe_code)]
@@ -13,8 +14,6 @@ use std::time::Duration;
 use cudarc::driver::{CudaStream, result};
 use loader_card::{Held, Reader, card_of_device, context_of};
 use loader_ipc::{Lease, Subscription};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A copy of a batch, once its stream is done.
 struct Copy {
@@ -41,17 +40,19 @@ fn run() -> Result<(), Box<dyn Error>> {
         return Err("usage: card_views SOCKET SUBSCRIPTION.json".into());
     };
     let mut asked: Subscription = serde_json::from_str(&std::fs::read_to_string(subscription)?)?;
-    let device = std::env::var("CARD").map_or(Ok(0), |number| number.parse())?;
-    let card = card_of_device(device)?;
+    let number =
+        |name: &str, without: u64| std::env::var(name).map_or(Ok(without), |number| number.parse());
+    let patience = Duration::from_secs(number("PATIENCE", 60)?);
+    let card = card_of_device(number("CARD", 0)? as usize)?;
     asked.card = Some(card);
-    let mut reader = Reader::subscribe(Path::new(socket), PATIENCE, &asked)?;
+    let mut reader = Reader::subscribe(Path::new(socket), patience, &asked)?;
     match reader.not_on_card() {
         None => eprintln!("views in memory of {card}"),
         Some(reason) => eprintln!("views in memory of the host: {reason}"),
     }
     let stream = context_of(card)?.new_stream()?;
     let mut copies = Vec::new();
-    while let Some(batch) = reader.receive(PATIENCE)? {
+    while let Some(batch) = reader.receive(patience)? {
         copies.push(Copy::start(&batch, &stream)?);
     }
     stream.synchronize()?;
@@ -73,7 +74,8 @@ impl Copy {
     /// Copies the views of a batch, or puts that onto the stream, which reads the batch from then on.
     fn start(batch: &Held, stream: &Arc<CudaStream>) -> Result<Copy, Box<dyn Error>> {
         let mut copy = Copy::of(batch.lease());
-        if let Held::Card(batch) = batch {
+        let is_told = std::env::var_os("READERS").is_none();
+        if let (Held::Card(batch), true) = (batch, is_told) {
             // SAFETY: the stream outlives all batches.
             unsafe { batch.read_by(stream.cu_stream().expose_provenance()) };
         }

@@ -16,6 +16,8 @@ use loader_ipc::{CardId, ErrorKind, Reason};
 
 use crate::driver::{self, Bound};
 use crate::error::{CardError, failed};
+use crate::fence::Fence;
+use crate::patience;
 
 const DESCRIPTOR: CUmemAllocationHandleType =
     CUmemAllocationHandleType::CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
@@ -60,6 +62,7 @@ impl ExportedMemory {
     /// That the driver exports no memory, or has too little.
     pub fn new(context: &Arc<CudaContext>, num_bytes: usize) -> Result<ExportedMemory, Reason> {
         let take = || -> Result<ExportedMemory, CardError> {
+            patience::check_answers(context)?;
             let _bound = Bound::to(context)?;
             let card = driver::id_of_context(context)?;
             let mapping = Mapping::new(Allocation::take(context, num_bytes)?, num_bytes)?;
@@ -182,13 +185,21 @@ impl Mapping {
     fn clear(&self) -> Result<(), CardError> {
         // SAFETY: mapped, and nobody else knows it.
         let cleared = unsafe { sys::cuMemsetD8_v2(self.address, 0, self.num_bytes) };
-        let done = cleared.result().and_then(|()| self.context.synchronize());
-        done.map_err(failed("clearing memory"))
+        let doing = "clearing memory";
+        cleared.result().map_err(failed(doing))?;
+        // The default stream clears it.
+        let fence = Fence::record(&self.context, 0)?;
+        patience::wait(&self.context, doing, || fence.asked())
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        // What a card that hangs may yet write is nobody else's, and the driver would wait for it.
+        if patience::hangs(&self.context) {
+            std::mem::forget(Arc::clone(&self.context));
+            return;
+        }
         // A driver that refuses any of this has failed, which the next call of another kind tells.
         let Ok(_bound) = Bound::to(&self.context) else {
             return;

@@ -6,13 +6,19 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use cudarc::driver::{CudaContext, DriverError, result, sys};
+use cudarc::driver::CudaContext;
 use loader_ipc::{ErrorKind, Lease, Reason, Subscriber};
 
 use crate::driver::Bound;
-use crate::error::{CardError, failed};
+use crate::error::CardError;
+use crate::fence::Fence;
 use crate::mapping::ImportedMemory;
+use crate::patience;
+
+/// How long the end of a subscription waits for streams that read. It may be in a deallocator that holds Python's lock.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// The memory of a subscription's ring. It outlives all of its leases: whoever holds one holds this.
 #[derive(Debug)]
@@ -44,7 +50,7 @@ enum Readers {
 
 #[derive(Debug)]
 struct Retired {
-    /// `None` where any stream may read.
+    /// `None` where they could not be made: then any stream may read.
     fences: Option<Vec<Fence>>,
     /// Given back when it is dropped, which is after the fences were passed.
     _lease: Lease,
@@ -52,16 +58,6 @@ struct Retired {
 
 /// The default stream of whichever thread says so.
 const OF_THREAD: usize = 2;
-
-/// An event on a stream.
-#[derive(Debug)]
-struct Fence {
-    context: Arc<CudaContext>,
-    event: sys::CUevent,
-}
-
-// SAFETY: the driver's events may be used by any thread.
-unsafe impl Send for Fence {}
 
 impl CardViews {
     /// Maps the ring of a subscription; `None` where its views lie in memory of the host.
@@ -94,7 +90,7 @@ impl CardViews {
         self.memory().context().ordinal()
     }
 
-    /// Gives back what streams are done with, and says whether something is left.
+    /// Gives back what streams are done with, and says whether something is left. It waits for nothing.
     ///
     /// # Errors
     /// That the card does not tell: what it may still read is never given back.
@@ -105,14 +101,7 @@ impl CardViews {
             return Ok(false);
         }
         let context = self.memory().context();
-        let told = Bound::to(context).and_then(|_bound| {
-            while let Some(oldest) = waiting.front()
-                && oldest.is_read(context)?
-            {
-                waiting.pop_front();
-            }
-            Ok(!waiting.is_empty())
-        });
+        let told = Bound::to(context).and_then(|_bound| drop_read(&mut waiting, context));
         // What was retired meanwhile is younger.
         let mut retired = self.retired();
         waiting.append(&mut retired);
@@ -125,21 +114,23 @@ impl CardViews {
     }
 
     fn retire(&self, lease: Lease, readers: &Readers) {
-        let fences = match readers {
-            Readers::Unknown => None,
-            Readers::Streams(streams) => self.fences(streams).ok(),
-        };
+        let fences = self.fences(readers).ok();
         self.retired().push_back(Retired {
             fences,
             _lease: lease,
         });
     }
 
-    fn fences(&self, streams: &BTreeSet<usize>) -> Result<Vec<Fence>, CardError> {
+    fn fences(&self, readers: &Readers) -> Result<Vec<Fence>, CardError> {
         let context = self.memory().context();
         let _bound = Bound::to(context)?;
-        let fence = |stream: &usize| Fence::record(context, *stream);
-        streams.iter().map(fence).collect()
+        match readers {
+            Readers::Unknown => Ok(vec![Fence::record_all(context)?]),
+            Readers::Streams(streams) => {
+                let fence = |stream: &usize| Fence::record(context, *stream);
+                streams.iter().map(fence).collect()
+            }
+        }
     }
 
     fn retired(&self) -> MutexGuard<'_, VecDeque<Retired>> {
@@ -149,7 +140,7 @@ impl CardViews {
 
 impl Drop for CardViews {
     fn drop(&mut self) {
-        let retired = mem::take(&mut *self.retired());
+        let mut retired = mem::take(&mut *self.retired());
         let Some(memory) = self.memory.take() else {
             return;
         };
@@ -158,9 +149,11 @@ impl Drop for CardViews {
             return;
         }
         let bound = Bound::to(memory.context());
-        if !retired.is_empty() {
-            // A card that does not even answer this has failed: nothing reads any more.
-            let _ = memory.context().synchronize();
+        let is_read = || drop_read(&mut retired, memory.context()).map(|is_left| !is_left);
+        // A card that does not even answer has failed: nothing reads any more. What may be read for longer stays as it is.
+        if let Ok(false) = patience::wait_at_most(LAST_LOOK, is_read) {
+            mem::forget((memory, retired));
+            return;
         }
         // The last that holds the context makes it the thread's once more, so the thread gets its own back after that.
         drop(retired);
@@ -169,16 +162,30 @@ impl Drop for CardViews {
     }
 }
 
+/// Drops the oldest batches that nothing reads any more, and says whether one is left. The context is the thread's.
+fn drop_read(
+    retired: &mut VecDeque<Retired>,
+    context: &Arc<CudaContext>,
+) -> Result<bool, CardError> {
+    while let Some(oldest) = retired.front_mut() {
+        if !oldest.is_read(context)? {
+            return Ok(true);
+        }
+        retired.pop_front();
+    }
+    Ok(false)
+}
+
 impl Retired {
     /// Whether nothing reads it any more. The context is the thread's.
-    fn is_read(&self, context: &CudaContext) -> Result<bool, CardError> {
-        let passed = match &self.fences {
-            Some(fences) => fences
-                .iter()
-                .try_fold(true, |all, fence| Ok(all && fence.is_passed()?)),
-            None => context.synchronize().map(|()| true),
+    fn is_read(&mut self, context: &Arc<CudaContext>) -> Result<bool, CardError> {
+        let fences = match self.fences.take() {
+            Some(fences) => fences,
+            None => vec![Fence::record_all(context)?],
         };
-        passed.map_err(failed("waiting for the streams that read a batch"))
+        let fences = self.fences.insert(fences);
+        let mut fences = fences.iter();
+        fences.try_fold(true, |all, fence| Ok(all && fence.is_passed()?))
     }
 }
 
@@ -248,38 +255,6 @@ impl Drop for CardLease {
             && !self.views.is_forked()
         {
             self.views.retire(lease, &self.readers());
-        }
-    }
-}
-
-impl Fence {
-    /// Records what is on the stream by now. The context is the thread's.
-    fn record(context: &Arc<CudaContext>, stream: usize) -> Result<Fence, CardError> {
-        let event = result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING);
-        let event = event.map_err(failed("making an event"))?;
-        let context = Arc::clone(context);
-        let fence = Fence { context, event };
-        let stream = std::ptr::with_exposed_provenance_mut::<sys::CUstream_st>(stream);
-        // SAFETY: an event of ours, and a stream that lives, as whoever named it has promised.
-        let recorded = unsafe { result::event::record(event, stream) };
-        recorded.map_err(failed("recording an event"))?;
-        Ok(fence)
-    }
-
-    fn is_passed(&self) -> Result<bool, DriverError> {
-        // SAFETY: an event of ours.
-        match unsafe { result::event::query(self.event) } {
-            Err(DriverError(sys::CUresult::CUDA_ERROR_NOT_READY)) => Ok(false),
-            asked => asked.map(|()| true),
-        }
-    }
-}
-
-impl Drop for Fence {
-    fn drop(&mut self) {
-        if let Ok(_bound) = Bound::to(&self.context) {
-            // SAFETY: an event of ours that is used no more.
-            let _ = unsafe { result::event::destroy(self.event) };
         }
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, sys};
 use loader_card::{CardError, failed};
 
+use crate::pipeline::cuda::card::Card;
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Branches {
@@ -60,12 +62,10 @@ impl Branches {
     }
 
     /// Waits until they have nothing to do: after a join that failed nothing else does.
-    pub(super) fn wait(&self) -> Result<(), CardError> {
-        let waited = self
-            .branches
+    pub(super) fn wait(&self, card: &Card) -> Result<(), CardError> {
+        self.branches
             .iter()
-            .try_for_each(|it| it.stream.synchronize());
-        waited.map_err(failed("waiting for the card"))
+            .try_for_each(|branch| card.wait_for(&branch.stream))
     }
 }
 

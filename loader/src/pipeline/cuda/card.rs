@@ -91,6 +91,24 @@ impl Card {
         bound.map_err(failed("making the card this thread's"))
     }
 
+    /// Waits until a stream has nothing to do.
+    ///
+    /// # Errors
+    /// Also that this takes too long.
+    pub(super) fn wait_for(&self, stream: &CudaStream) -> Result<(), CardError> {
+        let doing = "waiting for the card";
+        let is_idle = || {
+            // SAFETY: the stream lives.
+            match unsafe { sys::cuStreamQuery(stream.cu_stream()) } {
+                sys::CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+                asked => asked.result().map(|()| true),
+            }
+        };
+        loader_card::wait(&self.context, doing, is_idle)?;
+        // At once, now that it is idle.
+        stream.synchronize().map_err(failed(doing))
+    }
+
     pub(super) fn context(&self) -> &Arc<CudaContext> {
         &self.context
     }

@@ -6,7 +6,7 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use loader_card::CardError;
@@ -27,6 +27,9 @@ use crate::shutdown::Stop;
 
 /// Batches in flight: one that threads decode, one on the card, one that is coming back.
 const NUM_LANES: usize = 3;
+
+/// How often a batch that waits for a free lane looks whether it should.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What happens where the card fails while batches are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,18 +110,17 @@ impl InFlight {
     /// A batch with a lane of its own; `None` where another way was found for the job.
     pub(super) fn begin(&self, job: BatchJob) -> Option<Batch> {
         let on_card = tensors_on_card(&job);
-        let bounces = self.bounces(&job);
         let num_bytes = job.slot.tensors_bytes();
         loop {
-            let mut lane = self.free.1.recv().expect("both ends live as long as this");
-            if self.has_failed.load(Ordering::Acquire) {
-                self.give_back(lane);
-                self.use_cpu(job);
+            let Some(mut lane) = self.free_lane(&job.stream) else {
+                if self.has_failed.load(Ordering::Acquire) {
+                    self.use_cpu(job);
+                }
                 return None;
-            }
+            };
             let fitted = match on_card {
                 Some(address) => Ok(address),
-                None => lane.fit(num_bytes, bounces),
+                None => lane.fit(num_bytes, self.bounces(&job)),
             };
             match fitted {
                 Ok(tensors) => return Some(Batch::new(job, lane, tensors)),
@@ -135,6 +137,25 @@ impl InFlight {
                     self.fail(job, &error);
                     return None;
                 }
+            }
+        }
+    }
+
+    /// Waits for a lane, which comes back as soon as its batch is made or lost; `None` where the card has failed or the stream is over.
+    fn free_lane(&self, stream: &StreamContext) -> Option<Lane> {
+        loop {
+            let lane = self.free.1.recv_timeout(LOOK_INTERVAL).ok();
+            if let Err(error) = loader_card::check_answers(self.card.context()) {
+                self.say_failed(stream, &error);
+            }
+            if self.has_failed.load(Ordering::Acquire) {
+                lane.into_iter().for_each(|lane| self.give_back(lane));
+                return None;
+            }
+            let is_over =
+                || stream.cancelled.load(Ordering::Relaxed) || stream.shutdown.is_triggered();
+            if lane.is_some() || is_over() {
+                return lane;
             }
         }
     }
@@ -272,16 +293,19 @@ impl InFlight {
         }
     }
 
-    /// What becomes of a batch that the card has failed.
+    /// What becomes of a batch that the card has failed. The CPU takes its slot only if the card cannot write it any more.
     fn lose(&self, sealed: Sealed, error: &CardError) {
-        let is_still = sealed.lane.wait().is_ok();
+        let is_named = sealed.job.slot.card_offset().is_some() || sealed.lane.may_write_slot();
+        let is_still = sealed.lane.wait().is_ok() || !is_named;
         // Before the lane is free: no batch may begin on it any more.
         self.say_failed(&sealed.job.stream, error);
         self.give_back(sealed.lane);
         if is_still {
             return self.use_cpu(sealed.job);
         }
-        self.ends_stream(&sealed.job);
+        if !self.ends_stream(&sealed.job) {
+            let _ = sealed.job.stream.lost.set(self.may_write());
+        }
         // The card might yet write the slot, so its memory is never given back. The slot is dropped unfinished, which ends the stream.
         std::mem::forget((sealed.job.slot.ring(), Arc::clone(&sealed.job.stream)));
     }
@@ -305,6 +329,14 @@ impl InFlight {
     pub(super) fn no_memory(&self) -> Reason {
         let what = "the card that holds the views has failed";
         let remedy = "see the driver's messages (dmesg); whoever subscribes again has views in memory of the host";
+        Reason::new(ErrorKind::Library, what, self.card.name(), remedy)
+    }
+
+    /// What a stream learns that has its views in memory of the host, which the card has failed to write and might yet.
+    fn may_write(&self) -> Reason {
+        let what = "the card that makes the views has failed, and might yet write their memory";
+        let remedy =
+            "see the driver's messages (dmesg); whoever subscribes again has views by the CPU";
         Reason::new(ErrorKind::Library, what, self.card.name(), remedy)
     }
 

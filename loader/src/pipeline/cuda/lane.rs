@@ -76,6 +76,8 @@ pub(super) struct Lane {
     tensors: DeviceMemory,
     /// They once more, on the host, where the card cannot write the slot.
     bounce: Option<PinnedMemory>,
+    /// Whether the stream was told to write a slot of the host, and is not known to have done it.
+    may_write_slot: bool,
 }
 
 /// The most that a lane may ever have.
@@ -163,6 +165,7 @@ impl Lane {
             scratch: DeviceMemory::new(&stream, taken, room.scratch)?,
             tensors: DeviceMemory::new(&stream, taken, 1)?,
             bounce: None,
+            may_write_slot: false,
             card: Arc::clone(card),
             stream,
             done,
@@ -466,8 +469,11 @@ impl Lane {
             Some(bounce) if bounces => unsafe {
                 bounce.download(&self.stream, &self.tensors, tensors.len())
             },
-            // SAFETY: the slot is held until the event, or the stream, says that this is done.
-            _ => unsafe { memory::download(&self.stream, &self.tensors, 0, tensors) },
+            _ => {
+                self.may_write_slot = true;
+                // SAFETY: the slot is held until the event, or the stream, says that this is done.
+                unsafe { memory::download(&self.stream, &self.tensors, 0, tensors) }
+            }
         }
     }
 
@@ -486,8 +492,11 @@ impl Lane {
         bounces: bool,
         stages: &Stages,
     ) -> Result<(), CardError> {
-        let waited = self.done.synchronize();
-        waited.map_err(failed("waiting for the end of a batch"))?;
+        let doing = "waiting for the end of a batch";
+        loader_card::wait(self.card.context(), doing, || self.done.try_is_complete())?;
+        // At once: the driver tells whoever waits what went wrong.
+        self.done.synchronize().map_err(failed(doing))?;
+        self.may_write_slot = false;
         self.read_marks(stages)?;
         if let (Some(bounce), true) = (&self.bounce, bounces) {
             let tensors = slot.tensors();
@@ -505,15 +514,22 @@ impl Lane {
 
     /// Waits until the stream has nothing to do.
     pub(super) fn wait(&self) -> Result<(), CardError> {
-        self.branches.wait()?;
-        let waited = self.stream.synchronize();
-        waited.map_err(failed("waiting for the card"))
+        self.branches.wait(&self.card)?;
+        self.card.wait_for(&self.stream)
+    }
+
+    /// Whether a slot of the host might be written although nobody waits for it any more.
+    pub(super) fn may_write_slot(&self) -> bool {
+        self.may_write_slot
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        // Its memory is freed next. A card that does not even answer this uses no memory any more.
-        let _ = self.wait();
+        // Its memory is freed next. A card that does not even answer this uses no memory any more. One that hangs might: memory of the card is freed in the order of the
+        // stream, and the rest, which the driver would wait for, is kept.
+        if self.wait().is_err_and(|error| error.is_timed_out()) {
+            std::mem::forget((self.decoder.take(), Arc::clone(&self.card)));
+        }
     }
 }

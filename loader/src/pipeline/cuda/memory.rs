@@ -3,6 +3,7 @@
 //! It knows nothing of images. A copy is only put onto a stream here; whoever asks for it keeps both ends alive until the stream has done it.
 #![allow(unsafe_code)]
 
+use std::mem::{self, ManuallyDrop};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -61,11 +62,12 @@ impl Drop for DeviceMemory {
     }
 }
 
-/// Memory of the host that cannot be swapped out.
+/// Memory of the host that cannot be swapped out. It is kept where the card hangs.
 #[derive(Debug)]
 pub(super) struct PinnedMemory {
-    slice: PinnedHostSlice<u8>,
+    slice: ManuallyDrop<PinnedHostSlice<u8>>,
     start: *mut u8,
+    context: Arc<CudaContext>,
 }
 
 // SAFETY: `start` is that of `slice`, which may be used by any thread.
@@ -89,7 +91,11 @@ impl PinnedMemory {
         let start = slice
             .as_mut_ptr()
             .map_err(failed("looking at pinned memory"))?;
-        Ok(PinnedMemory { slice, start })
+        Ok(PinnedMemory {
+            slice: ManuallyDrop::new(slice),
+            start,
+            context: Arc::clone(context),
+        })
     }
 
     pub(super) fn num_bytes(&self) -> usize {
@@ -130,6 +136,16 @@ impl PinnedMemory {
         assert!(num_bytes <= self.num_bytes(), "inside the memory");
         // SAFETY: inside of the memory, which lives as long as the borrow; upheld by the caller, as said above.
         unsafe { std::slice::from_raw_parts(self.start, num_bytes) }
+    }
+}
+
+impl Drop for PinnedMemory {
+    fn drop(&mut self) {
+        // The card might yet write it, and the driver would wait for that.
+        if !loader_card::hangs(&self.context) {
+            // SAFETY: dropped here alone.
+            unsafe { ManuallyDrop::drop(&mut self.slice) };
+        }
     }
 }
 
@@ -234,7 +250,7 @@ impl PinnedMemory {
     }
 }
 
-/// A ring that the card writes by itself; no longer so when it is dropped.
+/// A ring that the card writes by itself; no longer so when it is dropped, unless the card hangs.
 #[derive(Debug)]
 pub struct PinnedRing {
     memory: RingMemory,
@@ -266,6 +282,10 @@ impl PinnedRing {
 
 impl Drop for PinnedRing {
     fn drop(&mut self) {
+        if loader_card::hangs(&self.context) {
+            // As above.
+            return mem::forget(self.memory.clone());
+        }
         self.context.record_err(self.context.bind_to_thread());
         // SAFETY: registered once, and no batch that is on its way to it is left: each holds the stream, which holds this.
         let forgotten = unsafe { sys::cuMemHostUnregister(self.memory.address().cast()) };

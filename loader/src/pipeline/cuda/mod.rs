@@ -29,8 +29,11 @@
 //! # Where the card fails
 //!
 //! Any call that fails ends the use of the card: what was on its way, and all that comes, is made by threads of the CPU, or the daemon stops
-//! ([`OnFailure`]). Streams whose slots lie on the card end with the reason. The same holds for nvJPEG alone where it fails and no file is to blame, or its engines do so in
-//! several rounds in a row: the CPU decodes for the card from then on. A slot is touched by the CPU only once the stream that writes it is known to be still.
+//! ([`OnFailure`]). A card that hangs has failed, too: every wait for it is a question that is asked again and again, for half a minute
+//! (`loader_card::wait`, which says why), and all that it might yet write or that the driver would wait for is kept until the daemon ends. A call that waits for nothing is
+//! taken to come back. Streams whose slots lie on the card end with the reason. The same holds for nvJPEG alone where it fails and no file is to blame, or its engines do so in
+//! several rounds in a row: the CPU decodes for the card from then on. A slot is touched by the CPU only once the stream that
+//! writes it is known to be still, or where none was told to; else its stream ends, and whoever subscribes again is served by the CPU.
 //!
 //! # What it takes
 //!
