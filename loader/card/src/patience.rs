@@ -1,8 +1,8 @@
 //! Waiting for a card, with an end. One that hangs answers questions, but is never done; a call of the driver that waits for it would not come back.
 //!
-//! So whoever waits asks, again and again, and sleeps for a sixteenth of the time that it has waited in between: nothing is noticed later than that, and a core
-//! that waits for batches of 20 ms is busy for less than a hundredth of the time. A watchdog beside threads that wait in the driver would cost nothing at all, but could
-//! not free them, nor what they hold; it would have to take that away from them.
+//! So whoever waits asks, again and again, and sleeps for a sixteenth of the time that it has waited in between: nothing is noticed later than that, and who waits
+//! for 20 ms has asked about seventy times. A watchdog beside threads that wait in the driver would cost less, but could not free them, nor what they hold;
+//! it would have to take that away from them.
 //!
 //! Once a card was waited for in vain, nobody in this process waits for it again, and nothing that it may use is given back.
 
@@ -14,8 +14,8 @@ use cudarc::driver::{CudaContext, DriverError};
 
 use crate::error::{CardError, failed};
 
-/// How long a card may take for what it needs milliseconds for, also if others use it, too. Half a minute is half of what programs commonly wait for a batch, so they
-/// get it from whoever takes the card's place.
+/// How long a card may take for what it needs milliseconds for, also if others use it, too. Half a minute is half of what programs commonly wait for a batch,
+/// so they get it from whoever takes the card's place.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The shortest and the longest sleep between two questions.

@@ -9,8 +9,8 @@
 //!   So does giving back what a copy is on its way to.
 //! - `STANDIN_FAIL=cuLaunchKernel:3` lets the third call of that name fail, `:3+` that and all later ones, `:3:700` with that status.
 //! - What a real driver refuses ends the process with a line, too: sizes, flags and properties (`asked`).
-//! - `STANDIN_HANG=5` is a card that hangs: the fifth copy, fill or launch and all later ones are never done, nor is what comes after them on their streams. Questions are
-//!   answered (not ready), and who waits, or gives memory back that the driver would wait for, waits for ever.
+//! - `STANDIN_HANG=5` is a card that hangs: the fifth copy, fill or launch and all later ones are never done, nor is what comes after them on their streams.
+//!   Questions are answered (not ready), and who waits, or gives memory back that the driver would wait for, waits for ever.
 //! - `STANDIN_MEMORY=1000000` is all the memory that a card has, in bytes. `STANDIN_DEVICES=0` hides the card, 2 is two of them, `STANDIN_DRIVER=12040` is an old driver.
 //! - `STANDIN_USED=FILE` gets the bytes that are taken of the card, whenever that changes.
 //! - `STANDIN_EXPORTS=0` is a driver that shares no memory between processes. Where it does, all processes with this library have the same card.

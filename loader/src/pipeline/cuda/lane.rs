@@ -526,8 +526,8 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        // Its memory is freed next. A card that does not even answer this uses no memory any more. One that hangs might: memory of the card is freed in the order of the
-        // stream, and the rest, which the driver would wait for, is kept.
+        // Its memory is freed next. A card that does not even answer this uses no memory any more. One that hangs might: memory of the card is freed in the order
+        // of the stream, and the rest, which the driver would wait for, is kept.
         if self.wait().is_err_and(|error| error.is_timed_out()) {
             std::mem::forget((self.decoder.take(), Arc::clone(&self.card)));
         }
