@@ -42,7 +42,9 @@ pub struct CardLease {
 
 #[derive(Debug)]
 enum Readers {
-    /// Nobody has said anything, or that it cannot be told: any stream of the card.
+    /// Nobody has said anything: any stream of the card.
+    Unsaid,
+    /// Somebody has said that it cannot be told: any stream, whoever else says which.
     Unknown,
     /// Streams by their number.
     Streams(BTreeSet<usize>),
@@ -125,7 +127,7 @@ impl CardViews {
         let context = self.memory().context();
         let _bound = Bound::to(context)?;
         match readers {
-            Readers::Unknown => Ok(vec![Fence::record_all(context)?]),
+            Readers::Unsaid | Readers::Unknown => Ok(vec![Fence::record_all(context)?]),
             Readers::Streams(streams) => {
                 let fence = |stream: &usize| Fence::record(context, *stream);
                 streams.iter().map(fence).collect()
@@ -194,7 +196,7 @@ impl CardLease {
         CardLease {
             lease: Some(lease),
             views: Arc::clone(views),
-            readers: Mutex::new(Readers::Unknown),
+            readers: Mutex::new(Readers::Unsaid),
         }
     }
 
@@ -223,14 +225,7 @@ impl CardLease {
     /// # Safety
     /// The stream lives until this is dropped.
     pub unsafe fn read_by(&self, stream: usize) {
-        let mut readers = self.readers();
-        match &mut *readers {
-            _ if stream == OF_THREAD => *readers = Readers::Unknown,
-            Readers::Streams(streams) => {
-                streams.insert(stream);
-            }
-            Readers::Unknown => *readers = Readers::Streams(BTreeSet::from([stream])),
-        }
+        self.readers().add(stream);
     }
 
     /// Says that no stream reads the views yet.
@@ -238,13 +233,26 @@ impl CardLease {
         *self.readers() = Readers::Streams(BTreeSet::new());
     }
 
-    /// Says that nobody knows which streams read the views.
+    /// Says that nobody knows which streams read the views, whatever else is said.
     pub fn read_by_unknown(&self) {
         *self.readers() = Readers::Unknown;
     }
 
     fn readers(&self) -> MutexGuard<'_, Readers> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Readers {
+    fn add(&mut self, stream: usize) {
+        match self {
+            _ if stream == OF_THREAD => *self = Readers::Unknown,
+            Readers::Unknown => {}
+            Readers::Unsaid => *self = Readers::Streams(BTreeSet::from([stream])),
+            Readers::Streams(streams) => {
+                streams.insert(stream);
+            }
+        }
     }
 }
 
@@ -256,5 +264,20 @@ impl Drop for CardLease {
         {
             self.views.retire(lease, &self.readers());
         }
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_one_reader_is_unknown_no_other_that_is_named_makes_up_for_it() {
+        let mut readers = Readers::Unsaid;
+        readers.add(7);
+        readers.add(9);
+        assert!(matches!(&readers, Readers::Streams(streams) if streams.len() == 2));
+        readers.add(OF_THREAD);
+        readers.add(7);
+        assert!(matches!(readers, Readers::Unknown));
     }
 }
