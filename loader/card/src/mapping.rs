@@ -66,7 +66,7 @@ impl ExportedMemory {
             let _bound = Bound::to(context)?;
             let card = driver::id_of_context(context)?;
             let mapping = Mapping::new(Allocation::take(context, num_bytes)?, num_bytes)?;
-            mapping.clear()?;
+            let mapping = mapping.cleared()?;
             Ok(ExportedMemory { mapping, card })
         };
         check_exports(context)?;
@@ -182,14 +182,23 @@ impl Mapping {
         Ok(mapping)
     }
 
-    fn clear(&self) -> Result<(), CardError> {
+    fn cleared(self) -> Result<Mapping, CardError> {
         // SAFETY: mapped, and nobody else knows it.
         let cleared = unsafe { sys::cuMemsetD8_v2(self.address, 0, self.num_bytes) };
         let doing = "clearing memory";
         cleared.result().map_err(failed(doing))?;
         // The default stream clears it.
-        let fence = Fence::record(&self.context, 0)?;
-        patience::wait(&self.context, doing, || fence.asked())
+        let fence = Fence::record(&self.context, 0);
+        let waited =
+            fence.and_then(|fence| patience::wait(&self.context, doing, || fence.asked()));
+        match waited {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                // The card might yet write there, so it is never given back.
+                std::mem::forget(self);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -205,11 +214,13 @@ impl Drop for Mapping {
             return;
         };
         // SAFETY: mapped once, by `new`; whoever holds this sees to it that no stream uses it any more.
-        let _ = unsafe { sys::cuMemUnmap(self.address, self.num_bytes) };
-        drop(Reservation {
-            address: self.address,
-            num_bytes: self.num_bytes,
-        });
+        let unmapped = unsafe { sys::cuMemUnmap(self.address, self.num_bytes) };
+        if unmapped.result().is_ok() {
+            drop(Reservation {
+                address: self.address,
+                num_bytes: self.num_bytes,
+            });
+        }
     }
 }
 
