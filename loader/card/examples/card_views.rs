@@ -2,16 +2,17 @@
 //! The variable `CARD` is the number of the card, 0 if it is not set; `PATIENCE` the seconds that it waits for a batch, 60 if not. With `READERS=unknown` it does not say
 //! which stream reads.
 //!
-//! The copies run on a stream of their own while later batches are received; a slot is given back once its copies are done.
+//! The copies run on two streams of their own, in turn, while later batches are received; a slot is given back once its copies are done.
 #![allow(unsafe_code)]
 
 use std::error::Error;
+use std::mem;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cudarc::driver::{CudaStream, result};
+use cudarc::driver::{CudaStream, DriverError, result};
 use loader_card::{Held, Reader, card_of_device, context_of};
 use loader_ipc::{Lease, Subscription};
 
@@ -50,16 +51,54 @@ fn run() -> Result<(), Box<dyn Error>> {
         None => eprintln!("views in memory of {card}"),
         Some(reason) => eprintln!("views in memory of the host: {reason}"),
     }
-    let stream = context_of(card)?.new_stream()?;
-    let mut copies = Vec::new();
+    let context = context_of(card)?;
+    let mut copies = Copies::onto([context.new_stream()?, context.new_stream()?]);
     while let Some(batch) = reader.receive(patience)? {
-        copies.push(Copy::start(&batch, &stream)?);
+        copies.start(&batch)?;
     }
-    stream.synchronize()?;
-    for copy in &copies {
-        copy.print();
-    }
+    copies.wait()?;
+    copies.of_batches.iter().for_each(Copy::print);
     Ok(())
+}
+
+/// Copies that are on their way, and the streams that they are on.
+struct Copies {
+    streams: [Arc<CudaStream>; 2],
+    of_batches: Vec<Copy>,
+}
+
+impl Copies {
+    fn onto(streams: [Arc<CudaStream>; 2]) -> Copies {
+        let of_batches = Vec::new();
+        Copies {
+            streams,
+            of_batches,
+        }
+    }
+
+    /// Copies the views of a batch, or puts that onto the stream, which reads the batch from then on.
+    fn start(&mut self, batch: &Held) -> Result<(), Box<dyn Error>> {
+        let stream = &self.streams[self.of_batches.len() % 2];
+        // Here before the first byte is asked for: what is on its way must have a place also where this fails.
+        self.of_batches.push(Copy::of(batch.lease()));
+        let copy = self.of_batches.last_mut().expect("it was just put there");
+        copy.fill(batch, stream)
+    }
+
+    fn wait(&self) -> Result<(), DriverError> {
+        self.streams
+            .iter()
+            .try_for_each(|stream| stream.synchronize())
+    }
+}
+
+impl Drop for Copies {
+    /// Whatever went wrong, a copy that is on its way needs its memory until it is done. Where the card does not tell that, the memory is never given back.
+    fn drop(&mut self) {
+        if self.wait().is_err() {
+            mem::forget(mem::take(&mut self.of_batches));
+        }
+    }
 }
 
 /// Puts a copy onto the stream. The bytes must stay where they are until it is done: moving their vector leaves them there.
@@ -71,21 +110,19 @@ fn download(stream: &Arc<CudaStream>, from: u64, to: &mut [u8]) -> Result<(), Bo
 }
 
 impl Copy {
-    /// Copies the views of a batch, or puts that onto the stream, which reads the batch from then on.
-    fn start(batch: &Held, stream: &Arc<CudaStream>) -> Result<Copy, Box<dyn Error>> {
-        let mut copy = Copy::of(batch.lease());
+    fn fill(&mut self, batch: &Held, stream: &Arc<CudaStream>) -> Result<(), Box<dyn Error>> {
         let is_told = std::env::var_os("READERS").is_none();
         if let (Held::Card(batch), true) = (batch, is_told) {
-            // SAFETY: the stream outlives all batches.
+            // SAFETY: the streams outlive all batches.
             unsafe { batch.read_by(stream.cu_stream().expose_provenance()) };
         }
-        for (group, bytes) in copy.groups.iter_mut().enumerate() {
+        for (group, bytes) in self.groups.iter_mut().enumerate() {
             match batch {
                 Held::Host(lease) => *bytes = lease.group(group).to_vec(),
                 Held::Card(batch) => download(stream, batch.address(group), bytes)?,
             }
         }
-        Ok(copy)
+        Ok(())
     }
 
     /// Room for the views of a batch.
