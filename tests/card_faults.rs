@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use crate::card::{Bench, batches, ended};
 use crate::harness::{Running, status, text, until};
@@ -14,18 +15,24 @@ fn counts(bench: &Bench) -> BTreeMap<String, u64> {
     bench.assert_equal(&loader);
     loader.interrupt();
     assert_eq!(loader.finish().code, Some(0));
-    let mut counts = BTreeMap::new();
-    for name in fs::read_to_string(&log).unwrap().lines() {
-        *counts.entry(name.to_owned()).or_default() += 1;
-    }
-    // What an error is called is asked only when there is one.
-    counts.retain(|name: &String, _| !name.starts_with("cuGetError"));
+    let counts = counted(&log);
     assert!(counts.len() > 50, "{counts:?}");
     counts
 }
 
+/// How often each call is in the log of a process without a fault.
+pub(crate) fn counted(log: &Path) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for name in fs::read_to_string(log).unwrap().lines() {
+        *counts.entry(name.to_owned()).or_default() += 1;
+    }
+    // What an error is called is asked only when there is one.
+    counts.retain(|name: &String, _| !name.starts_with("cuGetError"));
+    counts
+}
+
 /// The first call of a name, one in between, and the last.
-fn faults(counts: &BTreeMap<String, u64>) -> Vec<String> {
+pub(crate) fn faults(counts: &BTreeMap<String, u64>) -> Vec<String> {
     let of_name = |(name, count): (&String, &u64)| {
         let mut numbers = vec![1, count.div_ceil(2), *count];
         numbers.dedup();
@@ -78,7 +85,7 @@ fn serves(bench: &Bench) -> bool {
 }
 
 #[track_caller]
-fn assert_ends(fault: &str, loader: Running) {
+pub(crate) fn assert_ends(fault: &str, loader: Running) {
     loader.interrupt();
     let ended = loader.finish();
     assert_eq!(ended.code, Some(0), "{fault}: {}", ended.stderr);

@@ -12,7 +12,11 @@ use crate::killed::num_subscribers;
 
 impl Bench {
     /// Starts a program that reads all views in memory of the card.
-    fn read(&self, subscription: &Subscription, environment: &[(&str, &str)]) -> Running {
+    pub(crate) fn read(
+        &self,
+        subscription: &Subscription,
+        environment: &[(&str, &str)],
+    ) -> Running {
         let asked = self.path("subscription.json");
         fs::write(&asked, serde_json::to_string(subscription).unwrap()).unwrap();
         let libraries = self.libraries().to_owned();
@@ -43,7 +47,7 @@ impl Bench {
 
     /// Holds that a reader has seen the views of the CPU.
     #[track_caller]
-    fn assert_read(&self, read: &Finished, where_they_lay: &str) {
+    pub(crate) fn assert_read(&self, read: &Finished, where_they_lay: &str) {
         assert_eq!(read.code, Some(0), "{}", read.stderr);
         assert!(read.stderr.contains(where_they_lay), "{}", read.stderr);
         let mut lines: Vec<&str> = read.stdout.lines().collect();
@@ -54,14 +58,14 @@ impl Bench {
 }
 
 /// How often a process maps memory that cards share.
-fn num_mappings(pid: i32) -> usize {
+pub(crate) fn num_mappings(pid: i32) -> usize {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
     maps.lines()
         .filter(|line| line.contains("memfd:card"))
         .count()
 }
 
-const ON_CARD: &str = "views in memory of GPU-7374616e-642d-696e-2c20-636172642030";
+pub(crate) const ON_CARD: &str = "views in memory of GPU-7374616e-642d-696e-2c20-636172642030";
 
 #[test]
 fn views_in_memory_of_the_card_are_those_of_the_cpu_whoever_comes_when() {

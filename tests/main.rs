@@ -10,6 +10,8 @@ mod card_faults;
 mod card_hangs;
 #[cfg(feature = "cuda")]
 mod card_memory;
+#[cfg(feature = "cuda")]
+mod card_memory_faults;
 mod chain;
 mod circles;
 mod clients;
