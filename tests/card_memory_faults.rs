@@ -1,11 +1,15 @@
 //! Every call that is made of a card's driver, by a daemon that makes views there or by a program that reads them, fails in turn. Nobody hangs, and no view is another.
 
+use std::fs;
 use std::path::Path;
+
+use loader_ipc::{Client, Subscription};
 
 use crate::card::{Bench, batches};
 use crate::card_faults::{assert_ends, counted, faults};
 use crate::card_memory::{ON_CARD, num_mappings};
-use crate::harness::{Finished, Running, status, text, until};
+use crate::harness::{Finished, PATIENCE, Running, status, text, until};
+use crate::killed::num_subscribers;
 
 /// Where a reader says that its views lie, before anything else can go wrong with them.
 const WHERE: &str = "views in memory of ";
@@ -133,4 +137,71 @@ fn every_fault_of_a_reader_leaves_it_the_views_or_an_error_and_the_daemon_serves
     bench.assert_read(&bench.read(&batches(), &[]).finish(), ON_CARD);
     until("all memory to be freed", || num_mappings(loader.pid()) == 0);
     assert_ends("none of the daemon", loader);
+}
+
+/// Subscribes at a daemon, and goes while batches are on their way.
+fn come_and_go(bench: &Bench, on_card: bool) {
+    let endless = Subscription {
+        num_epochs: 1_000_000,
+        ..batches()
+    };
+    if on_card {
+        let reader = bench.read(&endless, &[]);
+        until("a line of the reader", || !reader.stderr().is_empty());
+        reader.kill();
+    } else {
+        let client = Client::connect(&bench.socket(), PATIENCE).unwrap();
+        let mut subscriber = client.subscribe(&endless).unwrap();
+        subscriber.receive(PATIENCE).unwrap();
+    }
+    until("the reader to be forgotten", || {
+        num_subscribers(&bench.socket()) == 0
+    });
+}
+
+#[test]
+fn a_batch_that_nobody_wants_any_more_and_the_card_does_not_finish_ends_the_use_of_the_card_and_keeps_its_memory()
+ {
+    let bench = Bench::new();
+    let over = "made by the CPU from now on";
+    for on_card in [true, false] {
+        // As long as memory suffices, nothing but such a batch waits for its stream.
+        let loader = bench.serve("auto", &[("STANDIN_FAIL", "cuStreamSynchronize:1+:700")]);
+        bench.assert_read(&bench.read(&batches(), &[]).finish(), ON_CARD);
+        bench.assert_equal(&loader);
+        assert!(!loader.stderr().contains(over), "{}", loader.stderr());
+        until("a reader to go while a batch is on its way", || {
+            come_and_go(&bench, on_card);
+            loader.stderr().contains(over)
+        });
+        let maps = fs::read_to_string(format!("/proc/{}/maps", loader.pid())).unwrap();
+        let ring = if on_card {
+            "memfd:card"
+        } else {
+            "memfd:sslight"
+        };
+        let told = loader.stderr();
+        assert!(maps.contains(ring), "the card may yet write there: {told}");
+        bench.assert_equal(&loader);
+        bench.assert_read(
+            &bench.read(&batches(), &[]).finish(),
+            "views in memory of the host",
+        );
+        assert_ends("cuStreamSynchronize", loader);
+    }
+    let mut loader = bench.serve("gpu", &[("STANDIN_FAIL", "cuStreamSynchronize:1+:700")]);
+    until("the daemon to end", || {
+        if !loader.has_ended() {
+            let reader = bench.read(&batches(), &[]);
+            until("a line of the reader", || !reader.stderr().is_empty());
+        }
+        loader.has_ended()
+    });
+    let ended = loader.finish();
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the card has failed"),
+        "{}",
+        ended.stderr
+    );
 }
