@@ -1,6 +1,7 @@
 """Arrays in memory of a card. Stand-ins take the place of NVIDIA's libraries (loader/cuda-standin); their memory is the host's, and their streams are late."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -62,6 +63,34 @@ def test_arrays_on_a_card_are_those_of_the_host_and_what_is_not_possible_says_so
                 lines.append(" ".join([str(id), *(f"{zlib.crc32(view):08x}" for view in of_views)]))
     assert read.stdout.splitlines() == lines
     assert len(lines) > 20
+
+
+def test_a_forked_child_gives_back_nothing_of_a_card_and_keeps_nothing_of_a_killed_parents(served, shards, with_card):
+    decoder, socket = served
+    if decoder == "cpu":
+        return
+    command = [sys.executable, HERE / "forked_card_reader.py", shards, socket]
+    with Loader(shards, socket=socket, start=False) as loader, subprocess.Popen(list(map(str, command)), env=with_card, stdout=subprocess.PIPE, text=True) as parent:
+        pid = loader.pid
+        told = dict(parent.stdout.readline().split() for _ in range(2))
+        assert told.keys() == {"child", "parent"} and num_mappings(pid) == 1
+        parent.kill()
+        wait_for(lambda: loader.status()["subscribers"] == [] and num_mappings(pid) == 0)
+        child = int(told["child"])
+        assert num_mappings(child) == 1, "it is still there"
+        os.kill(child, signal.SIGKILL)
+
+
+def num_mappings(pid: int) -> int:
+    """How often a process maps memory that cards share."""
+    return Path(f"/proc/{pid}/maps").read_text().count("memfd:card")
+
+
+def wait_for(condition) -> None:
+    most = time.monotonic() + WATCHDOG_S
+    while not condition():
+        assert time.monotonic() < most
+        time.sleep(0.01)
 
 
 @pytest.mark.skipif(find_library("cuda") is not None, reason="this machine has a driver")
