@@ -19,7 +19,7 @@ pub(crate) type Views = BTreeMap<u64, Vec<Vec<u8>>>;
 /// Shards of several kinds of images, what the CPU makes of them, and the stand-ins.
 pub(crate) struct Bench {
     dir: tempfile::TempDir,
-    shards: PathBuf,
+    pub(crate) shards: PathBuf,
     libraries: PathBuf,
     pub(crate) expected: Views,
 }
@@ -31,17 +31,7 @@ impl Bench {
         synth(&images, 3, 6, 70);
         vary(&images.join("train"));
         let shards = pack(&images, &dir.path().join("shards"));
-        let libraries = dir.path().join("libraries");
-        fs::create_dir(&libraries).unwrap();
-        for (library, name) in [
-            ("cuda", "libcuda.so.1"),
-            ("cuda", "libcuda.so"),
-            ("cuda", "libnvrtc.so.13"),
-            ("cuda", "libnvrtc.so"),
-            ("nvjpeg", "libnvjpeg.so.13"),
-        ] {
-            symlink(standin(library), libraries.join(name)).unwrap();
-        }
+        let libraries = standins(dir.path(), &[DRIVER, NVRTC, NVJPEG]);
         let mut bench = Bench {
             dir,
             shards,
@@ -122,6 +112,24 @@ pub(crate) fn batches() -> Subscription {
         num_slots: Some(3),
         ..subscription(Order::Sequential, 4)
     }
+}
+
+/// A stand-in, and the names of the library in whose place it is.
+pub(crate) type Standin = (&'static str, &'static [&'static str]);
+pub(crate) const DRIVER: Standin = ("cuda", &["libcuda.so.1", "libcuda.so"]);
+pub(crate) const NVRTC: Standin = ("cuda", &["libnvrtc.so.13", "libnvrtc.so"]);
+pub(crate) const NVJPEG: Standin = ("nvjpeg", &["libnvjpeg.so.13"]);
+
+/// A new folder in `dir` with stand-ins under the names of what they stand for.
+pub(crate) fn standins(dir: &Path, all: &[Standin]) -> PathBuf {
+    let libraries = dir.join("libraries");
+    fs::create_dir(&libraries).unwrap();
+    for (library, names) in all {
+        for name in *names {
+            symlink(standin(library), libraries.join(name)).unwrap();
+        }
+    }
+    libraries
 }
 
 /// Where cargo builds a stand-in.

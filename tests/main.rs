@@ -25,6 +25,8 @@ mod harness;
 mod killed;
 mod limits;
 mod quickstart;
+#[cfg(feature = "cuda")]
+mod real_card;
 mod recipes;
 mod subsets;
 mod trainer_checkpoints;
