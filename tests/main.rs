@@ -12,6 +12,8 @@ mod card_hangs;
 mod card_memory;
 #[cfg(feature = "cuda")]
 mod card_memory_faults;
+#[cfg(feature = "cuda")]
+mod card_missing;
 mod chain;
 mod circles;
 mod clients;
