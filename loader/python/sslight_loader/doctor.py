@@ -7,10 +7,12 @@ import os
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
 from . import views
+from .errors import LoaderError, LoaderWarning
 from .loader import Loader
 
 _T = TypeVar("_T")
@@ -33,6 +35,7 @@ def main(args: list[str]) -> int:
         if not splits:
             return 1
         split = asked.split or next(iter(splits))
+        print(_card(loader, split))
         batch = _tried(f"a batch of `{split}`", lambda: _first_batch(loader, split), str)
         bad = _tried("bad samples", lambda: loader.status()["failures"], lambda failures: f"{failures or 'none'} so far")
     return 0 if batch and bad is not None else 1
@@ -43,6 +46,17 @@ def _first_batch(loader: Loader, split: str) -> str:
     with loader.subscribe(split, batch_size=1, views=views.val(), shuffle=False) as batches:
         batch = next(batches)
         return f"{batch.views[0].shape} in {time.perf_counter() - start:.2f} s, {len(batches.classes)} classes"
+
+
+def _card(loader: Loader, split: str) -> str:
+    """Whether views can lie on the first card that this process sees. A machine without one is as fit as any."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", LoaderWarning)
+            loader.subscribe(split, batch_size=1, views=views.val(), shuffle=False, device="cuda").close()
+    except (LoaderError, LoaderWarning) as error:
+        return f"note  no views on a card: {error}"
+    return "ok    views on a card: this process and the daemon share its memory"
 
 
 def _tried(what: str, look: Callable[[], _T], shown: Callable[[_T], str]) -> _T | None:

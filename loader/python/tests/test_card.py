@@ -1,6 +1,7 @@
 """Arrays in memory of a card. Stand-ins take the place of NVIDIA's libraries (loader/cuda-standin); their memory is the host's, and their streams are late."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +64,21 @@ def test_arrays_on_a_card_are_those_of_the_host_and_what_is_not_possible_says_so
                 lines.append(" ".join([str(id), *(f"{zlib.crc32(view):08x}" for view in of_views)]))
     assert read.stdout.splitlines() == lines
     assert len(lines) > 20
+
+
+def test_doctor_tells_whether_views_can_lie_on_a_card_and_why_not(shards, with_card):
+    def doctor(**more: str) -> str:
+        told = run(with_card | more, "-m", "sslight_loader", "doctor", shards)
+        assert told.returncode == 0, told.stderr
+        return told.stdout
+
+    assert "ok    views on a card: " in doctor()
+    assert "note  no views on a card: the card is not there, or hidden from this process; device 0; see nvidia-smi" in doctor(STANDIN_DEVICES="0")
+    if find_library("cuda") is None:
+        assert "note  no views on a card: there is no NVIDIA driver; run it where libcuda.so.1 is" in doctor(LD_LIBRARY_PATH="")
+    assert re.search("note  no views on a card: .*memory of the card is not shared: mapping memory failed", doctor(STANDIN_FAIL="cuMemMap:1"))
+    with Loader(shards):
+        assert re.search("note  no views on a card: .*batches are made by the CPU", doctor())
 
 
 def test_a_forked_child_gives_back_nothing_of_a_card_and_keeps_nothing_of_a_killed_parents(served, shards, with_card):

@@ -13,6 +13,7 @@ def test_doctor_looks_at_machine_and_data(shards, images):
     healthy = program("doctor", shards)
     assert healthy.returncode == 0, healthy.stderr
     assert re.search(r"ok    splits: train 60, val 60", healthy.stdout)
+    assert re.search(r"(note  no|ok   ) views on a card: \S", healthy.stdout)
     sick = program("doctor", images)
     assert sick.returncode == 1 and "BAD   data and daemon: NotPackedError" in sick.stderr
 
