@@ -189,8 +189,7 @@ impl Mapping {
         cleared.result().map_err(failed(doing))?;
         // The default stream clears it.
         let fence = Fence::record(&self.context, 0);
-        let waited =
-            fence.and_then(|fence| patience::wait(&self.context, doing, || fence.asked()));
+        let waited = fence.and_then(|fence| patience::wait(&self.context, doing, || fence.asked()));
         match waited {
             Ok(()) => Ok(self),
             Err(error) => {

@@ -64,6 +64,9 @@ enum Step {
 /// The default stream of the first card; those of the others are far from all handles.
 const DEFAULT: usize = 1;
 
+/// Before the first handle: small ones mean streams that nobody makes, of a thread, too.
+const BEFORE_HANDLES: usize = 0x1000;
+
 /// Who comes when.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Order {
@@ -115,7 +118,7 @@ impl Streams {
             num_left: hang.checked_sub(1).unwrap_or(usize::MAX),
             queues: BTreeMap::new(),
             events: BTreeMap::new(),
-            last_handle: DEFAULT,
+            last_handle: BEFORE_HANDLES,
             now: 0,
         }
     }
