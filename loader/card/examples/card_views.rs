@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cudarc::driver::{CudaStream, DriverError, result};
-use loader_card::{Held, Reader, card_of_device, context_of};
+use cudarc::driver::{CudaStream, result, sys};
+use loader_card::{CardError, Held, Reader, card_of_device, context_of};
 use loader_ipc::{Lease, Subscription};
 
 /// A copy of a batch, once its stream is done.
@@ -85,10 +85,19 @@ impl Copies {
         copy.fill(batch, stream)
     }
 
-    fn wait(&self) -> Result<(), DriverError> {
-        self.streams
-            .iter()
-            .try_for_each(|stream| stream.synchronize())
+    fn wait(&self) -> Result<(), CardError> {
+        let is_idle = |stream: &CudaStream| {
+            // SAFETY: the stream lives.
+            match unsafe { sys::cuStreamQuery(stream.cu_stream()) } {
+                sys::CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+                asked => asked.result().map(|()| true),
+            }
+        };
+        let wait = |stream: &Arc<CudaStream>| {
+            let context = stream.context();
+            loader_card::wait(context, "copying views", || is_idle(stream))
+        };
+        self.streams.iter().try_for_each(wait)
     }
 }
 

@@ -1,5 +1,6 @@
 //! nvJPEG's decoders, one for each lane: whether there are any, and what they made of a round.
 
+use std::io;
 use std::sync::Arc;
 
 use ::nvjpeg::{Allocator, Decoder, Error, Failure, Library, Options, Route};
@@ -107,7 +108,12 @@ pub(super) fn open(
         )
     };
     card.bind().map_err(|error| failed(error.to_string()))?;
-    let decoders = (0..num).map(|_| new_decoder(&library, NvjpegMemory::of(card, room)));
+    let memories = (0..num).map(|_| NvjpegMemory::of(card, room));
+    let memories = memories.collect::<io::Result<Vec<_>>>();
+    let memories = memories.map_err(|error| failed(format!("no thread for nvJPEG: {error}")))?;
+    let decoders = memories
+        .into_iter()
+        .map(|memory| new_decoder(&library, memory));
     let decoders = decoders.collect::<Result<Vec<_>, _>>();
     let decoders =
         decoders.map_err(|failure| failed(format!("nvJPEG does not start: {failure}")))?;
