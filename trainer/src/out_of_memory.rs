@@ -75,6 +75,12 @@ impl OutOfMemory<'_> {
         let device = self.model.learner().device();
         let (_, batch_size, recipe, kind) = self.batch();
         let state = self.model.tensors();
+        let of_views = view_bytes(recipe, batch_size, kind);
+        let of_views = match device {
+            // The next one is made ready beside the step.
+            Device::Cuda(_) => ("views of the batch and the next", 2 * of_views),
+            _ => ("views of the batch", of_views),
+        };
         let own = vec![
             (
                 "model: networks, averages, probe, queues",
@@ -84,7 +90,7 @@ impl OutOfMemory<'_> {
                 "optimiser",
                 bytes(self.model.learner().remembered(), device),
             ),
-            ("views of the batch", view_bytes(recipe, batch_size, kind)),
+            of_views,
         ];
         match device {
             Device::Cuda(card) => {

@@ -246,10 +246,12 @@ UNKNOWN:
         world.memory.give_back(address)
     }
 
-    fn cuMemAllocAsync(address: *mut usize, num_bytes: usize, _stream: usize) {
+    fn cuMemAllocAsync(address: *mut usize, num_bytes: usize, stream: usize) {
         let card = current()?;
-        address.write(world().memory.take(Kind::Card(card), num_bytes)?);
-        Ok(())
+        let world = &mut *world();
+        let taken = world.memory.take_closed(card, num_bytes)?;
+        address.write(taken);
+        world.streams.put(stream, Work::Open(taken), &mut world.memory)
     }
 
     fn cuMemFreeAsync(address: usize, stream: usize) {

@@ -130,6 +130,18 @@ impl Memory {
         Ok(address)
     }
 
+    /// Memory of a card that is closed until a stream opens it.
+    pub(crate) fn take_closed(&mut self, card: usize, num_bytes: usize) -> Result<usize, Status> {
+        let address = self.take(Kind::Card(card), num_bytes)?;
+        self.pieces[&address].protect(libc::PROT_NONE);
+        Ok(address)
+    }
+
+    /// A stream has come to where it was taken.
+    pub(crate) fn open(&mut self, address: usize) {
+        self.pieces[&address].protect(libc::PROT_READ | libc::PROT_WRITE);
+    }
+
     /// Closes memory for ever: its addresses are never used again.
     pub(crate) fn give_back(&mut self, address: usize) -> Result<(), Status> {
         let piece = self.pieces.get_mut(&address).ok_or(INVALID_VALUE)?;
@@ -137,17 +149,11 @@ impl Memory {
             complain("memory is given back twice");
         }
         piece.is_given_back = true;
-        let (pages, num_mapped) = (piece.pages, piece.num_mapped);
         let (kind, num_bytes) = (piece.kind, piece.num_bytes);
         if let Kind::Card(card) = kind {
             self.uncount(card, num_bytes);
         }
-        let pages = ptr::with_exposed_provenance_mut(pages);
-        // SAFETY: pages that were mapped by `take` and never given back.
-        unsafe {
-            libc::madvise(pages, num_mapped, libc::MADV_DONTNEED);
-            assert_eq!(libc::mprotect(pages, num_mapped, libc::PROT_NONE), 0);
-        }
+        self.pieces[&address].close();
         Ok(())
     }
 
@@ -172,10 +178,28 @@ impl Memory {
     }
 }
 
+impl Piece {
+    /// All pages but the last, which is closed anyway.
+    fn protect(&self, prot: libc::c_int) {
+        let pages = ptr::with_exposed_provenance_mut(self.pages);
+        // SAFETY: pages that were mapped by `take` and never given back.
+        let answer = unsafe { libc::mprotect(pages, self.num_mapped - PAGE, prot) };
+        assert_eq!(answer, 0);
+    }
+
+    /// Gives the system what they held, and closes them.
+    fn close(&self) {
+        let pages = ptr::with_exposed_provenance_mut(self.pages);
+        // SAFETY: as above.
+        unsafe { libc::madvise(pages, self.num_mapped, libc::MADV_DONTNEED) };
+        self.protect(libc::PROT_NONE);
+    }
+}
+
 /// Says what it means that closed memory is touched; the process then ends as it would without that.
 pub(crate) fn explain_faults() {
     extern "C" fn explain(_: libc::c_int) {
-        let line = b"stand-in of the driver: memory is used that was given back, or that lies behind what was taken\n";
+        let line = b"stand-in of the driver: memory is used that was given back, that its stream has not come to yet, or that lies behind what was taken\n";
         // SAFETY: both calls may be made by a handler. The fault comes again, and then ends the process.
         unsafe {
             libc::write(2, line.as_ptr().cast(), line.len());

@@ -27,6 +27,8 @@ pub(crate) enum Work {
         value: u8,
         num_bytes: usize,
     },
+    /// Memory that was taken in the stream's order is there.
+    Open(usize),
     GiveBack(usize),
     Kernel {
         launch: Launch,
@@ -372,6 +374,7 @@ impl Streams {
                 }
             }
             Work::Wait { .. } | Work::Never => {}
+            Work::Open(address) => memory.open(address),
             Work::GiveBack(address) => {
                 let given = memory.give_back(address);
                 given.expect("checked when it was put there");
@@ -459,7 +462,12 @@ unsafe fn act(work: Work, card: usize, backward: bool, memory: &Memory) {
                 host_kernels::run(launch, bytes(table).cast(), bytes(scratch));
             }
             Work::Host { function, data } => function(bytes(data).cast()),
-            Work::Record { .. } | Work::Wait { .. } | Work::GiveBack(_) | Work::Never => {}
+            // Those of streams.
+            Work::Record { .. }
+            | Work::Wait { .. }
+            | Work::Open(_)
+            | Work::GiveBack(_)
+            | Work::Never => {}
         }
     }
 }
