@@ -11,7 +11,9 @@ use crate::card::{Bench, batches, ended};
 use crate::harness::{Finished, PATIENCE, Running, start_with, text};
 use crate::views::try_views_by_sample;
 
-/// Less than the daemon's own patience.
+/// Seconds that daemons and readers wait for a card here.
+const OF_CARD: (&str, &str) = ("SSLIGHT_CARD_PATIENCE", "3");
+/// Less than that.
 const SHORT: Duration = Duration::from_secs(1);
 const HANGS: &str = "s: the card hangs";
 
@@ -46,7 +48,7 @@ fn read(bench: &Bench, environment: &[(&str, &str)]) -> Finished {
 /// The memory is registered, so the card might yet write the slots that it was given.
 fn a_stream_whose_slots_the_card_might_write_ends_with_the_reason(hang: &str) {
     let bench = Bench::new();
-    let loader = bench.serve("auto", &[("STANDIN_HANG", hang)]);
+    let loader = bench.serve("auto", &[OF_CARD, ("STANDIN_HANG", hang)]);
     let client = Client::connect(&bench.socket(), PATIENCE).unwrap();
     let mut subscriber = client.subscribe(&batches()).unwrap();
     let mut receive = |timeout| loop {
@@ -65,7 +67,7 @@ fn a_stream_whose_slots_the_card_might_write_ends_with_the_reason(hang: &str) {
 fn a_stream_whose_slots_the_card_was_not_given_goes_on_by_the_cpu() {
     let bench = Bench::new();
     let refused = ("STANDIN_FAIL", "cuMemHostRegister_v2:1+");
-    let loader = bench.serve("auto", &[refused, ("STANDIN_HANG", "1")]);
+    let loader = bench.serve("auto", &[OF_CARD, refused, ("STANDIN_HANG", "1")]);
     bench.assert_equal(&loader);
     assert_goes_on(&bench, loader);
 }
@@ -73,7 +75,7 @@ fn a_stream_whose_slots_the_card_was_not_given_goes_on_by_the_cpu() {
 fn a_round_that_is_never_done_holds_no_thread() {
     let bench = Bench::new();
     let little = ("STANDIN_MEMORY", "1200000");
-    let loader = bench.serve("auto", &[little, ("STANDIN_HANG", "5")]);
+    let loader = bench.serve("auto", &[OF_CARD, little, ("STANDIN_HANG", "5")]);
     if let Ok(made) = try_views_by_sample(&bench.socket(), &batches()) {
         assert!(made == bench.expected, "{}", loader.stderr());
     }
@@ -82,7 +84,7 @@ fn a_round_that_is_never_done_holds_no_thread() {
 
 fn a_daemon_with_a_card_for_certain_ends_with_5() {
     let bench = Bench::new();
-    let (ended, error) = ended(&bench, "gpu", &[("STANDIN_HANG", "30")]);
+    let (ended, error) = ended(&bench, "gpu", &[OF_CARD, ("STANDIN_HANG", "30")]);
     assert_eq!(ended.code, Some(5), "{}", ended.stderr);
     assert!(ended.stderr.contains(HANGS), "{}", ended.stderr);
     assert!(error.contains(HANGS), "{error}");
@@ -91,7 +93,7 @@ fn a_daemon_with_a_card_for_certain_ends_with_5() {
 fn views_on_the_card_end_with_the_reason_and_the_next_ones_lie_on_the_host() {
     let bench = Bench::new();
     // The first is the clearing of the ring.
-    let loader = bench.serve("auto", &[("STANDIN_HANG", "2")]);
+    let loader = bench.serve("auto", &[OF_CARD, ("STANDIN_HANG", "2")]);
     let words = "the card that holds the views has failed";
     let first = read(&bench, &[]);
     assert_eq!(first.code, Some(1), "{}", first.stderr);
@@ -104,7 +106,7 @@ fn views_on_the_card_end_with_the_reason_and_the_next_ones_lie_on_the_host() {
 
 fn a_ring_that_is_never_cleared_lies_on_the_host_and_is_filled_by_the_cpu() {
     let bench = Bench::new();
-    let loader = bench.serve("auto", &[("STANDIN_HANG", "1")]);
+    let loader = bench.serve("auto", &[OF_CARD, ("STANDIN_HANG", "1")]);
     let read = read(&bench, &[]);
     assert_eq!(read.code, Some(0), "{}", read.stderr);
     let words =
@@ -124,7 +126,7 @@ fn a_daemon_whose_card_hangs_says_so_and_loses_no_stream_to_it() {
         views_on_the_card_end_with_the_reason_and_the_next_ones_lie_on_the_host,
         a_ring_that_is_never_cleared_lies_on_the_host_and_is_filled_by_the_cpu,
     ];
-    // Each waits as long as the daemon is patient.
+    // Each waits as long as a daemon is patient.
     thread::scope(|scope| {
         for case in all {
             scope.spawn(case);
@@ -137,7 +139,7 @@ fn a_reader_whose_streams_hang_learns_of_its_time_out_and_ends_and_others_are_se
     let bench = Bench::new();
     let loader = bench.serve("gpu", &[]);
     let times_out = &|readers: Option<(&str, &str)>| {
-        let hangs = [("STANDIN_HANG", "1"), ("PATIENCE", "2")];
+        let hangs = [OF_CARD, ("STANDIN_HANG", "1"), ("PATIENCE", "2")];
         let environment: Vec<_> = hangs.into_iter().chain(readers).collect();
         let read = read(&bench, &environment);
         assert_eq!(read.code, Some(1), "{}", read.stderr);

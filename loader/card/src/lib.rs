@@ -10,7 +10,7 @@
 //! when a [`CardLease`] is dropped, an event is recorded on each stream that reads, and [`Reader::receive`] gives the slot back once they are passed. It waits for none of them by
 //! itself. Only where nobody said which streams read is it an event of all that the card has to do by then.
 //!
-//! Every wait has an end: that for a batch is the caller's, and any other is that of [`PATIENCE`]. What a card that hangs may yet read or write is kept.
+//! Every wait has an end: that for a batch is the caller's, and any other is that of [`patience`](patience()). What a card that hangs may yet read or write is kept.
 //!
 //! It does not know what views are, and links to nothing of CUDA: the driver is loaded when it is first asked for, and a machine without one learns so.
 
@@ -25,6 +25,6 @@ mod views;
 pub use driver::{card_of_device, context_of, device_of, id_of_context};
 pub use error::{CardError, failed};
 pub use mapping::ExportedMemory;
-pub use patience::{PATIENCE, check_answers, hangs, wait};
+pub use patience::{check_answers, hangs, patience, wait, wait_for_all};
 pub use reader::{Held, Reader};
 pub use views::CardLease;

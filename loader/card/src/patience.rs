@@ -7,16 +7,26 @@
 //! Once a card was waited for in vain, nobody in this process waits for it again, and nothing that it may use is given back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cudarc::driver::{CudaContext, DriverError};
 
 use crate::error::{CardError, failed};
+use crate::fence::Fence;
 
 /// How long a card may take for what it needs milliseconds for, also if others use it, too. Half a minute is half of what programs commonly wait for a batch,
-/// so they get it from whoever takes the card's place.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// so they get it from whoever takes the card's place. The variable `SSLIGHT_CARD_PATIENCE`, a number of seconds, is for tools under which a card is slow; anything
+/// else is as if it were not set.
+pub fn patience() -> Duration {
+    static PATIENCE: LazyLock<Duration> = LazyLock::new(|| {
+        let seconds = std::env::var("SSLIGHT_CARD_PATIENCE").ok();
+        let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+        Duration::from_secs(seconds.unwrap_or(30))
+    });
+    *PATIENCE
+}
 
 /// The shortest and the longest sleep between two questions.
 const INTERVALS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
@@ -26,7 +36,7 @@ const PART: u32 = 16;
 /// The cards that hang, one bit for each number. Those from 63 on share one.
 static HANGING: AtomicU64 = AtomicU64::new(0);
 
-/// Waits until a card has done something, at most for [`PATIENCE`]. Its context becomes the thread's.
+/// Waits until a card has done something, at most for [`patience`]. Its context becomes the thread's.
 ///
 /// # Errors
 /// That asking failed, or that the card hangs.
@@ -36,15 +46,26 @@ pub fn wait(
     is_done: impl FnMut() -> Result<bool, DriverError>,
 ) -> Result<(), CardError> {
     context.bind_to_thread().map_err(failed(what))?;
-    let patience = match hangs(context) {
+    let most = match hangs(context) {
         true => Duration::ZERO,
-        false => PATIENCE,
+        false => patience(),
     };
-    if wait_at_most(patience, is_done).map_err(failed(what))? {
+    if wait_at_most(most, is_done).map_err(failed(what))? {
         return Ok(());
     }
     HANGING.fetch_or(bit(context), Ordering::AcqRel);
-    Err(CardError::timed_out(what, PATIENCE))
+    Err(CardError::timed_out(what, patience()))
+}
+
+/// Waits until a card has done all that any stream has by now, as [`wait`] does.
+///
+/// # Errors
+/// As there.
+pub fn wait_for_all(context: &Arc<CudaContext>) -> Result<(), CardError> {
+    let what = "waiting for all streams";
+    context.bind_to_thread().map_err(failed(what))?;
+    let fence = Fence::record_all(context)?;
+    wait(context, what, || fence.asked())
 }
 
 /// Whether somebody has waited for the card in vain.
@@ -58,7 +79,7 @@ pub fn hangs(context: &CudaContext) -> bool {
 /// That it does.
 pub fn check_answers(context: &CudaContext) -> Result<(), CardError> {
     match hangs(context) {
-        true => Err(CardError::timed_out("waiting for the card", PATIENCE)),
+        true => Err(CardError::timed_out("waiting for the card", patience())),
         false => Ok(()),
     }
 }
@@ -101,7 +122,7 @@ mod tests {
                     it => Ok(it == num),
                 }
             };
-            wait_at_most(PATIENCE, ask)
+            wait_at_most(patience(), ask)
         };
         assert_eq!(after(1), Ok(true));
         assert_eq!(after(8), Ok(true));

@@ -76,10 +76,11 @@ entries! {
         Ok(())
     }
     fn nvjpegDecodeBatchedPreAllocate(
-        handle: Number, state: Number, _images: c_int, width: c_int, height: c_int, _sampling: c_int, _format: c_uint
+        handle: Number, state: Number, images: c_int, width: c_int, height: c_int, _sampling: c_int, _format: c_uint
     ) {
         objects::library(handle)?;
-        idle(state)?.memory.grow(3 * width as usize * height as usize, NO_STREAM)
+        let num_bytes = [3, images, width, height].map(|factor| factor as usize).iter().product();
+        idle(state)?.memory.grow(num_bytes, NO_STREAM)
     }
     fn nvjpegDecodeBatchedSupported(handle: Number, jpeg: Number, code: *mut c_int) {
         objects::library(handle)?;
@@ -107,8 +108,9 @@ entries! {
             }
             batch.push((jpeg, image));
         }
-        let most = batch.iter().map(|(jpeg, _)| jpeg.num_bytes).max();
-        state.memory.grow(most.unwrap_or(0), stream)?;
+        let of_pixels: usize = batch.iter().map(|(jpeg, _)| jpeg.parsed.num_values()).sum();
+        let of_file = batch.iter().map(|(jpeg, _)| jpeg.num_bytes).max().unwrap_or(0);
+        state.memory.grow(of_pixels.max(of_file), stream)?;
         for (jpeg, image) in batch {
             let memory = state.memory.clone();
             // SAFETY: the bytes and the planes are there until the work is done, the caller says.

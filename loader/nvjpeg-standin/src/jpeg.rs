@@ -105,6 +105,11 @@ impl Parsed {
         (across[0] / across[1], down[0] / down[1])
     }
 
+    /// Values of three planes that share none.
+    pub(crate) fn num_values(&self) -> usize {
+        3 * self.header.width as usize * self.header.height as usize
+    }
+
     /// Columns and rows of a plane.
     fn plane(&self, component: usize) -> (usize, usize) {
         let header = &self.header;

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use crate::engines::{BatchSize, Engines, Outcome};
+use crate::engines::{Engines, Outcome};
 use crate::handles::{Backend, Handle, Params};
 use crate::hybrid::{self, Hybrid, Tools};
 use crate::job::{Job, Planes};
@@ -43,17 +43,11 @@ impl Error {
     }
 }
 
-/// What a decoder is made for. Sizes are those expected (the index of the shards knows them); larger ones take more memory when they come.
+/// What a decoder is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Calls of [`Decoder::decode`] whose work may be under way at once. Who has lanes that come free in any order makes a decoder for each, of one.
     pub num_in_flight: usize,
-    /// Images of a call.
-    pub batch: u32,
-    /// Columns of the widest image.
-    pub width: u32,
-    /// Rows of the highest image.
-    pub height: u32,
     /// Whether the hardware engines are used where there are any.
     pub use_engines: bool,
 }
@@ -69,6 +63,33 @@ pub struct Counts {
     pub refused: u64,
     /// Not at all: nvJPEG failed.
     pub failed: u64,
+}
+
+/// The streams that the engines work on.
+pub trait EngineStreams {
+    /// The streams (`CUstream`), which may be one alone or none.
+    fn streams(&self) -> Vec<*mut c_void>;
+
+    /// Waits until the stream of that number has done what it has; `false` where that cannot be. It is asked for where a file makes a call fail.
+    fn wait(&mut self, nth: usize) -> bool;
+
+    /// Makes what comes next on the other stream wait for these. They have been given their work, which is of so many images.
+    fn join(&mut self, num_images: usize);
+}
+
+/// No streams beside the other one, which nobody waits for.
+struct OneStream<'s>(&'s [*mut c_void]);
+
+impl EngineStreams for OneStream<'_> {
+    fn streams(&self) -> Vec<*mut c_void> {
+        self.0.to_vec()
+    }
+
+    fn wait(&mut self, _nth: usize) -> bool {
+        false
+    }
+
+    fn join(&mut self, _num_images: usize) {}
 }
 
 /// Decodes batches on the device whose context was current when it was made, from any one thread at a time in which that context is current.
@@ -87,6 +108,8 @@ pub struct Decoder {
 struct Lane {
     engines: Option<Engines>,
     hybrid: Hybrid,
+    /// There was too little memory for a call: all that is held is given back before the next.
+    is_starved: bool,
 }
 
 impl Decoder {
@@ -101,12 +124,7 @@ impl Decoder {
     ) -> Result<Self, Failure> {
         let opened = open(library, allocator, options.use_engines)?;
         let (handle, num_engines, cores_per_engine) = opened;
-        let size = BatchSize {
-            num_images: options.batch,
-            width: options.width,
-            height: options.height,
-        };
-        let lane = |_| Lane::new(&handle, (num_engines > 0).then_some(size));
+        let lane = |_| Lane::new(&handle, num_engines > 0);
         let lanes = (0..options.num_in_flight.max(1)).map(lane);
         Ok(Self {
             lanes: lanes.collect::<Result<_, _>>()?,
@@ -165,11 +183,10 @@ impl Decoder {
         stream: *mut c_void,
     ) -> Vec<Result<Route, Error>> {
         // SAFETY: the caller's promise.
-        unsafe { self.run(images, stream, &[stream], |_| ()) }
+        unsafe { self.run(images, stream, &mut OneStream(&[stream])) }
     }
 
-    /// As [`Decoder::decode`], but the engines' work goes onto `engines`, a part of it onto each, which may be several streams or the same one. Once it is
-    /// there, and before any other work is put onto `stream`, `between` is told how many images it is of: `stream` is to wait for it.
+    /// As [`Decoder::decode`], but the engines' work goes onto streams of their own, a part of it onto each.
     ///
     /// # Safety
     /// As [`Decoder::decode`], for all streams.
@@ -177,11 +194,10 @@ impl Decoder {
         &mut self,
         images: &[(&[u8], Planes)],
         stream: *mut c_void,
-        engines: &[*mut c_void],
-        between: impl FnOnce(usize),
+        engines: &mut dyn EngineStreams,
     ) -> Vec<Result<Route, Error>> {
         // SAFETY: the caller's promise.
-        unsafe { self.run(images, stream, engines, between) }
+        unsafe { self.run(images, stream, engines) }
     }
 
     /// As [`Decoder::decode`], without the engines.
@@ -194,7 +210,7 @@ impl Decoder {
         stream: *mut c_void,
     ) -> Vec<Result<Route, Error>> {
         // SAFETY: the caller's promise.
-        unsafe { self.run(images, stream, &[], |_| ()) }
+        unsafe { self.run(images, stream, &mut OneStream(&[])) }
     }
 
     /// # Safety
@@ -203,14 +219,15 @@ impl Decoder {
         &mut self,
         images: &[(&[u8], Planes)],
         stream: *mut c_void,
-        engines: &[*mut c_void],
-        between: impl FnOnce(usize),
+        engines: &mut dyn EngineStreams,
     ) -> Vec<Result<Route, Error>> {
         let stream: cudaStream_t = stream.cast();
-        let engines: Vec<cudaStream_t> = engines.iter().map(|stream| stream.cast()).collect();
+        let streams = engines.streams().into_iter();
+        let streams: Vec<cudaStream_t> = streams.map(|stream| stream.cast()).collect();
         let num_lanes = self.lanes.len();
         let lane = &mut self.lanes[self.next_lane];
         self.next_lane = (self.next_lane + 1) % num_lanes;
+        lane.begin_anew(&self.handle);
         let mut answers = Vec::with_capacity(images.len());
         let (mut hardware, mut hybrid) = (Vec::new(), Vec::new());
         for (at, &(jpeg, planes)) in images.iter().enumerate() {
@@ -222,7 +239,7 @@ impl Decoder {
                 }
             };
             let picture = coded.picture;
-            let takes = !engines.is_empty() && coded.is_for_engines && lane.engines_take(jpeg);
+            let takes = !streams.is_empty() && coded.is_for_engines && lane.engines_take(jpeg);
             answers.push(Ok(if takes {
                 Route::Hardware
             } else {
@@ -238,8 +255,8 @@ impl Decoder {
         }
         let num_for_engines = hardware.len();
         // SAFETY: the caller's promise, for a lane whose work was that of the call before the last `num_in_flight`.
-        let mut outcome = unsafe { lane.decode_by_engines(hardware, &engines) };
-        between(num_for_engines - outcome.left.len());
+        let mut outcome = unsafe { lane.decode_by_engines(hardware, &streams, engines) };
+        engines.join(num_for_engines - outcome.left.len());
         self.engine_failure = outcome.failure.or(self.engine_failure);
         hybrid.append(&mut outcome.left);
         hybrid.retain(|job| {
@@ -251,6 +268,13 @@ impl Decoder {
         });
         // SAFETY: likewise.
         unsafe { lane.decode_hybrid(&self.tools, &self.handle, &hybrid, stream, &mut answers) };
+        let failures = answers.iter().filter_map(|answer| match answer {
+            Err(Error::Failed(failure)) => Some(failure),
+            _ => None,
+        });
+        let mut failures = failures.chain(&outcome.failure);
+        lane.is_starved =
+            self.handle.was_refused_memory() || failures.any(Failure::is_out_of_memory);
         self.count(&answers);
         answers
     }
@@ -296,11 +320,21 @@ fn open(
 }
 
 impl Lane {
-    fn new(handle: &Arc<Handle>, engines: Option<BatchSize>) -> Result<Self, Failure> {
+    fn new(handle: &Arc<Handle>, has_engines: bool) -> Result<Self, Failure> {
         Ok(Self {
-            engines: engines.map(|size| Engines::new(handle, size)).transpose()?,
+            engines: has_engines.then(|| Engines::new(handle)).transpose()?,
             hybrid: Hybrid::new(handle)?,
+            is_starved: false,
         })
+    }
+
+    /// Gives back what is held, where there was too little. What the lane did before is done.
+    fn begin_anew(&mut self, handle: &Arc<Handle>) {
+        if self.is_starved
+            && let Ok(fresh) = Self::new(handle, self.engines.is_some())
+        {
+            *self = fresh;
+        }
     }
 
     fn engines_take(&mut self, jpeg: &[u8]) -> bool {
@@ -314,10 +348,12 @@ impl Lane {
         &mut self,
         jobs: Vec<Job<'j>>,
         streams: &[cudaStream_t],
+        theirs: &mut dyn EngineStreams,
     ) -> Outcome<'j> {
+        let mut wait = |nth| theirs.wait(nth);
         match &mut self.engines {
             // SAFETY: the caller's promise.
-            Some(engines) => unsafe { engines.decode(jobs, streams) },
+            Some(engines) => unsafe { engines.decode(jobs, streams, &mut wait) },
             None => Outcome {
                 left: jobs,
                 failure: None,

@@ -4,18 +4,14 @@ use std::sync::Arc;
 
 use crate::handles::{Destination, Handle, ParsedJpeg, State};
 use crate::job::Job;
-use crate::status::{Failure, Status};
+use crate::status::Failure;
 use crate::sys::cudaStream_t;
-
-/// Most states of a lane: as many as streams, and some for a batch in which a file makes a call fail.
-const MOST_STATES: usize = 32;
 
 /// The states of a lane: each takes part of a batch.
 pub(crate) struct Engines {
     handle: Arc<Handle>,
     /// Asked whether the engines take a file; keeps nothing of it.
     header: ParsedJpeg,
-    expected: BatchSize,
     states: Vec<BatchState>,
 }
 
@@ -34,17 +30,15 @@ struct BatchState {
     /// The batch size that the state was readied for.
     ready_for: Option<usize>,
     reserved: BatchSize,
-    /// There was no memory for a batch: what the state holds is given back before the next.
-    is_starved: bool,
     arrays: Arrays,
 }
 
 /// Sizes for which memory is taken beforehand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct BatchSize {
-    pub(crate) num_images: u32,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+struct BatchSize {
+    num_images: u32,
+    width: u32,
+    height: u32,
 }
 
 /// What the library is pointed at. It stays until the state's next turn, in which the library has long read it.
@@ -59,12 +53,11 @@ struct Arrays {
 unsafe impl Send for Arrays {}
 
 impl Engines {
-    pub(crate) fn new(handle: &Arc<Handle>, expected: BatchSize) -> Result<Self, Failure> {
+    pub(crate) fn new(handle: &Arc<Handle>) -> Result<Self, Failure> {
         Ok(Self {
             handle: Arc::clone(handle),
             header: ParsedJpeg::create(handle)?,
-            expected,
-            states: vec![BatchState::new(handle, expected)?],
+            states: vec![BatchState::new(handle)?],
         })
     }
 
@@ -74,28 +67,33 @@ impl Engines {
     }
 
     /// Enqueues a batch, a part of it on each of `streams`. A part in which a file makes the call fail is halved until that file is alone, so that no
-    /// other goes another way for its sake.
+    /// other goes another way for its sake. That takes a state which is idle again: `wait` waits for the stream of that number, or says that it cannot.
     ///
     /// # Safety
-    /// As [`crate::Decoder::decode`]; what the states did before is done.
+    /// As [`crate::Decoder::decode`]; what the states did before is done, and what a stream has is done once `wait` has said so.
     pub(crate) unsafe fn decode<'j>(
         &mut self,
         jobs: Vec<Job<'j>>,
         streams: &[cudaStream_t],
+        wait: &mut dyn FnMut(usize) -> bool,
     ) -> Outcome<'j> {
         let mut outcome = Outcome::default();
-        let mut parts = parts(jobs, streams);
-        let mut num_used = 0;
-        while let Some((mut part, stream)) = parts.pop() {
-            let state = self.state(num_used);
-            // SAFETY: the caller's promise, for a state that has no other part.
-            let decoded = state.and_then(|state| unsafe { state.decode(&part, stream) });
-            num_used += 1;
+        let mut parts = parts(jobs, streams.len());
+        let mut has_work = vec![false; streams.len()];
+        while let Some((mut part, nth)) = parts.pop() {
+            if has_work[nth] && !wait(nth) {
+                outcome.left.append(&mut part);
+                continue;
+            }
+            has_work[nth] = true;
+            let state = self.state(nth);
+            // SAFETY: the caller's promise, for a state that has no work.
+            let decoded = state.and_then(|state| unsafe { state.decode(&part, streams[nth]) });
             match decoded {
                 Ok(()) => {}
                 Err(failure) if failure.is_of_the_image() && part.len() > 1 => {
                     let half = part.split_off(part.len() / 2);
-                    parts.extend([(half, stream), (part, stream)]);
+                    parts.extend([(half, nth), (part, nth)]);
                 }
                 Err(failure) => {
                     let is_of_the_image = failure.is_of_the_image();
@@ -109,47 +107,33 @@ impl Engines {
 
     /// The state of that number, made when it is first used.
     fn state(&mut self, number: usize) -> Result<&mut BatchState, Failure> {
-        if number >= self.states.len() {
-            if number >= MOST_STATES {
-                return Err(Failure {
-                    function: "nvjpegDecodeBatched",
-                    status: Status::BadJpeg,
-                });
-            }
-            self.states
-                .push(BatchState::new(&self.handle, self.expected)?);
+        while number >= self.states.len() {
+            self.states.push(BatchState::new(&self.handle)?);
         }
         Ok(&mut self.states[number])
     }
 }
 
-/// A batch in as many parts as there are streams, or images.
-fn parts<'j>(
-    mut jobs: Vec<Job<'j>>,
-    streams: &[cudaStream_t],
-) -> Vec<(Vec<Job<'j>>, cudaStream_t)> {
+/// A batch in `num` parts, or as many as there are images, each with the number of its stream.
+fn parts(mut jobs: Vec<Job<'_>>, num: usize) -> Vec<(Vec<Job<'_>>, usize)> {
     let mut parts = Vec::new();
-    for (nth, stream) in streams.iter().enumerate().rev() {
+    for nth in (0..num).rev() {
         let part = jobs.split_off(jobs.len() * nth / (nth + 1));
         if !part.is_empty() {
-            parts.push((part, *stream));
+            parts.push((part, nth));
         }
     }
     parts
 }
 
 impl BatchState {
-    fn new(handle: &Arc<Handle>, expected: BatchSize) -> Result<Self, Failure> {
-        let mut state = Self {
+    fn new(handle: &Arc<Handle>) -> Result<Self, Failure> {
+        Ok(Self {
             state: State::create(handle)?,
             ready_for: None,
             reserved: BatchSize::default(),
-            is_starved: false,
             arrays: Arrays::default(),
-        };
-        // SAFETY: nothing was enqueued yet.
-        unsafe { state.reserve(expected) }?;
-        Ok(state)
+        })
     }
 
     /// Enqueues a batch. It goes through as a whole, or fails as a whole.
@@ -158,15 +142,6 @@ impl BatchState {
     /// As [`crate::Decoder::decode`]; what the state did before is done.
     unsafe fn decode(&mut self, jobs: &[Job<'_>], stream: cudaStream_t) -> Result<(), Failure> {
         // SAFETY: nothing that is still to be done uses the state, as the caller promises.
-        let decoded = unsafe { self.try_decode(jobs, stream) };
-        self.is_starved = decoded.is_err_and(|failure| failure.is_out_of_memory());
-        decoded
-    }
-
-    /// # Safety
-    /// As above.
-    unsafe fn try_decode(&mut self, jobs: &[Job<'_>], stream: cudaStream_t) -> Result<(), Failure> {
-        // SAFETY: the caller's promise.
         unsafe { self.ready(jobs) }?;
         self.arrays.set(jobs);
         let Arrays {
@@ -189,12 +164,8 @@ impl BatchState {
     /// # Safety
     /// Nothing that is still to be done uses the state.
     unsafe fn ready(&mut self, jobs: &[Job<'_>]) -> Result<(), Failure> {
-        if self.is_starved {
-            self.state = self.state.anew()?;
-            (self.ready_for, self.reserved) = (None, BatchSize::default());
-        }
         // SAFETY: the caller's promise.
-        unsafe { self.reserve(BatchSize::of(jobs)) }?;
+        unsafe { self.reserve(BatchSize::of(jobs)) };
         if self.ready_for != Some(jobs.len()) {
             self.ready_for = None;
             // SAFETY: the caller's promise.
@@ -204,26 +175,24 @@ impl BatchState {
         Ok(())
     }
 
-    /// Takes memory for what is larger than anything before, up to powers of two, so that it is soon taken for good. Where there is too little for all
-    /// images to be as large, the library takes what it needs when it decodes.
+    /// Asks the library to take memory for what is larger than anything before, up to powers of two, so that it soon takes none any more while it
+    /// decodes. It is a hint, and where all images as large as the largest would be too much, none is given: then the library takes what it needs.
     ///
     /// # Safety
     /// Nothing that is still to be done uses the state.
-    unsafe fn reserve(&mut self, wanted: BatchSize) -> Result<(), Failure> {
+    unsafe fn reserve(&mut self, wanted: BatchSize) {
         let grown = self.reserved.grown_to(wanted);
-        if grown != self.reserved {
+        if grown != self.reserved && self.state.may_take(grown.num_bytes()) {
             // SAFETY: the caller's promise.
             let taken = unsafe {
                 self.state
                     .preallocate(grown.num_images, grown.width, grown.height)
             };
             match taken {
-                Err(failure) if failure.is_out_of_memory() => {}
-                taken => taken?,
+                Ok(()) => self.reserved = grown,
+                Err(_) => self.state.forget_refusal(),
             }
-            self.reserved = grown;
         }
-        Ok(())
     }
 }
 
@@ -235,6 +204,11 @@ impl BatchSize {
             width: most(|job| job.picture.width),
             height: most(|job| job.picture.height),
         }
+    }
+
+    /// Of planes that share no chroma values.
+    fn num_bytes(self) -> usize {
+        3 * self.num_images as usize * self.width as usize * self.height as usize
     }
 
     fn grown_to(self, wanted: Self) -> Self {

@@ -11,6 +11,9 @@ use crate::memory::{Allocator, Callbacks, Memory};
 use crate::status::{Failure, check};
 use crate::sys::{self, cudaStream_t, nvjpegImage_t};
 
+/// Memory of the device that one state may reserve: one part of all that there ever is, in so many.
+const PART_OF_STATE: usize = 4;
+
 /// Calls a function of the library, and names it in what goes wrong. For use within `unsafe`.
 macro_rules! call {
     ($library:expr, $function:ident($($argument:expr),* $(,)?)) => {
@@ -69,9 +72,14 @@ impl Handle {
 }
 
 impl Handle {
+    /// Whether memory was refused since this was last asked.
+    pub(crate) fn was_refused_memory(&self) -> bool {
+        self.memory.was_refused()
+    }
+
     /// Whether there is ever memory of either kind for a buffer of this size.
     pub(crate) fn has_room(&self, num_bytes: usize) -> bool {
-        let room = |kind| self.memory.allocator.room(kind);
+        let room = |kind| self.memory.room(kind);
         num_bytes <= room(Memory::Device).min(room(Memory::Pinned))
     }
 }
@@ -299,9 +307,14 @@ impl DeviceBuffer {
 pub(crate) type Destination = nvjpegImage_t;
 
 impl State {
-    /// A state that holds nothing yet, with the same handle.
-    pub(crate) fn anew(&self) -> Result<Self, Failure> {
-        Self::create(&self.handle)
+    /// A hint to take memory is no need of it.
+    pub(crate) fn forget_refusal(&self) {
+        self.handle.was_refused_memory();
+    }
+
+    /// Whether so much of the device's memory leaves enough of what there ever is to others.
+    pub(crate) fn may_take(&self, num_bytes: usize) -> bool {
+        num_bytes <= self.handle.memory.room(Memory::Device) / PART_OF_STATE
     }
 
     /// Makes the state use these buffers, which must outlive it.

@@ -26,8 +26,6 @@ pub(crate) struct Hybrid {
     desks: Vec<Desk>,
     device: DeviceBuffer,
     device_bytes: usize,
-    /// There was no memory for an image: what the desks hold is given back before the next batch.
-    is_starved: bool,
 }
 
 /// What one image occupies until its planes are written. The state goes before the buffers that are attached to it.
@@ -53,7 +51,6 @@ impl Hybrid {
             desks: Vec::new(),
             device: DeviceBuffer::create(handle)?,
             device_bytes: 0,
-            is_starved: false,
         })
     }
 
@@ -68,25 +65,6 @@ impl Hybrid {
         jobs: &[Job<'_>],
         stream: cudaStream_t,
     ) -> Result<(), Failure> {
-        // SAFETY: the caller's promise.
-        let begun = unsafe { self.try_begin(tools, handle, jobs, stream) };
-        self.is_starved = begun.is_err_and(|failure| failure.is_out_of_memory());
-        begun
-    }
-
-    /// # Safety
-    /// As [`Hybrid::begin`].
-    unsafe fn try_begin(
-        &mut self,
-        tools: &Tools,
-        handle: &Arc<Handle>,
-        jobs: &[Job<'_>],
-        stream: cudaStream_t,
-    ) -> Result<(), Failure> {
-        if self.is_starved {
-            self.desks.clear();
-            *self = Self::new(handle)?;
-        }
         self.desks.retain(|desk| !desk.is_spoiled);
         let wanted = jobs.iter().map(num_buffer_bytes).max().unwrap_or(0);
         if wanted > self.device_bytes {
@@ -115,7 +93,6 @@ impl Hybrid {
         // SAFETY: the caller's promise.
         let decoded = unsafe { desk.decode(tools, job, stream) };
         desk.is_spoiled = decoded.is_err();
-        self.is_starved |= decoded.is_err_and(|failure| failure.is_out_of_memory());
         decoded
     }
 }

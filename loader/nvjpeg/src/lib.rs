@@ -14,9 +14,10 @@
 //! |---|---|
 //! | baseline (SOF0), 8 bits, all components in one scan; grey, 4:4:4, 4:2:2, 4:2:0, 4:4:0 | the engines ([`Route::Hardware`]), where the device has some and `nvjpegDecodeBatchedSupported` agrees |
 //! | the same on a device without engines; extended sequential (SOF1) or progressive (SOF2); a scan for each component; 4:1:1 and 4:1:0, which NVIDIA's header excludes from the engines | the hybrid back end ([`Route::Hybrid`]) |
-//! | a file within which the engines fail | the hybrid back end, that file alone |
+//! | a file within which the engines fail | the hybrid back end, that file alone ([`Decoder::decode_on`]; with [`Decoder::decode`] its whole batch) |
 //! | what the engines fail at for another reason | each of the images by the hybrid back end; [`Decoder::take_engine_failure`] tells why |
-//! | four components (CMYK, YCCK), two; RGB stored as such; lossless, arithmetic, hierarchical; 12 bits; samplings that nvJPEG does not list, or more than 10 blocks in a unit; no end marker at the end; more than 500 scans; larger than all memory that there ever is ([`Allocator::room`]); no JPEG at all | none: a [`Refusal`], from the header alone |
+//! | four components (CMYK, YCCK), two; RGB stored as such; lossless, arithmetic, hierarchical; 12 bits; samplings that nvJPEG does not list, or more than 10 blocks in a unit; no end marker at the end; more than 500 scans; no JPEG at all | none: a [`Refusal`], from the header alone |
+//! | what the engines do not decode and is larger than all memory that there ever is ([`Allocator::room`]) | none: [`Refusal::TooLarge`] |
 //!
 //! The table is that of nvJPEG 13.3: where the wheel is installed, a test asks NVIDIA's own parser about every case. YUV output is documented for all
 //! samplings that the engines take. What is refused may still be an image (or be bad) for the CPU's decoder, whose judgement then counts; this holds for
@@ -37,7 +38,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let (jpeg, stream) = (Vec::new(), std::ptr::null_mut());
 //! let library = Library::load()?;
-//! let options = Options { num_in_flight: 2, batch: 64, width: 500, height: 500, use_engines: true };
+//! let options = Options { num_in_flight: 2, use_engines: true };
 //! let mut decoder = Decoder::new(&library, &allocator(), options)?;
 //! let picture = Decoder::picture(&jpeg)?;
 //! let mut planes = Planes { address: [0; 3], pitch: [0; 3] };
@@ -68,7 +69,7 @@ mod picture;
 mod status;
 mod sys;
 
-pub use decoder::{Counts, Decoder, Error, Options, Route};
+pub use decoder::{Counts, Decoder, EngineStreams, Error, Options, Route};
 pub use job::Planes;
 pub use library::{Library, Missing, Version, library_folders};
 pub use memory::{Allocator, Memory};

@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::sys::{cudaStream_t, nvjpegDevAllocatorV2_t, nvjpegPinnedAllocatorV2_t};
 
@@ -34,13 +35,21 @@ pub(crate) struct Callbacks {
     pub(crate) device: nvjpegDevAllocatorV2_t,
     pub(crate) pinned: nvjpegPinnedAllocatorV2_t,
     /// What both point to.
-    pub(crate) allocator: Box<Arc<dyn Allocator>>,
+    context: Box<Context>,
+}
+
+struct Context {
+    allocator: Arc<dyn Allocator>,
+    was_refused: AtomicBool,
 }
 
 impl Callbacks {
     pub(crate) fn of(allocator: &Arc<dyn Allocator>) -> Box<Self> {
-        let allocator = Box::new(Arc::clone(allocator));
-        let context = (&raw const *allocator).cast_mut().cast();
+        let own = Box::new(Context {
+            allocator: Arc::clone(allocator),
+            was_refused: AtomicBool::new(false),
+        });
+        let context = (&raw const *own).cast_mut().cast();
         Box::new(Self {
             device: nvjpegDevAllocatorV2_t {
                 dev_malloc: Some(take_device),
@@ -52,12 +61,24 @@ impl Callbacks {
                 pinned_free: Some(give_pinned_back),
                 pinned_ctx: context,
             },
-            allocator,
+            context: own,
         })
+    }
+
+    pub(crate) fn room(&self, kind: Memory) -> usize {
+        self.context.allocator.room(kind)
+    }
+
+    /// Whether memory was refused since this was last asked.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.context.was_refused.swap(false, Ordering::Relaxed)
     }
 }
 
-/// Declares the two functions of a kind of memory. They answer 0 or 1, and 1 says that there is none.
+/// CUDA's number for a lack of memory.
+const OUT_OF_MEMORY: c_int = 2;
+
+/// Declares the two functions of a kind of memory. They answer as CUDA's own: of nothing there is always enough.
 macro_rules! callbacks {
     ($($take:ident, $give_back:ident: $kind:expr;)*) => {
         $(
@@ -68,10 +89,10 @@ macro_rules! callbacks {
                 _stream: cudaStream_t,
             ) -> c_int {
                 // SAFETY: the context is that of `Callbacks::of`, which outlives all that the library makes with it.
-                let taken = unsafe { allocator(context) }.take($kind, num_bytes);
+                let taken = unsafe { given(context) }.take($kind, num_bytes);
                 // SAFETY: the library's variable.
                 unsafe { memory.write(taken.map_or(ptr::null_mut(), NonNull::as_ptr)) };
-                c_int::from(taken.is_none())
+                if taken.is_some() || num_bytes == 0 { 0 } else { OUT_OF_MEMORY }
             }
 
             unsafe extern "C" fn $give_back(
@@ -82,7 +103,7 @@ macro_rules! callbacks {
             ) -> c_int {
                 if let Some(memory) = NonNull::new(memory) {
                     // SAFETY: as above.
-                    unsafe { allocator(context) }.give_back($kind, memory, stream.cast());
+                    unsafe { given(context) }.allocator.give_back($kind, memory, stream.cast());
                 }
                 0
             }
@@ -95,9 +116,21 @@ callbacks! {
     take_pinned, give_pinned_back: Memory::Pinned;
 }
 
+impl Context {
+    fn take(&self, kind: Memory, num_bytes: usize) -> Option<NonNull<c_void>> {
+        if num_bytes == 0 {
+            return None;
+        }
+        let taken = self.allocator.take(kind, num_bytes);
+        self.was_refused
+            .fetch_or(taken.is_none(), Ordering::Relaxed);
+        taken
+    }
+}
+
 /// # Safety
 /// `context` is that of callbacks that live.
-unsafe fn allocator<'a>(context: *mut c_void) -> &'a Arc<dyn Allocator> {
+unsafe fn given<'a>(context: *mut c_void) -> &'a Context {
     // SAFETY: the caller's promise.
     unsafe { &*context.cast_const().cast() }
 }

@@ -7,12 +7,11 @@ use crate::files::{failing_engines, jpeg, progressive};
 use crate::harness::{OPTIONS, Standin, Work, decode, decode_in_parts};
 
 /// Calls that make the decoder; a failure is the decoder's.
-const AT_THE_START: [&str; 9] = [
+const AT_THE_START: [&str; 8] = [
     "nvjpegCreateExV2",
     "nvjpegGetHardwareDecoderInfo",
     "nvjpegJpegStateCreate",
     "nvjpegJpegStreamCreate",
-    "nvjpegDecodeBatchedPreAllocate",
     "nvjpegBufferDeviceCreateV2",
     "nvjpegDecodeParamsCreate",
     "nvjpegDecodeParamsSetOutputFormat",
@@ -223,12 +222,29 @@ fn a_file_that_the_engines_fail_at_goes_the_other_way_alone_wherever_it_is() {
             }
         }
     }
-    // Where all are guilty there are states for some.
+    // Several in a batch, and all of it.
+    for guilty in [&[3, 17, 18, 60][..], &(0..64).collect::<Vec<_>>()] {
+        let mut decoder = standin.decoder(OPTIONS).unwrap();
+        let work = |nth: u32| match guilty.contains(&nth) {
+            true => Work::new(failing_engines(&file(nth))),
+            false => Work::new(file(nth)),
+        };
+        let works: Vec<Work> = (0..64).map(work).collect();
+        let answers = decode_in_parts(&mut decoder, &works, 3);
+        let is_hybrid = |nth: &u32| answers[*nth as usize] == Ok(Route::Hybrid);
+        assert_eq!((0..64).filter(is_hybrid).collect::<Vec<_>>(), guilty);
+        assert!(failed(&works, &answers, "").is_empty());
+    }
+}
+
+#[test]
+fn a_hint_to_take_memory_that_fails_costs_nothing() {
+    let standin = Standin::new();
     let mut decoder = standin.decoder(OPTIONS).unwrap();
-    let works: Vec<Work> = (0..40)
-        .map(|seed| Work::new(failing_engines(&file(seed))))
-        .collect();
+    standin.fail("nvjpegDecodeBatchedPreAllocate:1+:2");
+    let works = mixed(0);
     let answers = decode(&mut decoder, &works);
-    assert!(answers.iter().all(|answer| *answer == Ok(Route::Hybrid)));
     assert!(failed(&works, &answers, "").is_empty());
+    assert!(answers.contains(&Ok(Route::Hardware)), "{answers:?}");
+    assert_eq!(decoder.take_engine_failure(), None);
 }

@@ -10,15 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use host_kernels::Launch;
 use image_decode::{DEFAULT_PIXEL_LIMIT, RgbImage};
 use nvjpeg::{
-    Allocator, Decoder, Error, Failure, Library, Memory, Options, Picture, Planes, Route,
+    Allocator, Decoder, EngineStreams, Error, Failure, Library, Memory, Options, Picture, Planes,
+    Route,
 };
 
 /// What most tests ask for.
 pub(crate) const OPTIONS: Options = Options {
     num_in_flight: 1,
-    batch: 8,
-    width: 64,
-    height: 64,
     use_engines: true,
 };
 
@@ -128,7 +126,7 @@ impl HostMemory {
         self.refused.store(at, Ordering::Relaxed);
     }
 
-    /// Has no more than so many bytes of both kinds together.
+    /// Has no more than so many bytes of each kind.
     pub(crate) fn bound(&self, num_bytes: usize) {
         self.most_bytes.store(num_bytes, Ordering::Relaxed);
     }
@@ -148,7 +146,7 @@ impl Allocator for HostMemory {
     fn take(&self, kind: Memory, num_bytes: usize) -> Option<NonNull<c_void>> {
         let nth = self.num_taken.fetch_add(1, Ordering::Relaxed) + 1;
         let most = self.most_bytes.load(Ordering::Relaxed);
-        let is_too_much = most > 0 && self.num_bytes_in_all() + num_bytes > most;
+        let is_too_much = most > 0 && self.num_bytes(kind) + num_bytes > most;
         if is_too_much || nth == self.refused.load(Ordering::Relaxed) {
             return None;
         }
@@ -347,6 +345,26 @@ pub(crate) fn decode_on(
     unsafe { decoder.decode(&images, stream(number)) }
 }
 
+/// Streams for the engines, whose work the stand-in does at once.
+struct OwnStreams {
+    streams: Vec<*mut c_void>,
+    num_joined: Option<usize>,
+}
+
+impl EngineStreams for OwnStreams {
+    fn streams(&self) -> Vec<*mut c_void> {
+        self.streams.clone()
+    }
+
+    fn wait(&mut self, _nth: usize) -> bool {
+        true
+    }
+
+    fn join(&mut self, num_images: usize) {
+        self.num_joined = Some(num_images);
+    }
+}
+
 /// As [`decode`], the engines' work on so many streams of its own.
 pub(crate) fn decode_in_parts(
     decoder: &mut Decoder,
@@ -357,13 +375,14 @@ pub(crate) fn decode_in_parts(
         .iter()
         .map(|work| (&work.jpeg[..], work.planes()))
         .collect();
-    let engines: Vec<_> = (2..num_streams + 2).map(stream).collect();
-    let mut num_by_engines = None;
-    let between = |num| num_by_engines = Some(num);
+    let mut engines = OwnStreams {
+        streams: (2..num_streams + 2).map(stream).collect(),
+        num_joined: None,
+    };
     // SAFETY: as above.
-    let answers = unsafe { decoder.decode_on(&images, stream(1), &engines, between) };
+    let answers = unsafe { decoder.decode_on(&images, stream(1), &mut engines) };
     let by_engines = answers.iter().filter(|it| **it == Ok(Route::Hardware));
-    assert_eq!(num_by_engines, Some(by_engines.count()));
+    assert_eq!(engines.num_joined, Some(by_engines.count()));
     answers
 }
 

@@ -1,10 +1,10 @@
 //! Memory that the caller does not give: what then fails, what is given back, and that the next batch is whole.
 
-use nvjpeg::{Error, Memory, Options, Refusal, Route};
+use nvjpeg::{Error, Memory, Refusal, Route};
 use turbojpeg::Subsamp;
 
 use crate::files::{jpeg, progressive};
-use crate::harness::{OPTIONS, Standin, Work, decode, decode_hybrid};
+use crate::harness::{OPTIONS, Standin, Work, decode, decode_hybrid, decode_in_parts};
 
 /// Images for the engines, then as many for the hybrid back end.
 fn images(width: u32, num_each: u32) -> Vec<Work> {
@@ -53,13 +53,13 @@ fn wherever_memory_is_refused_the_next_batch_is_whole() {
     let (num_taken, num_failed) = run(usize::MAX >> 1);
     assert_eq!(
         (num_taken, num_failed),
-        (5, 0),
-        "two of the engines', three of the others'"
+        (4, 0),
+        "one of the engines, three of the others"
     );
     let failed: Vec<usize> = (1..=num_taken).map(|nth| run(nth).1).collect();
     assert_eq!(
         failed,
-        [0, 0, 2, 1, 1],
+        [0, 2, 1, 1],
         "images, where the nth taking is refused"
     );
 }
@@ -67,12 +67,7 @@ fn wherever_memory_is_refused_the_next_batch_is_whole() {
 #[test]
 fn what_large_images_took_is_given_back_where_others_need_it() {
     let standin = Standin::new();
-    let options = Options {
-        width: 1,
-        height: 1,
-        ..OPTIONS
-    };
-    let mut decoder = standin.decoder(options).unwrap();
+    let mut decoder = standin.decoder(OPTIONS).unwrap();
     // Enough for one of the large ones, not for the desks of all.
     standin.memory.bound(3 << 20);
     let large = images(2000, 4);
@@ -86,15 +81,29 @@ fn what_large_images_took_is_given_back_where_others_need_it() {
     let answers = decode(&mut decoder, &small);
     assert_eq!(num_starved(&small, &answers), 0);
     assert!(standin.memory.num_bytes(Memory::Pinned) < held);
-    // The engines, too.
-    standin
-        .memory
-        .bound(standin.memory.num_bytes_in_all() + 1000);
-    let answers = decode(&mut decoder, &images(400, 4));
-    assert!(decoder.take_engine_failure().is_some(), "{answers:?}");
-    let answers = decode(&mut decoder, &small);
-    assert_eq!(num_starved(&small, &answers), 0);
+}
+
+#[test]
+fn where_one_state_finds_too_little_memory_all_give_theirs_back() {
+    let standin = Standin::new();
+    let mut decoder = standin.decoder(OPTIONS).unwrap();
+    // Each takes 96,000 bytes for its part.
+    standin.memory.bound(200_000);
+    let answers = decode_in_parts(&mut decoder, &images(400, 6)[..6], 3);
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|it| **it == Ok(Route::Hardware))
+            .count(),
+        4
+    );
+    assert!(decoder.take_engine_failure().is_some());
+    assert!(standin.memory.num_bytes(Memory::Device) > 150_000);
+    let small = images(30, 3);
+    let answers = decode_in_parts(&mut decoder, &small[..3], 3);
+    assert_eq!(num_starved(&small[..3], &answers), 0);
     assert_eq!(decoder.take_engine_failure(), None);
+    assert!(standin.memory.num_bytes(Memory::Device) < 50_000);
 }
 
 #[test]

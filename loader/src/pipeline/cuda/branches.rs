@@ -61,6 +61,11 @@ impl Branches {
         Ok(())
     }
 
+    /// Waits until one of them has nothing to do.
+    pub(super) fn wait_for(&self, nth: usize, card: &Card) -> Result<(), CardError> {
+        card.wait_for(&self.branches[nth].stream)
+    }
+
     /// Waits until they have nothing to do: after a join that failed nothing else does.
     pub(super) fn wait(&self, card: &Card) -> Result<(), CardError> {
         self.branches

@@ -41,7 +41,7 @@ impl Card {
         check_driver()?;
         let context = CudaContext::new(device).map_err(failed("opening the card"));
         let context = context.map_err(|error| no_card(&error))?;
-        // SAFETY: every buffer is used on the one stream of its lane, so no event of cudarc's is needed between streams.
+        // SAFETY: every buffer is used on the one stream of its lane, or on branches that are forked from it and joined, so no event of cudarc's is needed.
         unsafe { context.disable_event_tracking() };
         let name = context.name().map_err(failed("asking for the card's name"));
         let name = name.map_err(|error| unusable(&error.to_string()))?;

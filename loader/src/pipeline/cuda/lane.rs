@@ -1,14 +1,16 @@
-//! What one batch in flight has of the card: a stream, an event, and memory. Everything in it is used on this one stream, so what it holds is in order.
+//! What one batch in flight has of the card: a stream, an event, and memory. Everything in it is used on this one stream, or on branches of it that are joined again, so
+//! what it holds is in order.
 //!
 //! It knows nothing of rows and threads: a batch fills its rounds. The thread that has the lane uses it.
 #![allow(unsafe_code)]
 
+use std::ffi::c_void;
 use std::sync::Arc;
 
 use cudarc::driver::{CudaEvent, CudaStream, sys};
 use loader_card::{CardError, failed};
 use loader_ipc::SlotWriter;
-use nvjpeg::{Decoder, Error, Failure, Route};
+use nvjpeg::{Decoder, EngineStreams, Error, Failure, Route};
 
 use crate::augment::cuda::{Launch, View};
 use crate::decode;
@@ -32,6 +34,8 @@ const FIRST: Room = Room {
     scratch: 24 * MIB,
     num_jpegs: MAX_JPEGS,
 };
+/// Rounds of fewer files are slower than the CPU's decoder: where nvJPEG has no memory even for so many, it has failed.
+const LEAST_JPEGS: usize = 8;
 /// The most it may ever have: a batch of 256 photographs at once.
 const MOST: Room = Room {
     staging: 256 * MIB,
@@ -108,14 +112,20 @@ impl Share {
         }
     }
 
-    /// Where files are decoded by the CPU.
-    pub(super) fn without_decoder(mut self) -> Share {
-        self.room.decoded = 1;
-        self.nvjpeg = NvjpegRoom {
-            device: 0,
-            pinned: 0,
-        };
-        self
+    /// Where files are decoded by the CPU: images take the place of files.
+    pub(super) fn without_decoder(self) -> Share {
+        Share {
+            room: Room {
+                staging: MOST.staging.min(2 * self.room.staging),
+                decoded: 1,
+                scratch: MOST.scratch.min(2 * self.room.scratch),
+                ..self.room
+            },
+            nvjpeg: NvjpegRoom {
+                device: 0,
+                pinned: 0,
+            },
+        }
     }
 
     /// Of the host's memory.
@@ -150,10 +160,9 @@ impl Lane {
     ) -> Result<Lane, CardError> {
         let (context, taken) = (card.context(), card.taken());
         let stream = context.new_stream().map_err(failed("making a stream"))?;
-        let flags = sys::CUevent_flags::CU_EVENT_BLOCKING_SYNC;
-        let done = context
-            .new_event(Some(flags))
-            .map_err(failed("making an event"))?;
+        let flags = Some(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING);
+        let done = context.new_event(flags);
+        let done = done.map_err(failed("making an event"))?;
         let room = FIRST.least(most);
         Ok(Lane {
             staging: PinnedMemory::new(context, room.staging)?,
@@ -346,22 +355,22 @@ impl Lane {
             (bytes, jpeg.planes(memory))
         });
         let images: Vec<_> = images.collect();
-        let (stream, branches) = (&self.stream, &self.branches);
+        let stream = &self.stream;
         // Memory of the lane is there once its stream has come to where it was taken.
-        branches.fork(stream)?;
-        let engines: Vec<_> = branches.raw().into_iter().map(<*mut _>::cast).collect();
-        let (marks, mut joined) = (&mut self.marks, Ok(()));
-        let between = |num| {
-            joined = branches
-                .join(stream)
-                .and_then(|()| marks.end(stream, Stage::Engines, num));
+        self.branches.fork(stream)?;
+        let mut beside = Beside {
+            card: &self.card,
+            stream,
+            branches: &self.branches,
+            marks: &mut self.marks,
+            joined: Ok(()),
         };
         // SAFETY: the context is bound; files and planes are this lane's, whose earlier rounds are done, as long as the round said.
-        let answers =
-            unsafe { decoder.decode_on(&images, stream.cu_stream().cast(), &engines, between) };
-        joined?;
+        let answers = unsafe { decoder.decode_on(&images, stream.cu_stream().cast(), &mut beside) };
+        beside.joined?;
         let by_hybrid = answers.iter().filter(|it| **it == Ok(Route::Hybrid));
-        marks.end(stream, Stage::Hybrid, by_hybrid.count())?;
+        self.marks
+            .end(&self.stream, Stage::Hybrid, by_hybrid.count())?;
         let of_engines = decoder.take_engine_failure();
         Ok(self.judge(answers, of_engines))
     }
@@ -372,16 +381,15 @@ impl Lane {
             Err(Error::Failed(failure)) if !failure.is_of_the_image() => Some(*failure),
             _ => None,
         });
-        let failures: Vec<_> = of_files.chain(of_engines).collect();
-        let is_out_of_memory = |failure: &&Failure| failure.is_out_of_memory();
-        match failures.iter().find(is_out_of_memory) {
-            Some(failure) => self.starved(answers.len(), *failure),
+        let of_files: Vec<Failure> = of_files.collect();
+        let mut all = of_files.iter().chain(&of_engines).copied();
+        match all.find(Failure::is_out_of_memory) {
+            Some(failure) => self.starved(answers.len(), failure),
             None => self.num_starved = 0,
         }
-        let of_files = &failures[..failures.len() - of_engines.iter().len()];
         let can_do_with_less = self.can_do_with_less();
-        let is_for_good = |failure: &&Failure| !(can_do_with_less && failure.is_out_of_memory());
-        let failure = of_files.iter().rfind(is_for_good).copied();
+        let is_for_good = |failure: &Failure| !(can_do_with_less && failure.is_out_of_memory());
+        let failure = of_files.into_iter().rfind(is_for_good);
         let failure = failure.or_else(|| self.engines_failed(of_engines));
         Answers { answers, failure }
     }
@@ -409,7 +417,7 @@ impl Lane {
                 "nvJPEG has too little memory for a batch on {name}, and begins anew: {failure}"
             );
         } else if self.can_do_with_less() {
-            self.most.num_jpegs = (num_jpegs / 2).max(1);
+            self.most.num_jpegs = self.most.num_jpegs.min(num_jpegs).div_ceil(2);
             let num = self.most.num_jpegs;
             tracing::warn!(
                 "nvJPEG has too little memory for {num_jpegs} images at once on {name}: {num} from now on"
@@ -419,7 +427,7 @@ impl Lane {
 
     /// Whether nvJPEG may yet have enough memory, should it have had too little.
     fn can_do_with_less(&self) -> bool {
-        self.num_starved < 2 || self.most.num_jpegs > 1
+        self.num_starved < 2 || self.most.num_jpegs > LEAST_JPEGS
     }
 
     /// The pixels of a file, once they are there.
@@ -521,6 +529,35 @@ impl Lane {
     /// Whether a slot of the host might be written although nobody waits for it any more.
     pub(super) fn may_write_slot(&self) -> bool {
         self.may_write_slot
+    }
+}
+
+/// The branches, for nvJPEG's engines.
+struct Beside<'l> {
+    card: &'l Card,
+    stream: &'l CudaStream,
+    branches: &'l Branches,
+    marks: &'l mut Marks,
+    joined: Result<(), CardError>,
+}
+
+impl EngineStreams for Beside<'_> {
+    fn streams(&self) -> Vec<*mut c_void> {
+        self.branches
+            .raw()
+            .into_iter()
+            .map(<*mut _>::cast)
+            .collect()
+    }
+
+    fn wait(&mut self, nth: usize) -> bool {
+        self.branches.wait_for(nth, self.card).is_ok()
+    }
+
+    fn join(&mut self, num_images: usize) {
+        let joined = self.branches.join(self.stream);
+        let mut marked = || self.marks.end(self.stream, Stage::Engines, num_images);
+        self.joined = joined.and_then(|()| marked());
     }
 }
 

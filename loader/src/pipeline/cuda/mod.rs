@@ -9,7 +9,8 @@
 //!    CPU follows. They draw the views' parameters. Each copies its file or image into the lane's pinned memory, and adds the descriptors of its views to the batch's
 //!    table (`batch`).
 //!    Which way a file goes depends on its header alone, never on who is busy: an inverse DCT of another make may be a level off, and a stream shall have the
-//!    same bytes whenever it is served by the same machine. The one exception is a file that nvJPEG fails at, and it is no other file's.
+//!    same bytes whenever it is served by the same machine. The exception is what fails, for want of memory, too; a file that
+//!    nvJPEG fails at is an exception for itself alone.
 //! 3. The thread that places the last row puts everything onto the lane's stream: one copy of images and descriptors to the card, the files to nvJPEG
 //!    (`nvjpeg_decoders`; its engines work on streams beside the lane's, between a fork and a join: `branches`), one launch that makes pixels of its planes ([`decode`](crate::decode)), at most seven for the views
 //!    ([`augment::cuda`](crate::augment::cuda)), one copy of all tensors into the slot unless that lies on the card, where kernels write it, and the event. It waits for nothing, but reads what the engines do not take.
@@ -24,7 +25,7 @@
 //! A lane begins small. Where a batch does not fit into it, what is there goes to the card as a *round* (`round`), the threads wait for it, and the lane grows if it may: all lanes
 //! together take at most an eighth of the card's memory, and of the host's, beside their slots. An image that fits into no round becomes views on the CPU. Where the
 //! driver has no memory for another slot, lanes shrink, then there are fewer, and only then does the engine fail. Where nvJPEG has none for a round's
-//! files, it gives back what it holds before the next; where that did not help, later rounds have half as many, down to one, and only then is it nvJPEG's failure.
+//! files, it gives back what it holds before the next; where that did not help, later rounds have half as many, down to a few, and only then is it nvJPEG's failure.
 //!
 //! # Where the card fails
 //!

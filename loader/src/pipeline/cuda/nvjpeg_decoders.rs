@@ -10,6 +10,12 @@ use crate::pipeline::cuda::card::Card;
 use crate::pipeline::cuda::jpeg::Jpeg;
 use crate::pipeline::cuda::nvjpeg_memory::{NvjpegMemory, NvjpegRoom};
 
+/// A place and a remedy. Without that library nvJPEG finds no engines on any card.
+const NO_PART_FOR_ENGINES: (&str, &str) = (
+    "libnvcuvid.so.1, a part of the driver, is not there",
+    "in a container, let NVIDIA_DRIVER_CAPABILITIES have compute,utility,video",
+);
+
 /// What nvJPEG says of a file: the way that it went, or why it is not decoded.
 pub(super) type Answer = Result<Route, Error>;
 
@@ -68,10 +74,8 @@ pub(super) fn for_lanes(
     let num_engines = decoders.iter().map(Decoder::num_engines).min().unwrap_or(0);
     match num_engines {
         0 if !Library::reaches_engines() => {
-            let what = format!("{version} does not reach the JPEG engines of a card");
-            let place = "libnvcuvid.so.1, a part of the driver, is not there";
-            let remedy =
-                "in a container, let NVIDIA_DRIVER_CAPABILITIES have compute,utility,video";
+            let what = format!("{version} cannot tell whether the card has JPEG engines");
+            let (place, remedy) = NO_PART_FOR_ENGINES;
             Err(Reason::new(ErrorKind::Library, what, place, remedy))
         }
         0 => Ok((Vec::new(), format!("{version} finds no JPEG engines on it"))),
@@ -115,18 +119,20 @@ pub(super) fn open(
         .into_iter()
         .map(|memory| new_decoder(&library, memory));
     let decoders = decoders.collect::<Result<Vec<_>, _>>();
-    let decoders =
-        decoders.map_err(|failure| failed(format!("nvJPEG does not start: {failure}")))?;
+    let decoders = decoders.map_err(|failure| {
+        let hint = match Library::reaches_engines() {
+            true => String::new(),
+            false => format!(" ({})", NO_PART_FOR_ENGINES.0),
+        };
+        failed(format!("nvJPEG does not start: {failure}{hint}"))
+    })?;
     Ok((decoders, format!("nvJPEG {}", library.version())))
 }
 
-/// A lane's next round begins when the one before is done, so one call is under way. Memory is taken when images come that need it.
+/// A lane's next round begins when the one before is done, so one call is under way.
 fn new_decoder(library: &Arc<Library>, memory: NvjpegMemory) -> Result<Decoder, Failure> {
     let options = Options {
         num_in_flight: 1,
-        batch: 1,
-        width: 1,
-        height: 1,
         use_engines: true,
     };
     let memory: Arc<dyn Allocator> = Arc::new(memory);

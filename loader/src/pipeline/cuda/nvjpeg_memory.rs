@@ -1,17 +1,18 @@
 //! The memory that nvJPEG works with: a lane's share of it, counted with what the card has given.
 //!
-//! It is taken of the driver at once and not in a stream's order, since nvJPEG does not say on which stream it will be used; it is taken seldom, and kept.
-//! The driver takes it back once the card has done everything: a thread of its own waits for that, so that nobody else does.
+//! It is taken of the driver at once and not in a stream's order, since nvJPEG does not say on which stream it will be used; it is taken when something larger comes, and kept while there is enough.
+//! The driver takes it back once the card has done everything that it was asked for by then: a thread of its own waits for that, so that nobody else does.
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::{io, ptr, thread};
 
-use crossbeam::channel::{Receiver, Sender, unbounded};
+use crossbeam::channel::{Sender, unbounded};
 use cudarc::driver::{CudaContext, DriverError, result};
 use nvjpeg::{Allocator, Memory};
 
@@ -32,7 +33,16 @@ pub(super) struct NvjpegMemory {
     counter: Arc<AtomicU64>,
     room: NvjpegRoom,
     held: Mutex<Held>,
-    given_back: Sender<Piece>,
+    given_back: Option<Sender<Piece>>,
+    waiting: Arc<Waiting>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Pieces that wait to be given to the driver.
+#[derive(Debug, Default)]
+struct Waiting {
+    num: Mutex<usize>,
+    fewer: Condvar,
 }
 
 /// Memory that was taken.
@@ -59,15 +69,33 @@ impl NvjpegMemory {
     pub(super) fn of(card: &Card, room: NvjpegRoom) -> io::Result<NvjpegMemory> {
         let (context, counter) = (Arc::clone(card.context()), Arc::clone(card.taken()));
         let (given_back, pieces) = unbounded();
-        let (of_thread, its_counter) = (Arc::clone(&context), Arc::clone(&counter));
+        let waiting = Arc::<Waiting>::default();
+        let of_thread = (context.clone(), counter.clone(), waiting.clone());
+        let give = move || {
+            let (context, counter, waiting) = of_thread;
+            for piece in pieces {
+                give_to_driver(&context, &counter, piece);
+                waiting.change(|num| num - 1);
+            }
+        };
         let named = thread::Builder::new().name("nvjpeg-memory".into());
-        named.spawn(move || give_to_driver(&of_thread, &its_counter, &pieces))?;
         Ok(NvjpegMemory {
+            thread: Some(named.spawn(give)?),
             context,
             counter,
             room,
             held: Mutex::default(),
-            given_back,
+            given_back: Some(given_back),
+            waiting,
+        })
+    }
+
+    /// Once more after what waits to be given back was, where there is too little.
+    fn take_or_wait(&self, kind: Memory, num_bytes: usize) -> Option<usize> {
+        let taken = self.take_of_driver(kind, num_bytes).ok();
+        taken.or_else(|| match self.waiting.until_none() {
+            true => self.take_of_driver(kind, num_bytes).ok(),
+            false => None,
         })
     }
 
@@ -83,24 +111,50 @@ impl NvjpegMemory {
     }
 }
 
-/// Gives pieces back once the card has done what might use them; keeps those of a card that fails.
-fn give_to_driver(context: &Arc<CudaContext>, counter: &AtomicU64, pieces: &Receiver<Piece>) {
-    for piece in pieces {
-        if context.synchronize().is_err() {
-            continue;
+/// Gives a piece back once the card has done what might use it; keeps it where the card fails or hangs.
+fn give_to_driver(context: &Arc<CudaContext>, counter: &AtomicU64, piece: Piece) {
+    if loader_card::wait_for_all(context).is_err() {
+        return;
+    }
+    // SAFETY: taken of the driver in this context, which the wait has made the thread's, and given back once by whoever used it.
+    let given = unsafe {
+        match piece.kind {
+            Memory::Device => result::free_sync(piece.address as u64),
+            Memory::Pinned => result::free_host(ptr::with_exposed_provenance_mut(piece.address)),
         }
-        // SAFETY: taken of the driver in this context, which the wait has made the thread's, and given back once by whoever used it.
-        let given = unsafe {
-            match piece.kind {
-                Memory::Device => result::free_sync(piece.address as u64),
-                Memory::Pinned => {
-                    result::free_host(ptr::with_exposed_provenance_mut(piece.address))
-                }
-            }
-        };
-        if given.is_ok() && piece.kind == Memory::Device {
-            counter.fetch_sub(piece.num_bytes as u64, Ordering::Relaxed);
+    };
+    if given.is_ok() && piece.kind == Memory::Device {
+        counter.fetch_sub(piece.num_bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Waiting {
+    fn change(&self, change: impl FnOnce(usize) -> usize) {
+        let mut num = self.num.lock().unwrap_or_else(PoisonError::into_inner);
+        *num = change(*num);
+        self.fewer.notify_all();
+    }
+
+    /// Waits until nothing waits; `false` where nothing did, or the card hangs.
+    fn until_none(&self) -> bool {
+        let num = self.num.lock().unwrap_or_else(PoisonError::into_inner);
+        if *num == 0 {
+            return false;
         }
+        let some_wait = |num: &mut usize| *num > 0;
+        let waited = self
+            .fewer
+            .wait_timeout_while(num, loader_card::patience(), some_wait);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl Drop for NvjpegMemory {
+    fn drop(&mut self) {
+        drop(self.given_back.take());
+        let ended = self.thread.take().map(JoinHandle::join);
+        // It does nothing that panics.
+        debug_assert!(ended.is_none_or(|ended| ended.is_ok()));
     }
 }
 
@@ -128,7 +182,7 @@ impl Allocator for NvjpegMemory {
         if num_bytes > self.room.of(kind).saturating_sub(*held.of(kind)) {
             return None;
         }
-        let address = self.take_of_driver(kind, num_bytes).ok()?;
+        let address = self.take_or_wait(kind, num_bytes)?;
         *held.of(kind) += num_bytes;
         let piece = Piece {
             kind,
@@ -150,7 +204,9 @@ impl Allocator for NvjpegMemory {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(piece) = held.pieces.remove(&memory.addr().get()) {
             *held.of(kind) -= piece.num_bytes;
-            self.given_back
+            self.waiting.change(|num| num + 1);
+            let given_back = self.given_back.as_ref().expect("it is taken last");
+            given_back
                 .send(piece)
                 .expect("its thread lives as long as this");
         }
