@@ -10,7 +10,7 @@ use std::sync::Arc;
 use cudarc::driver::{CudaEvent, CudaStream, sys};
 use loader_card::{CardError, failed};
 use loader_ipc::SlotWriter;
-use nvjpeg::{Decoder, EngineStreams, Error, Failure, Route};
+use nvjpeg::{Decoder, EngineStreams, Route};
 
 use crate::augment::cuda::{Launch, View};
 use crate::decode;
@@ -18,15 +18,14 @@ use crate::pipeline::cuda::branches::Branches;
 use crate::pipeline::cuda::card::Card;
 use crate::pipeline::cuda::jpeg::{self, Jpeg};
 use crate::pipeline::cuda::memory::{self, DeviceMemory, Piece, PinnedMemory};
-use crate::pipeline::cuda::nvjpeg_decoders::{Answer, Answers};
+use crate::pipeline::cuda::nvjpeg_decoders::Answers;
+use crate::pipeline::cuda::nvjpeg_health::{MAX_JPEGS, NvjpegHealth};
 use crate::pipeline::cuda::nvjpeg_memory::NvjpegRoom;
 use crate::pipeline::cuda::round::{Place, Room, Round, Source};
 use crate::pipeline::cuda::timing::Marks;
 use crate::pipeline::stages::{Stage, Stages};
 
 const MIB: usize = 1 << 20;
-/// Most files of a round: the most blocks of a launch along y.
-const MAX_JPEGS: usize = 65_535;
 /// What a lane begins with, unless it may have less.
 const FIRST: Room = Room {
     staging: 8 * MIB,
@@ -34,8 +33,6 @@ const FIRST: Room = Room {
     scratch: 24 * MIB,
     num_jpegs: MAX_JPEGS,
 };
-/// Rounds of fewer files are slower than the CPU's decoder: where nvJPEG has no memory even for so many, it has failed.
-const LEAST_JPEGS: usize = 8;
 /// The most it may ever have: a batch of 256 photographs at once.
 const MOST: Room = Room {
     staging: 256 * MIB,
@@ -48,8 +45,6 @@ const MOST_OF_NVJPEG: NvjpegRoom = NvjpegRoom {
     device: 1024 * MIB,
     pinned: 512 * MIB,
 };
-/// Rounds in a row at which engines that failed are not asked again; enough for rounds of a whole batch to become one of a single image.
-const MOST_ENGINE_FAILURES: u32 = 12;
 /// The share of the card's memory, and of that of the host, that all lanes together may have, one part in so many. Slots come on top.
 const SHARE: usize = 8;
 
@@ -62,8 +57,8 @@ pub(super) struct Lane {
     done: CudaEvent,
     marks: Marks,
     most: Room,
-    /// Rounds in a row for whose files nvJPEG had too little memory.
-    num_starved: u32,
+    /// Of nvJPEG.
+    health: NvjpegHealth,
     staging: PinnedMemory,
     /// What has been copied of the staging memory.
     inputs: DeviceMemory,
@@ -73,8 +68,6 @@ pub(super) struct Lane {
     decoder: Option<Decoder>,
     /// What the engines decode on.
     branches: Branches,
-    /// Rounds in a row at which the engines failed.
-    num_engine_failures: u32,
     scratch: DeviceMemory,
     /// The slot's tensors.
     tensors: DeviceMemory,
@@ -170,7 +163,6 @@ impl Lane {
             decoded: DeviceMemory::new(&stream, taken, room.decoded)?,
             decoder,
             branches: Branches::new(context, num_branches)?,
-            num_engine_failures: 0,
             scratch: DeviceMemory::new(&stream, taken, room.scratch)?,
             tensors: DeviceMemory::new(&stream, taken, 1)?,
             bounce: None,
@@ -180,7 +172,7 @@ impl Lane {
             done,
             marks: Marks::new(context)?,
             most,
-            num_starved: 0,
+            health: NvjpegHealth::new(card.name()),
         })
     }
 
@@ -190,7 +182,7 @@ impl Lane {
             staging: self.staging.num_bytes(),
             decoded: self.decoded.num_bytes(),
             scratch: self.scratch.num_bytes(),
-            num_jpegs: self.most.num_jpegs,
+            num_jpegs: self.health.most_jpegs(),
         }
     }
 
@@ -242,7 +234,10 @@ impl Lane {
 
     /// Gives back what a round does not need to begin with; `false` where there is nothing to give.
     pub(super) fn shrink(&mut self) -> Result<bool, CardError> {
-        let least = FIRST.least(self.most);
+        let least = Room {
+            num_jpegs: self.health.most_jpegs(),
+            ..FIRST.least(self.most)
+        };
         if self.room() == least {
             return Ok(false);
         }
@@ -372,62 +367,7 @@ impl Lane {
         self.marks
             .end(&self.stream, Stage::Hybrid, by_hybrid.count())?;
         let of_engines = decoder.take_engine_failure();
-        Ok(self.judge(answers, of_engines))
-    }
-
-    /// What nvJPEG's answers mean for the rounds to come, and whether it has failed for good.
-    fn judge(&mut self, answers: Vec<Answer>, of_engines: Option<Failure>) -> Answers {
-        let of_files = answers.iter().filter_map(|answer| match answer {
-            Err(Error::Failed(failure)) if !failure.is_of_the_image() => Some(*failure),
-            _ => None,
-        });
-        let of_files: Vec<Failure> = of_files.collect();
-        let mut all = of_files.iter().chain(&of_engines).copied();
-        match all.find(Failure::is_out_of_memory) {
-            Some(failure) => self.starved(answers.len(), failure),
-            None => self.num_starved = 0,
-        }
-        let can_do_with_less = self.can_do_with_less();
-        let is_for_good = |failure: &Failure| !(can_do_with_less && failure.is_out_of_memory());
-        let failure = of_files.into_iter().rfind(is_for_good);
-        let failure = failure.or_else(|| self.engines_failed(of_engines));
-        Answers { answers, failure }
-    }
-
-    /// The engines failed, or not: a few times in a row is for good, since the way that is left is slow.
-    fn engines_failed(&mut self, failure: Option<Failure>) -> Option<Failure> {
-        let Some(failure) = failure else {
-            self.num_engine_failures = 0;
-            return None;
-        };
-        self.num_engine_failures += 1;
-        let name = self.card.name();
-        tracing::warn!(
-            "the JPEG engines of {name} failed; their images were decoded one by one: {failure}"
-        );
-        (self.num_engine_failures >= MOST_ENGINE_FAILURES).then_some(failure)
-    }
-
-    /// nvJPEG had no memory for so many files. It gives back what it holds before the next round; where that did not help, a round has half as many.
-    fn starved(&mut self, num_jpegs: usize, failure: Failure) {
-        self.num_starved += 1;
-        let name = self.card.name();
-        if self.num_starved == 1 {
-            tracing::warn!(
-                "nvJPEG has too little memory for a batch on {name}, and begins anew: {failure}"
-            );
-        } else if self.can_do_with_less() {
-            self.most.num_jpegs = self.most.num_jpegs.min(num_jpegs).div_ceil(2);
-            let num = self.most.num_jpegs;
-            tracing::warn!(
-                "nvJPEG has too little memory for {num_jpegs} images at once on {name}: {num} from now on"
-            );
-        }
-    }
-
-    /// Whether nvJPEG may yet have enough memory, should it have had too little.
-    fn can_do_with_less(&self) -> bool {
-        self.num_starved < 2 || self.most.num_jpegs > LEAST_JPEGS
+        Ok(self.health.judge(answers, of_engines))
     }
 
     /// The pixels of a file, once they are there.

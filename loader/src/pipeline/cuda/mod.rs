@@ -25,7 +25,7 @@
 //! A lane begins small. Where a batch does not fit into it, what is there goes to the card as a *round* (`round`), the threads wait for it, and the lane grows if it may: all lanes
 //! together take at most an eighth of the card's memory, and of the host's, beside their slots. An image that fits into no round becomes views on the CPU. Where the
 //! driver has no memory for another slot, lanes shrink, then there are fewer, and only then does the engine fail. Where nvJPEG has none for a round's
-//! files, it gives back what it holds before the next; where that did not help, later rounds have half as many, down to a few, and only then is it nvJPEG's failure.
+//! files, it gives back what it holds before the next; where that did not help, later rounds have half as many, down to a few, and only then is it nvJPEG's failure (`nvjpeg_health`).
 //!
 //! # Where the card fails
 //!
@@ -62,6 +62,7 @@ mod jpeg;
 mod lane;
 pub(super) mod memory;
 mod nvjpeg_decoders;
+mod nvjpeg_health;
 mod nvjpeg_memory;
 mod round;
 mod row;
