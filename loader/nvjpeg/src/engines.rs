@@ -20,7 +20,7 @@ pub(crate) struct Engines {
 pub(crate) struct Outcome<'j> {
     /// What the engines do not decode.
     pub(crate) left: Vec<Job<'j>>,
-    /// Why, where no file is to blame.
+    /// Why, where no file is to blame, or each of several.
     pub(crate) failure: Option<Failure>,
 }
 
@@ -77,6 +77,7 @@ impl Engines {
         streams: &[cudaStream_t],
         wait: &mut dyn FnMut(usize) -> bool,
     ) -> Outcome<'j> {
+        let (num_jobs, mut of_files) = (jobs.len(), None);
         let mut outcome = Outcome::default();
         let mut parts = parts(jobs, streams.len());
         let mut has_work = vec![false; streams.len()];
@@ -96,11 +97,17 @@ impl Engines {
                     parts.extend([(half, nth), (part, nth)]);
                 }
                 Err(failure) => {
-                    let is_of_the_image = failure.is_of_the_image();
-                    outcome.failure = outcome.failure.or((!is_of_the_image).then_some(failure));
+                    let cause = match failure.is_of_the_image() {
+                        true => &mut of_files,
+                        false => &mut outcome.failure,
+                    };
+                    cause.get_or_insert(failure);
                     outcome.left.append(&mut part);
                 }
             }
+        }
+        if num_jobs > 1 && outcome.left.len() == num_jobs {
+            outcome.failure = outcome.failure.or(of_files);
         }
         outcome
     }

@@ -234,6 +234,8 @@ fn a_file_that_the_engines_fail_at_goes_the_other_way_alone_wherever_it_is() {
         let is_hybrid = |nth: &u32| answers[*nth as usize] == Ok(Route::Hybrid);
         assert_eq!((0..64).filter(is_hybrid).collect::<Vec<_>>(), guilty);
         assert!(failed(&works, &answers, "").is_empty());
+        let fails = decoder.take_engine_failure().is_some();
+        assert_eq!(fails, guilty.len() == 64, "the engines are to blame, too");
     }
 }
 
