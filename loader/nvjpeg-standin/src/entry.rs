@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::faults;
 use crate::jpeg::{FAILS_ENGINES, Image, Way};
-use crate::memory::{Allocator, Memory};
-use crate::objects::{self, Jpeg, Number, Object, RUBBISH, State, locked};
+use crate::memory::{Allocator, Memory, RUBBISH, locked};
+use crate::objects::{self, Jpeg, Number, Object, State};
 use crate::status::{
     ARCH_MISMATCH, BAD_JPEG, EXECUTION_FAILED, INVALID_PARAMETER, JPEG_NOT_SUPPORTED,
 };

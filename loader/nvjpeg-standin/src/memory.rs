@@ -2,11 +2,13 @@
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::objects::{RUBBISH, locked};
 use crate::status::{ALLOCATOR_FAILURE, INVALID_PARAMETER};
 use crate::stream::Stream;
+
+/// What buffers hold is written over with this when they are destroyed or done with.
+pub(crate) const RUBBISH: u8 = 0xee;
 
 type Take = unsafe extern "C" fn(*mut c_void, *mut *mut c_void, usize, Stream) -> c_int;
 type GiveBack = unsafe extern "C" fn(*mut c_void, *mut c_void, usize, Stream) -> c_int;
@@ -111,4 +113,8 @@ impl Piece {
         address: ptr::null_mut(),
         num_bytes: 0,
     };
+}
+
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

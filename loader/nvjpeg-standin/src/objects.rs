@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::jpeg::Parsed;
-use crate::memory::{Allocator, Memory};
+use crate::memory::{Allocator, Memory, locked};
 use crate::status::INVALID_PARAMETER;
 
 /// A handle's number, in the place of its pointer.
 pub(crate) type Number = usize;
-
-/// What buffers hold is written over with this when they are destroyed or done with.
-pub(crate) const RUBBISH: u8 = 0xee;
 
 #[derive(Clone)]
 pub(crate) enum Object {
@@ -87,10 +84,6 @@ static NEXT: AtomicUsize = AtomicUsize::new(0x1000);
 
 fn live() -> MutexGuard<'static, BTreeMap<Number, Object>> {
     locked(&LIVE)
-}
-
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn num_live() -> usize {
